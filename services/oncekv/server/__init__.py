@@ -1,0 +1,1 @@
+"""The server: endpoint → dispatch → committer → delivery → methods → storage, and back the same way."""

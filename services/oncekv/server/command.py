@@ -1,0 +1,101 @@
+"""`oncekv serve`: the command line of a server."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from pathlib import Path
+
+from oncekv.server.config import Config, StartupError
+from oncekv.server.delivery import deliveries
+from oncekv.server.log import set_up_logging
+
+__all__ = ["configure", "run"]
+
+EXAMPLES = """\
+When it can serve, one line on stdout: {"event": "ready", "url": "http://…", "pid": N, "boot": N}.
+SIGTERM drains and exits 0; SIGKILL at any moment needs no repair.
+
+  oncekv serve --listen 127.0.0.1:8000 --store sqlite:////var/lib/oncekv/kv.db
+  oncekv serve --listen 127.0.0.1:0 --store sqlite:///data/kv.db --workers 2
+  oncekv serve … --delivery memory      the naive control: a restart forgets what ran
+  oncekv serve … --failpoints           let debug.failpoint crash, delay or silence it
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXAMPLES
+    add = parser.add_argument
+    add("--listen", default="127.0.0.1:8000", metavar="HOST:PORT", type=_address, help="port 0 takes a free one")
+    add("--store", required=True, metavar="URL", help="sqlite:///FILE; an absolute path gives four slashes")
+    add("--delivery", choices=deliveries(), default="persisted", help="what becomes of identities")
+    add("--workers", type=_positive, default=1, metavar="N", help="processes that share address and store")
+    add("--token-file", type=Path, metavar="FILE", help="one accepted bearer token a line")
+    add("--failpoints", action="store_true", help="offer debug.failpoint (for tests only)")
+    add("--lease-ms", type=_positive, default=Config.lease_ms, metavar="N", help="default session lease")
+    add("--sessions-max", type=_positive, default=Config.sessions_max, metavar="N", help="over it: too_many_sessions")
+    add(
+        "--queue-max",
+        type=_positive,
+        default=Config.queue_max,
+        metavar="N",
+        help="calls that may wait; over it: overloaded",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve; the exit code. A server that cannot start says why in one line and leaves nothing behind."""
+    # The HTTP server's import takes a moment that --help need not.
+    from oncekv.server.serve import serve
+
+    set_up_logging()
+    try:
+        return serve(_config(args))
+    except StartupError as error:
+        print(f"oncekv serve: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+def _config(args: argparse.Namespace) -> Config:
+    host, port = args.listen
+    return Config(
+        store_url=args.store,
+        host=host,
+        port=port,
+        delivery=args.delivery,
+        workers=args.workers,
+        tokens=_tokens(args.token_file) if args.token_file else frozenset(),
+        failpoints=args.failpoints,
+        lease_ms=min(args.lease_ms, Config.lease_max_ms),
+        sessions_max=args.sessions_max,
+        queue_max=args.queue_max,
+    )
+
+
+def _tokens(path: Path) -> frozenset[bytes]:
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartupError(f"cannot read the token file {path}: {error}") from None
+    tokens = [line.strip() for line in lines if line.strip()]
+    if not tokens:
+        raise StartupError(f"the token file {path} holds no token; write one a line")
+    return frozenset(hashlib.sha256(token.encode()).digest() for token in tokens)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, separator, port = text.rpartition(":")
+    if not separator or not host or not port.isdecimal() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+    return int(text)

@@ -1,0 +1,278 @@
+"""The committer (7): many calls, one transaction, and only then the replies.
+
+One writer thread takes the calls that wait, lets each through the delivery's gate, runs it on an effect of its own, and
+commits the group once. A call that fails fails alone. Because one writer at a time holds the store, a duplicate of
+a call that is still running waits behind it and then finds its record: no table of running calls is needed.
+
+Guarantee: no reply leaves before the commit that holds its effect and record; after a failed commit every call of
+the group is told `internal_error`, which is indefinite. Limit: the queue is bounded; over it, `overloaded`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from oncekv.server.delivery.base import Delivery, IdempotencyKey
+from oncekv.server.failpoints import Dropped
+from oncekv.server.log import log
+from oncekv.server.methods.base import Context, Kind, Method, ServerFacts
+from oncekv.server.observe import Metrics
+from oncekv.server.sessions import LeaseClock
+from oncekv.server.storage.base import Store, StoreBusy
+from oncekv.server.storage.staged import Effect, Group
+from oncekv.wire.calls import fingerprint
+from oncekv.wire.envelope import Reply, failure, mark_replayed, success
+from oncekv.wire.errors import ApplicationError, Expired, InternalError, KvError, Overloaded, Refused
+from oncekv.wire.identity import CallMeta
+
+__all__ = ["Call", "Committer"]
+
+SHARE_MAX = 32  # calls of one request in a row, so that a deep batch cannot starve the others
+TICK_S = 0.2
+SWEEP_PAUSE_S = 1.0
+
+
+class Call:
+    """One attempt of a call on its way through the server, and what became of it."""
+
+    __slots__ = (
+        "_fingerprint",
+        "deadline_s",
+        "dropped",
+        "key",
+        "meta",
+        "method",
+        "params",
+        "ran",
+        "refusal",
+        "replayed",
+        "reply",
+    )
+
+    def __init__(self, method: Method, meta: CallMeta) -> None:
+        self.method = method
+        self.params: Any = None
+        self.meta = meta
+        self.key: IdempotencyKey | None = None
+        self.deadline_s: float | None = None
+        self.reply: Reply | None = None
+        self.replayed = self.ran = self.dropped = False
+        self.refusal: str | None = None
+        self._fingerprint = b""
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What tells a retry of this call from another call."""
+        self._fingerprint = self._fingerprint or fingerprint(self.method.name, self.params)
+        return self._fingerprint
+
+    def succeed(self, result: Any) -> None:
+        """Answered with a result."""
+        self.reply = success(result)
+
+    def fail(self, error: KvError) -> None:
+        """Answered with an error that is not recorded."""
+        self.ran = self.replayed = False
+        self.refusal = error.name if isinstance(error, Refused) else None
+        self.reply = failure(error)
+
+    def check_deadline(self, now_s: float) -> None:
+        """Raises Expired when the client no longer waits."""
+        if self.deadline_s is not None and now_s >= self.deadline_s:
+            raise Expired()
+
+
+class _Ticket:
+    """The calls of one request that wait together; `done` is released when all have been committed."""
+
+    __slots__ = ("calls", "done", "size", "taken")
+
+    def __init__(self, calls: Sequence[Call], size: int) -> None:
+        self.calls = calls
+        self.size = size
+        self.taken = 0
+        self.done = threading.Lock()
+        self.done.acquire()
+
+
+class Committer:
+    """The store's one writer in this process."""
+
+    def __init__(
+        self,
+        facts: ServerFacts,
+        store: Store,
+        delivery: Delivery,
+        clock: LeaseClock,
+        metrics: Metrics,
+        monotonic_s: Callable[[], float],
+    ) -> None:
+        self._facts = facts
+        self._config = facts.config
+        self._failpoints = facts.failpoints
+        self._store = store
+        self._delivery = delivery
+        self._clock = clock
+        self._metrics = metrics
+        self._monotonic_s = monotonic_s
+        self._tickets: deque[_Ticket] = deque()
+        self._waiting = 0
+        self._waiting_bytes = 0
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._sweep_at_s = monotonic_s()
+        self._thread = threading.Thread(target=self._loop, name="committer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Commit all that waits, then end; the lease clock is saved to the millisecond."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+        self._run_group([], save_clock=True)
+
+    def run(self, calls: Sequence[Call], size: int) -> None:
+        """Run the calls in order and return when all are durable, or answered otherwise. `size`: bytes they hold."""
+        ticket = self._enter(calls, size)
+        if ticket:
+            ticket.done.acquire()
+
+    def _enter(self, calls: Sequence[Call], size: int) -> _Ticket | None:
+        with self._changed:
+            room = max(0, self._config.queue_max - self._waiting)
+            if self._stopping or (self._waiting and self._waiting_bytes + size > self._config.queue_bytes_max):
+                room = 0
+            admitted = calls[:room]
+            ticket = _Ticket(admitted, size) if admitted else None
+            if ticket:
+                self._tickets.append(ticket)
+                self._waiting += len(admitted)
+                self._waiting_bytes += size
+                self._changed.notify()
+        for call in calls[room:]:
+            call.fail(Overloaded())
+        return ticket
+
+    def _loop(self) -> None:
+        while True:
+            with self._changed:
+                if not self._tickets:
+                    if self._stopping:
+                        return
+                    self._changed.wait(TICK_S)
+                calls, finished = self._take()
+            self._clock.now_ms()
+            if calls or self._monotonic_s() >= self._sweep_at_s:
+                self._run_group(calls)
+            for ticket in finished:
+                ticket.done.release()
+
+    def _take(self) -> tuple[list[Call], list[_Ticket]]:
+        """The next group, by turns from every request that waits, and the requests that it completes."""
+        calls: list[Call] = []
+        finished: list[_Ticket] = []
+        while self._tickets and len(calls) < self._config.group_max:
+            ticket = self._tickets.popleft()
+            share = min(SHARE_MAX, self._config.group_max - len(calls))
+            calls += ticket.calls[ticket.taken : ticket.taken + share]
+            ticket.taken += share
+            if ticket.taken < len(ticket.calls):
+                self._tickets.append(ticket)
+            else:
+                finished.append(ticket)
+                self._waiting_bytes -= ticket.size
+        self._waiting -= len(calls)
+        return calls, finished
+
+    def _run_group(self, calls: Sequence[Call], *, save_clock: bool = False) -> None:
+        committed = False
+        try:
+            with self._store.write() as writer:
+                group = Group(writer)
+                now_ms = self._clock.meet(group.tally.clock_ms)
+                for call in calls:
+                    self._run_call(group, call, now_ms)
+                self._sweep(group, now_ms)
+                opened = group.tally.sessions_opened > writer.tally().sessions_opened
+                save = save_clock or opened or self._clock.save_is_due(now_ms, idle=not calls)
+                group.finish(now_ms, save_clock=save)
+            committed = True
+            if save:
+                self._clock.saved(now_ms)
+        except StoreBusy:
+            if calls:
+                log.warning("another process holds the store; %d calls refused", len(calls))
+            self._fail_all(calls, Overloaded)
+        except Exception:
+            log.exception("a group of %d calls was rolled back", len(calls))
+            self._fail_all(calls, InternalError)
+        self._delivery.finished(committed=committed)
+        if calls:
+            self._count(calls)
+
+    def _run_call(self, group: Group, call: Call, now_ms: int) -> None:
+        try:
+            recorded = self._delivery.admit(group, call, now_ms)
+            if recorded is not None:
+                call.reply, call.replayed = mark_replayed(recorded), True
+            elif not call.method.reads(call.params) and call.method.kind is not Kind.SERVER:
+                call.reply, call.ran = self._execute(group, call, now_ms), True
+        except Dropped:
+            call.dropped = True
+        except KvError as error:
+            call.fail(error)
+        except Exception:
+            log.exception("%s failed", call.method.name)
+            call.fail(InternalError())
+
+    def _execute(self, group: Group, call: Call, now_ms: int) -> Reply:
+        """Run the call; its effect stays if its reply is not an error."""
+        self._pass("before_execute", call)
+        call.check_deadline(self._monotonic_s())
+        effect = Effect(group)
+        rows_or_context = (
+            effect
+            if call.method.kind is Kind.WRITE
+            else Context(server=self._facts, meta=call.meta, now_ms=now_ms, group=group)
+        )
+        try:
+            reply = success(call.method.run(rows_or_context, call.params))
+        except ApplicationError as error:
+            reply = failure(error)
+        self._pass("after_execute", call)
+        if not reply.failed:
+            group.merge(effect)
+        self._delivery.settle(group, call, reply, now_ms)
+        return reply
+
+    def _pass(self, failpoint: Any, call: Call) -> None:
+        if self._failpoints and call.method.kind is Kind.WRITE:
+            self._failpoints.hit(failpoint, call.method.name, call.method.keys(call.params))
+
+    def _sweep(self, group: Group, now_ms: int) -> None:
+        """Once a second a bounded portion of what has run out; a tick later the next one while there is more."""
+        now_s = self._monotonic_s()
+        if now_s < self._sweep_at_s:
+            return
+        more = self._facts.sessions.sweep(group, now_ms)
+        group.forget_keyed(now_ms)
+        self._sweep_at_s = now_s + (TICK_S if more else SWEEP_PAUSE_S)
+
+    def _fail_all(self, calls: Sequence[Call], error: type[KvError]) -> None:
+        for call in calls:
+            call.fail(error())
+
+    def _count(self, calls: Sequence[Call]) -> None:
+        self._metrics.groups.inc()
+        self._metrics.group_calls.observe(len(calls))
+        for call in calls:
+            if call.replayed:
+                self._metrics.replays.labels(call.method.name).inc()
+            elif call.ran and call.reply and not call.reply.failed:
+                self._metrics.effects.labels(call.method.name).inc()

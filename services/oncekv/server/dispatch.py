@@ -1,0 +1,221 @@
+"""Dispatch (6): from requests to calls, each to where it runs, and their replies back in order.
+
+Here everything is checked that needs no store: the method, its params, what the metadata may say. Writes that stand
+together in a batch reach the committer together; a read waits for the writes before it and then runs right here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from oncekv.server.committer import Call, Committer
+from oncekv.server.delivery.base import Delivery, IdempotencyKey
+from oncekv.server.failpoints import Dropped
+from oncekv.server.log import log
+from oncekv.server.methods.base import Context, Kind, Method, ServerFacts
+from oncekv.server.observe import Metrics
+from oncekv.server.sessions import LeaseClock
+from oncekv.server.storage.base import Store
+from oncekv.wire.envelope import Request, decode, encode_batch, encode_reply, failure
+from oncekv.wire.errors import InternalError, InvalidParams, KvError, MethodNotFound, TooLarge
+from oncekv.wire.identity import NO_META, CallMeta, read_meta
+
+__all__ = ["Answer", "Caller", "Dispatch", "KeyMisplaced"]
+
+
+class KeyMisplaced(Exception):
+    """An Idempotency-Key on a batch or beside a session: nothing ran."""
+
+
+class Caller(NamedTuple):
+    """Who sent a body, and when. `scope` stands for the token, `arrived_s` is monotonic."""
+
+    scope: bytes
+    key: str | None
+    arrived_s: float
+
+
+class Answer(NamedTuple):
+    """What goes back. `body` is None where JSON-RPC returns nothing; of `dropped` not even a status goes back."""
+
+    body: bytes | None
+    replayed: bool = False
+    refusal: str | None = None
+    """The name of the refusal when every reply of the body is that one."""
+    dropped: bool = False
+
+
+class Dispatch:
+    """One server's calls."""
+
+    def __init__(
+        self,
+        facts: ServerFacts,
+        committer: Committer,
+        store: Store,
+        delivery: Delivery,
+        clock: LeaseClock,
+        metrics: Metrics,
+        monotonic_s: Callable[[], float],
+    ) -> None:
+        self._facts = facts
+        self._methods: Mapping[str, Method] = facts.methods
+        self._committer = committer
+        self._store = store
+        self._delivery = delivery
+        self._clock = clock
+        self._metrics = metrics
+        self._monotonic_s = monotonic_s
+
+    def answer(self, body: bytes, caller: Caller) -> Answer:
+        """Run what the body asks for. Raises KeyMisplaced before anything has run."""
+        try:
+            is_batch, requests = decode(body, self._facts.config.batch_max)
+        except KvError as error:
+            return Answer(encode_reply(None, failure(error)))
+        if is_batch and caller.key is not None:
+            raise KeyMisplaced("an Idempotency-Key stands for one call, not for a batch")
+        calls = [self._prepare(request, caller) for request in requests]
+        self._run(calls, len(body) // len(calls))
+        return self._collect(is_batch, requests, calls)
+
+    def _prepare(self, request: Request, caller: Caller) -> Call:
+        """The call of a request; one that cannot run has its reply already."""
+        method = self._methods.get(request.method, _NO_METHOD)
+        self._metrics.attempts.labels(method.name or "unknown").inc()
+        call = Call(method, NO_META)
+        try:
+            if request.fault:
+                raise request.fault
+            if method is _NO_METHOD:
+                raise MethodNotFound(f"there is no method {request.method[:100]!r}")
+            call.params, call.meta = _read_params(method, request.params)
+            if caller.key is not None and call.meta.session is not None:
+                raise KeyMisplaced("an Idempotency-Key cannot stand beside a session")
+            reads = method.reads(call.params)
+            _check_identity(method, call.meta, reads=reads)
+            if caller.key is not None and method.kind is not Kind.SERVER and not reads:
+                call.key = IdempotencyKey(caller.scope, caller.key)
+            if call.meta.timeout_ms is not None:
+                call.deadline_s = caller.arrived_s + call.meta.timeout_ms / 1000
+        except KvError as error:
+            call.fail(error)
+        return call
+
+    def _run(self, calls: Sequence[Call], size: int) -> None:
+        """In order: writes gather until a read, or the end, asks for what they did."""
+        writes: list[Call] = []
+        room = self._facts.config.batch_reply_bytes_max
+        for call in calls:
+            if call.reply is not None:
+                continue
+            if call.method.kind is not Kind.SERVER and not call.method.reads(call.params):
+                writes.append(call)
+                continue
+            self._commit(writes, size)
+            writes = []
+            room -= self._read(call)
+            if room < 0:
+                call.fail(TooLarge("the replies to this batch have grown too large; ask for less at once"))
+        self._commit(writes, size)
+
+    def _commit(self, calls: Sequence[Call], size: int) -> None:
+        if not calls:
+            return
+        self._committer.run(calls, size * len(calls))
+        if self._facts.failpoints:
+            for call in calls:
+                self._pass_after_commit(call)
+
+    def _pass_after_commit(self, call: Call) -> None:
+        """Committed, and the reply not sent: the moment that all this is about."""
+        if not call.ran or call.method.kind is not Kind.WRITE or not self._facts.failpoints:
+            return
+        try:
+            self._facts.failpoints.hit("after_commit", call.method.name, call.method.keys(call.params))
+        except Dropped:
+            call.dropped = True
+        except KvError as error:
+            call.fail(error)
+
+    def _read(self, call: Call) -> int:
+        """A read, and all that its metadata asks of the session; how many bytes its reply has."""
+        try:
+            if call.meta.session is not None and not self._passes(call.meta):
+                self._committer.run([call], 0)
+            if call.reply is None:
+                call.check_deadline(self._monotonic_s())
+                self._serve(call)
+        except KvError as error:
+            call.fail(error)
+        except Exception:
+            log.exception("%s failed", call.method.name)
+            call.fail(InternalError())
+        return len(call.reply.body) if call.reply else 0
+
+    def _passes(self, meta: CallMeta) -> bool:
+        with self._store.read() as reader:
+            return self._delivery.passes_read(reader, meta, self._clock.now_ms())
+
+    def _serve(self, call: Call) -> None:
+        method = call.method
+        if method.kind is Kind.SERVER:
+            call.succeed(method.run(Context(server=self._facts, meta=call.meta), call.params))
+            return
+        with self._store.read() as reader:
+            call.succeed(method.run(reader, call.params))
+
+    def _collect(self, is_batch: bool, requests: Sequence[Request], calls: Sequence[Call]) -> Answer:
+        """The replies in order, without those of notifications."""
+        if any(call.dropped for call in calls):
+            return Answer(None, dropped=True)
+        for call in calls:
+            if call.refusal:
+                self._metrics.refusals.labels(call.refusal).inc()
+        replies = [
+            encode_reply(request.id, call.reply)
+            for request, call in zip(requests, calls, strict=True)
+            if call.reply is not None and not request.is_notification
+        ]
+        if not replies:
+            return Answer(None)
+        refusals = {call.refusal for call in calls}
+        return Answer(
+            encode_batch(replies) if is_batch else replies[0],
+            replayed=not is_batch and calls[0].replayed,
+            refusal=refusals.pop() if len(refusals) == 1 else None,
+        )
+
+
+def _read_params(method: Method, given: dict[str, Any] | list[Any] | None) -> tuple[Any, CallMeta]:
+    """The validated params and the metadata. Raises InvalidParams."""
+    meta = NO_META
+    if isinstance(given, list):
+        names = method.params.__struct_encode_fields__
+        if len(given) > len(names):
+            raise InvalidParams(f"{method.name} takes at most {len(names)} params", path="$.params")
+        given = dict(zip(names, given, strict=False))
+    elif given and "_meta" in given:
+        meta = read_meta(given.pop("_meta"))
+    try:
+        return msgspec.convert(given or {}, method.params), meta
+    except msgspec.ValidationError as error:
+        raise InvalidParams.at("$.params", error) from None
+
+
+def _check_identity(method: Method, meta: CallMeta, *, reads: bool) -> None:
+    """Writes under a session have a seq, and nothing else has one. Raises InvalidParams."""
+    is_write = method.kind is Kind.WRITE and not reads
+    if is_write and meta.session is not None and meta.seq is None:
+        raise InvalidParams("a write under a session needs a seq", path="$.params._meta.seq")
+    if not is_write and meta.seq is not None:
+        raise InvalidParams(f"{method.name} is not recorded and takes no seq", path="$.params._meta.seq")
+    if method.kind is Kind.SESSION and method.needs_session is not (meta.session is not None):
+        wants = "needs a" if method.needs_session else "takes no"
+        raise InvalidParams(f"{method.name} {wants} session", path="$.params._meta.session")
+
+
+_NO_METHOD = Method("", "", Kind.SERVER, msgspec.Struct, None, lambda _context, _params: None)

@@ -1,0 +1,78 @@
+"""The door: with `--failpoints`, connections pass here, so that a reply can be swallowed and its connection closed.
+
+The HTTP server below gives an application no way to its socket. So `drop` answers with a status of its own, and this
+relay, which stands between the public address and the server, closes the connection when it sees that status come
+by, before a byte of it has left. Without `--failpoints` there is no door.
+
+Limit: one request at a time on a connection (no HTTP pipelining), as every client of this project does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+
+__all__ = ["Door"]
+
+_DROP = b"HTTP/1.1 599 "
+_CHUNK_BYTES = 64 * 1024
+_LEAVE_S = 1.0
+
+
+class Door:
+    """Relays from a public address to a server on the same machine."""
+
+    def __init__(self, listener: socket.socket, inner: tuple[str, int]) -> None:
+        self._listener = listener
+        self._inner = inner
+        self._open: set[threading.Thread] = set()
+
+    def start(self) -> None:
+        threading.Thread(target=self._accept, name="door", daemon=True).start()
+
+    def close(self) -> None:
+        """Let nobody else in, and give replies that are on their way a moment to leave."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in list(self._open):
+            thread.join(_LEAVE_S)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                outer, _ = self._listener.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=self._relay, args=(outer,), name="door-connection", daemon=True)
+            self._open.add(thread)
+            thread.start()
+
+    def _relay(self, outer: socket.socket) -> None:
+        with outer, contextlib.suppress(OSError), socket.create_connection(self._inner) as inner:
+            for end in (outer, inner):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            back = threading.Thread(target=self._replies, args=(inner, outer), name="door-back", daemon=True)
+            back.start()
+            _pump(outer, inner)
+            back.join()
+        self._open.discard(threading.current_thread())
+
+    def _replies(self, inner: socket.socket, outer: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := inner.recv(_CHUNK_BYTES):
+                if chunk.startswith(_DROP):
+                    break
+                outer.sendall(chunk)
+        for end in (outer, inner):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while chunk := source.recv(_CHUNK_BYTES):
+            sink.sendall(chunk)
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)

@@ -1,0 +1,66 @@
+"""Metrics in Prometheus' text format: what an operator and the chaos harness see of a server.
+
+Counters are counted where the thing happens; `sessions` and `records` are read from the store at the scrape, so that
+several workers and servers on one store agree on them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+    multiprocess,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from oncekv.server.storage.base import Tally
+
+__all__ = ["Metrics"]
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter that nobody reads
+
+
+class Metrics:
+    """All counters of one server; with several workers (PROMETHEUS_MULTIPROC_DIR is set) of all of them."""
+
+    def __init__(self, tally: Callable[[], Tally]) -> None:
+        self._own = registry = CollectorRegistry()
+        self.attempts = Counter("oncekv_attempts", "Attempts that arrived", ["method"], registry=registry)
+        self.effects = Counter("oncekv_effects", "Writes that ran and were committed", ["method"], registry=registry)
+        self.replays = Counter("oncekv_replays", "Attempts answered from a dedup record", ["method"], registry=registry)
+        self.refusals = Counter(
+            "oncekv_refusals", "Attempts answered with an error, by its name", ["name"], registry=registry
+        )
+        self.groups = Counter("oncekv_commit_groups", "Transactions that carried calls", registry=registry)
+        self.group_calls = Histogram(
+            "oncekv_commit_group_calls",
+            "Calls in one transaction",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+            registry=registry,
+        )
+        self._shared = CollectorRegistry() if "PROMETHEUS_MULTIPROC_DIR" in os.environ else registry
+        if self._shared is not registry:
+            multiprocess.MultiProcessCollector(self._shared)  # type: ignore[no-untyped-call]  # untyped in the library
+        self._shared.register(_FromStore(tally))
+
+    def text(self) -> bytes:
+        """The text format 0.0.4."""
+        return generate_latest(self._shared)
+
+
+class _FromStore:
+    """Gauges that the store itself counts."""
+
+    def __init__(self, tally: Callable[[], Tally]) -> None:
+        self._tally = tally
+
+    def collect(self) -> Iterator[Metric]:
+        tally = self._tally()
+        yield GaugeMetricFamily("oncekv_sessions", "Sessions that are open", value=tally.sessions)
+        yield GaugeMetricFamily("oncekv_records", "Dedup records of sessions", value=tally.records)

@@ -1,0 +1,214 @@
+"""Serving: bind, open the store, start the workers, say that they are ready, drain on SIGTERM.
+
+One worker is this very process, so that its pid is the one to kill or to stop. More workers are forked before any
+thread runs; they share the address (SO_REUSEPORT) and the store, and one that dies takes the whole server with it,
+since half a server hides a crash.
+
+The HTTP server is granian with threads, run inside this process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from typing import Any
+
+from granian.constants import HTTPModes, Interfaces, RuntimeModes
+from granian.server.mt import MTServer
+
+from oncekv.server.config import Config, StartupError
+from oncekv.server.failpoints import Failpoints
+from oncekv.server.log import log
+from oncekv.server.storage import open_store
+
+__all__ = ["serve"]
+
+CONNECTIONS_MAX = 16_384
+DRAIN_MAX_S = 60.0
+READY_MAX_S = 30.0
+THREADS_SPARE = 64  # above the queue's bound, so that the queue and not the thread pool says "overloaded"
+
+
+def serve(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code. Raises StartupError before anything is left behind."""
+    address = _free_address(config)
+    store = open_store(config.store_url)
+    boot = store.boot()
+    store.close()
+    failpoints = Failpoints() if config.failpoints else None
+    url = f"http://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}"
+    ready = json.dumps({"event": "ready", "url": url, "pid": os.getpid(), "boot": boot})
+    if config.workers == 1:
+        return _work(config, address, boot, failpoints, lambda: print(ready, flush=True))
+    with tempfile.TemporaryDirectory(prefix="oncekv-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        return _supervise(config, address, boot, failpoints, ready)
+
+
+def _work(config: Config, address: tuple[str, int], boot: int, failpoints: Failpoints | None, announce: Any) -> int:
+    """One worker, from its own connections to the store up to its last reply."""
+    # Imported here: with several workers, the metrics library reads its environment when it is first imported.
+    from oncekv.server.app import Node
+    from oncekv.server.door import Door
+
+    node = Node(config, open_store(config.store_url), boot, failpoints)
+    door = None
+    inner = address
+    if failpoints:
+        listener = _listen(address, shared=True)
+        inner = _free_address(config, port=0)
+        door = Door(listener, inner)
+    server = _Granian(
+        "oncekv",
+        address=inner[0],
+        port=inner[1],
+        interface=Interfaces.WSGI,
+        blocking_threads=config.queue_max + THREADS_SPARE,
+        backpressure=CONNECTIONS_MAX,
+        http=HTTPModes.http1,
+        websockets=False,
+        runtime_mode=RuntimeModes.st,
+        log_enabled=False,
+    )
+    server.on_startup(lambda: _when_accepting(inner, door, announce))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    server.serve(target_loader=lambda: node.app, wrap_loader=False)
+    if door:
+        door.close()
+    node.close()
+    return 0
+
+
+class _Granian(MTServer):
+    """granian's server of threads in this process. It is meant for Python without the GIL, and says so; with the
+    GIL it serves the same way, and it is the one that makes no further process.
+    """
+
+    def _check_gil(self) -> None:
+        pass
+
+    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+        _end_after(DRAIN_MAX_S)
+        super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]  # untyped in granian
+
+
+def _supervise(config: Config, address: tuple[str, int], boot: int, failpoints: Failpoints | None, ready: str) -> int:
+    """Fork the workers, wait for one to end, end the others the same way."""
+    alive_r, alive_w = os.pipe()
+    ready_r, ready_w = os.pipe()
+    children = set()
+    for _ in range(config.workers):
+        child = os.fork()
+        if child == 0:
+            os.close(alive_w)
+            _follow(alive_r)
+            with contextlib.suppress(KeyboardInterrupt):
+                os._exit(_work(config, address, boot, failpoints, lambda: os.write(ready_w, b".")))
+            os._exit(0)
+        children.add(child)
+    os.close(ready_w)
+    stopping = threading.Event()
+
+    def stop(_signal: int, _frame: Any) -> None:
+        stopping.set()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGTERM)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    announced = 0
+    while announced < config.workers and os.read(ready_r, 1):
+        announced += 1
+    if announced == config.workers and not stopping.is_set():
+        print(ready, flush=True)
+    return _reap(children, stopping)
+
+
+def _reap(children: set[int], stopping: threading.Event) -> int:
+    worst = 0
+    while children:
+        child, status = os.wait()
+        children.discard(child)
+        code = os.waitstatus_to_exitcode(status)
+        if not stopping.is_set():
+            log.error("worker %d ended with %d; the server ends with it", child, code)
+            for other in children:
+                os.kill(other, signal.SIGKILL)
+            if code < 0:
+                os.kill(os.getpid(), -code)
+            return code or 1
+        worst = worst or code
+    return worst
+
+
+def _follow(alive_r: int) -> None:
+    """End at once when the supervisor is gone, however it went: only it holds the pipe's other end."""
+
+    def watch() -> None:
+        os.read(alive_r, 1)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="follow", daemon=True).start()
+
+
+def _end_after(seconds: float) -> None:
+    """A drain has a bound: a call that never ends does not keep the server."""
+
+    def end() -> None:
+        time.sleep(seconds)
+        log.error("calls still ran %.0f s after the signal; ending without them", seconds)
+        os._exit(1)
+
+    threading.Thread(target=end, name="drain-bound", daemon=True).start()
+
+
+def _free_address(config: Config, port: int | None = None) -> tuple[str, int]:
+    """The address to serve on. Raises StartupError when it is taken; the bind says so before a store is made."""
+    wanted = (config.host, config.port if port is None else port)
+    with _listen(wanted, shared=False) as probe:
+        name: tuple[str, int] = probe.getsockname()
+    return config.host, name[1]
+
+
+def _listen(address: tuple[str, int], *, shared: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(address)
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        raise StartupError(
+            f"cannot listen on {address[0]}:{address[1]}: {error.strerror or error};"
+            " name another --listen address, port 0 takes a free one"
+        ) from None
+    return listener
+
+
+def _when_accepting(inner: tuple[str, int], door: Any, announce: Any) -> None:
+    """In the background: wait until the server accepts, open the door, then say so."""
+
+    def wait() -> None:
+        end_s = time.monotonic() + READY_MAX_S
+        while time.monotonic() < end_s:
+            with contextlib.suppress(OSError), socket.create_connection(inner, timeout=1):
+                if door:
+                    door.start()
+                announce()
+                return
+            time.sleep(0.005)
+        print("the HTTP server did not come up", file=sys.stderr)
+        os._exit(1)
+
+    threading.Thread(target=wait, name="announce", daemon=True).start()

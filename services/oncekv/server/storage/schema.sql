@@ -1,0 +1,55 @@
+-- The SQLite schema of one OnceKV store, version 1 (PRAGMA user_version).
+-- An effect (kv) and its dedup record (record, keyed) change in one transaction, so that a crash leaves both or neither.
+
+-- What the store is for. `version` counts a key's changes since it was created.
+CREATE TABLE kv (
+    key     TEXT PRIMARY KEY NOT NULL,
+    value   TEXT NOT NULL,
+    version INTEGER NOT NULL
+);
+
+-- Who may call. `number` stands for the session in its records: 8 bytes instead of its name, and never given out twice.
+-- `expires_ms` is a time of the lease clock (tally.clock_ms), which stands still while no server runs.
+-- `acked` is the watermark: records at or below it are gone, and a call at or below it is refused.
+CREATE TABLE session (
+    number     INTEGER PRIMARY KEY,
+    name       TEXT NOT NULL UNIQUE,
+    lease_ms   INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    acked      INTEGER NOT NULL
+);
+CREATE INDEX session_by_expiry ON session (expires_ms);
+
+-- What ran: one dedup record per call that has an effect or a recorded error, until it is acknowledged.
+-- `fingerprint` tells a retry from another call; `body` is the reply's result or error object, as it was first sent.
+CREATE TABLE record (
+    session     INTEGER NOT NULL,
+    seq         INTEGER NOT NULL,
+    fingerprint BLOB NOT NULL,
+    failed      INTEGER NOT NULL,
+    body        BLOB NOT NULL,
+    PRIMARY KEY (session, seq)
+) WITHOUT ROWID;
+
+-- The same for calls under an Idempotency-Key. `scope` stands for the caller's token.
+CREATE TABLE keyed (
+    scope       BLOB NOT NULL,
+    key         TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    failed      INTEGER NOT NULL,
+    body        BLOB NOT NULL,
+    expires_ms  INTEGER NOT NULL,
+    PRIMARY KEY (scope, key)
+) WITHOUT ROWID;
+CREATE INDEX keyed_by_expiry ON keyed (expires_ms);
+
+-- One row: starts, the lease clock, and counts, so that nobody has to count a large table.
+CREATE TABLE tally (
+    one             INTEGER PRIMARY KEY CHECK (one = 1),
+    boot            INTEGER NOT NULL,
+    clock_ms        INTEGER NOT NULL,
+    sessions_opened INTEGER NOT NULL,
+    sessions        INTEGER NOT NULL,
+    records         INTEGER NOT NULL
+);
+INSERT INTO tally VALUES (1, 0, 0, 0, 0, 0);

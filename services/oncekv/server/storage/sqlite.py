@@ -1,0 +1,286 @@
+"""SQLite (10): the embedded engine; one file, shared by the workers and servers of one machine.
+
+Write-ahead log with `synchronous=FULL`: a commit returns after its fsync. `BEGIN IMMEDIATE` lets one writer in at
+a time, over all processes, so a duplicate on another worker waits for the first and then finds its record.
+Limit: one machine, and a disk that keeps what it has acknowledged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from urllib.parse import unquote
+
+from oncekv.server.config import StartupError
+from oncekv.server.storage.base import Changes, KeyedRecord, Record, Row, SessionRow, StoreBusy, Tally
+from oncekv.wire.envelope import Reply
+from oncekv.wire.errors import TooLarge
+
+__all__ = ["SqliteStore", "open_store"]
+
+APPLICATION_ID = 0x4F4B5631  # "OKV1": tells our files from other programs'
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_S = 10.0
+READERS_MAX = 8
+EXPIRED_KEYED_PORTION = 500
+
+
+def open_store(location: str) -> SqliteStore:
+    """`location` is what follows `sqlite://`: a slash and the file's path, so an absolute path gives four slashes."""
+    if not location.startswith("/") or len(location) < 2:
+        raise StartupError("a SQLite store is given as sqlite:///FILE (sqlite:////abs/olute/FILE)")
+    path = Path(unquote(location[1:]))
+    is_new = not path.exists()
+    made = _make_folder(path.parent)
+    try:
+        connection = _connect(path)
+        try:
+            _prepare(connection, path)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        if is_new:
+            _unmake(path, made)
+        raise StartupError(f"cannot open the store {path}: {error}; {_way_out(path)}") from None
+    return SqliteStore(path)
+
+
+class SqliteStore:
+    """The store in one SQLite file."""
+
+    name = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer = _connect(path)
+        self._readers: list[sqlite3.Connection] = []
+        self._readers_free = threading.Semaphore(READERS_MAX)
+
+    def boot(self) -> int:
+        """Count one more start on this store; the new count."""
+        rows = self._writer.execute("UPDATE tally SET boot = boot + 1 RETURNING boot").fetchall()
+        return int(rows[0][0])
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[SqliteView]:
+        """One of a bounded number of read connections, with a snapshot of what is committed."""
+        with self._readers_free:
+            connection = self._readers.pop() if self._readers else _connect(self._path)
+            try:
+                connection.execute("BEGIN")
+                yield SqliteView(connection)
+            finally:
+                connection.execute("ROLLBACK")
+                self._readers.append(connection)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[SqliteView]:
+        """The one write transaction; commits at the end, rolls back on any exception."""
+        connection = self._writer
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            raise StoreBusy(str(error)) from None
+        view = SqliteView(connection)
+        try:
+            yield view
+            # A group that changed nothing (replays, refusals) owes the disk nothing.
+            connection.execute("COMMIT" if view.changed else "ROLLBACK")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        """Close all connections; the last one of the file writes the log back into it."""
+        for connection in (*self._readers, self._writer):
+            connection.close()
+        self._readers.clear()
+
+
+class SqliteView:
+    """Reads, and in a write transaction the application of a group's changes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._execute = connection.execute
+        self._executemany = connection.executemany
+        self.changed = False
+
+    def row(self, key: str) -> Row | None:
+        for value, version in self._execute("SELECT value, version FROM kv WHERE key = ?", (key,)):
+            return Row(value, version)
+        return None
+
+    def page(self, prefix: str, after: str, limit: int, bytes_max: int) -> list[tuple[str, Row]]:
+        found: list[tuple[str, Row]] = []
+        size = 0
+        sql = "SELECT key, value, version FROM kv WHERE key >= ? AND key > ? ORDER BY key"
+        with contextlib.closing(self._execute(sql, (prefix, after))) as cursor:
+            for key, value, version in cursor:
+                # Keys with one prefix stand together, so the first other key ends them.
+                if len(found) == limit or not key.startswith(prefix):
+                    break
+                size += len(key.encode()) + len(value.encode())
+                if size > bytes_max:
+                    raise TooLarge(f"the page would have over {bytes_max} bytes; ask for fewer keys with limit")
+                found.append((key, Row(value, version)))
+        return found
+
+    def session(self, name: str) -> SessionRow | None:
+        sql = "SELECT number, name, lease_ms, expires_ms, acked FROM session WHERE name = ?"
+        for row in self._execute(sql, (name,)):
+            return SessionRow(*row)
+        return None
+
+    def sessions_expired(self, now_ms: int, limit: int) -> list[SessionRow]:
+        sql = (
+            "SELECT number, name, lease_ms, expires_ms, acked FROM session"
+            " WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?"
+        )
+        return [SessionRow(*row) for row in self._execute(sql, (now_ms, limit))]
+
+    def record(self, session_number: int, seq: int) -> Record | None:
+        sql = "SELECT fingerprint, failed, body FROM record WHERE session = ? AND seq = ?"
+        for fingerprint, failed, body in self._execute(sql, (session_number, seq)):
+            return Record(fingerprint, Reply(bool(failed), body))
+        return None
+
+    def keyed(self, scope: bytes, key: str) -> KeyedRecord | None:
+        sql = "SELECT fingerprint, failed, body, expires_ms FROM keyed WHERE scope = ? AND key = ?"
+        for fingerprint, failed, body, expires_ms in self._execute(sql, (scope, key)):
+            return KeyedRecord(fingerprint, Reply(bool(failed), body), expires_ms)
+        return None
+
+    def keyed_expired(self, now_ms: int) -> bool:
+        sql = "SELECT 1 FROM keyed WHERE expires_ms <= ? LIMIT 1"
+        return self._execute(sql, (now_ms,)).fetchone() is not None
+
+    def tally(self) -> Tally:
+        sql = "SELECT clock_ms, sessions_opened, sessions, records FROM tally"
+        return Tally(*self._execute(sql).fetchone())
+
+    def apply(self, changes: Changes, tally: Tally) -> None:
+        self.changed = True
+        self._apply_rows(changes)
+        gone, born = self._apply_sessions(changes)
+        records = self._apply_records(changes)
+        self._execute(
+            "UPDATE tally SET clock_ms = ?, sessions_opened = ?, sessions = sessions + ?, records = records + ?",
+            (tally.clock_ms, tally.sessions_opened, born - gone, records),
+        )
+
+    def _apply_rows(self, changes: Changes) -> None:
+        written = [(key, *row) for key, row in changes.rows.items() if row is not None]
+        deleted = [(key,) for key, row in changes.rows.items() if row is None]
+        if written:
+            self._executemany(
+                "INSERT INTO kv VALUES (?, ?, ?)"
+                " ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version",
+                written,
+            )
+        if deleted:
+            self._executemany("DELETE FROM kv WHERE key = ?", deleted)
+
+    def _apply_sessions(self, changes: Changes) -> tuple[int, int]:
+        """How many sessions ended, and how many began."""
+        gone = self._many("DELETE FROM session WHERE number = ?", [(number,) for number in changes.ended])
+        kept = list(changes.sessions.values())
+        update = "UPDATE session SET expires_ms = ?, acked = ? WHERE number = ?"
+        insert = "INSERT OR IGNORE INTO session VALUES (?, ?, ?, ?, ?)"
+        born = self._many(insert, kept)
+        if born < len(kept):
+            self._many(update, [(row.expires_ms, row.acked, row.number) for row in kept])
+        return gone, born
+
+    def _apply_records(self, changes: Changes) -> int:
+        """By how many the records of sessions became more."""
+        added = self._many(
+            "INSERT INTO record VALUES (?, ?, ?, ?, ?)",
+            [(*identity, found.fingerprint, *found.reply) for identity, found in changes.records.items()],
+        )
+        forgotten = self._many("DELETE FROM record WHERE session = ? AND seq <= ?", list(changes.acked.items()))
+        forgotten += self._many("DELETE FROM record WHERE session = ?", [(number,) for number in changes.ended])
+        if changes.keyed_expired_ms is not None:
+            self._execute(
+                "DELETE FROM keyed WHERE (scope, key) IN"
+                " (SELECT scope, key FROM keyed WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?)",
+                (changes.keyed_expired_ms, EXPIRED_KEYED_PORTION),
+            )
+        self._many(
+            "INSERT OR REPLACE INTO keyed VALUES (?, ?, ?, ?, ?, ?)",
+            [(*key, kept.fingerprint, *kept.reply, kept.expires_ms) for key, kept in changes.keyed.items()],
+        )
+        return added - forgotten
+
+    def _many(self, sql: str, parameters: Sequence[Sequence[object]]) -> int:
+        return self._executemany(sql, parameters).rowcount if parameters else 0
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the schema in a new file; refuse a foreign file and a newer schema, and leave those untouched."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if application != APPLICATION_ID and (tables or application or version):
+            raise StartupError(f"{path} belongs to another program; name another file")
+        if version > SCHEMA_VERSION:
+            raise StartupError(
+                f"{path} has schema {version}, this release knows {SCHEMA_VERSION}; use the newer release"
+            )
+        if not tables:
+            for statement in _schema().split(";\n"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _schema() -> str:
+    return resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
+
+
+def _make_folder(folder: Path) -> list[Path]:
+    """The folders that had to be made, innermost first."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _unmake(folder / "nothing", missing)
+        raise StartupError(f"cannot make the data directory {folder}: {error.strerror}") from None
+    return missing
+
+
+def _unmake(path: Path, folders: list[Path]) -> None:
+    """Leave nothing half-made behind: the file that was not there before, and the folders made for it."""
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        with contextlib.suppress(OSError):
+            Path(f"{path}{suffix}").unlink()
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _way_out(path: Path) -> str:
+    if path.is_dir():
+        return "it is a directory; name a file in it"
+    if path.exists():
+        return "it must be an OnceKV store that this user may read and write; name another file"
+    return "the data directory must be one that this user may write"
