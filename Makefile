@@ -1,0 +1,72 @@
+# Every target needs python3 (3.11 or newer) and make, nothing else; `demo` and `test` also need Toxiproxy, which
+# comes by itself where Go or a Docker engine is there. Packages come from wherever the user's pip is told to look.
+
+PYTHON       ?= python3
+VENV         := .venv
+PY           := $(VENV)/bin/python
+STAMP        := $(VENV)/.setup-done
+PIP_INSTALL  := $(PY) -m pip install --quiet --disable-pip-version-check
+
+DEMO_ARGS    ?= matrix --out out/demo
+TEST_PATHS   ?= tests/unit tests/contract tests/integration
+TEST_ARGS    ?=
+# For example: make requirements PIN_ARGS=--upgrade
+PIN_ARGS     ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup toxiproxy demo test test-unit lint format requirements clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## Make .venv with the hash-pinned requirements and this package
+
+# pyproject.toml and requirements/dev.txt decide what is installed; while neither changes, nothing is done.
+$(STAMP): requirements/dev.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo 'setup: there is no $(PYTHON); Python 3.11 or newer is needed' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and \
+	  f"setup: Python 3.11 or newer is needed, $(PYTHON) is {v[0]}.{v[1]}; try: make setup PYTHON=python3.13")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo 'setup: $(PYTHON) has no venv module; on Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	@test -x $(PY) || { echo 'setup: making $(VENV)'; $(PYTHON) -m venv $(VENV); }
+	@echo 'setup: installing the pinned requirements (10 to 60 seconds)'
+	@$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+	@echo 'setup: done'
+
+toxiproxy: setup ## Find or build the Toxiproxy server (about 40 seconds the first time)
+	@$(PY) -m chaos.toxiproxy >/dev/null
+
+demo: setup toxiproxy ## Break OnceKV on purpose and print what each semantics kept
+	@$(PY) -m chaos $(DEMO_ARGS)
+
+test: setup toxiproxy ## Run the unit, contract and integration tests
+	@$(PY) -m pytest $(TEST_PATHS) $(TEST_ARGS)
+
+test-unit: setup ## Run the unit tests alone (no Toxiproxy)
+	@$(PY) -m pytest tests/unit $(TEST_ARGS)
+
+lint: setup ## Check style, format, types and layers
+	@echo 'lint: ruff check';  $(PY) -m ruff check --quiet .
+	@echo 'lint: ruff format'; $(PY) -m ruff format --check --quiet .
+	@echo 'lint: mypy';        $(PY) -m mypy
+	@echo 'lint: layers';      $(VENV)/bin/lint-imports --no-logo 2>&1
+
+format: setup ## Format the code and mend what can be mended
+	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
+
+# uv, because its pins hold for every Python and platform at once (pip-compile pins for the one it runs on). It is
+# needed here only, so it gets an environment of its own; it looks for packages where UV_DEFAULT_INDEX says.
+PIN := .tools/pin/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-emit-find-links --strip-extras --quiet --custom-compile-command 'make requirements' $(PIN_ARGS)
+
+requirements: ## Pin requirements/*.in again (PIN_ARGS=--upgrade takes newer versions)
+	@test -x .tools/pin/bin/uv || { echo 'requirements: getting uv'; $(PYTHON) -m venv .tools/pin && \
+	  .tools/pin/bin/python -m pip install --quiet --disable-pip-version-check uv; }
+	@for name in runtime dev; do echo "requirements: pinning requirements/$$name.txt"; \
+	  $(PIN) --output-file requirements/$$name.txt requirements/$$name.in || exit 1; done
+
+clean: ## Remove what these targets made (.venv, .tools, out, caches)
+	@rm -rf $(VENV) .tools out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build
+	@find . -name '*.egg-info' -prune -exec rm -rf {} + ; find . -name __pycache__ -prune -exec rm -rf {} +

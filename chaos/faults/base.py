@@ -1,0 +1,30 @@
+"""What every fault can do. A new fault is one new file with a class like this; scenarios name it, nothing else does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chaos.judge import Evidence
+
+if TYPE_CHECKING:
+    from chaos.world import World
+
+__all__ = ["Fault"]
+
+
+class Fault:
+    """No fault: the healthy system. The base of all others, which override what they need."""
+
+    def inject(self, world: World) -> None:
+        """Put the fault in."""
+
+    def hold(self, world: World, hold_s: float) -> None:
+        """Leave it in, for `hold_s` or until it has done its work."""
+        world.wait(hold_s)
+
+    def heal(self, world: World) -> None:
+        """Take it out; harmless when it is not in, so that it can be called whatever went wrong."""
+
+    def fired(self, evidence: Evidence) -> int:
+        """How often it provably hit an attempt of the workload; counted from both ends, never from the intention."""
+        return 0

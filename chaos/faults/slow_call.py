@@ -1,0 +1,29 @@
+"""The server takes longer over a call than the client waits (failpoint `before_execute`, sleep)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chaos.faults.base import Fault
+from chaos.judge import Evidence
+
+if TYPE_CHECKING:
+    from chaos.world import World
+
+
+class SlowCall(Fault):
+    """`sleep_ms` must be longer than the clients' attempt timeout, or there is no duplicate."""
+
+    def __init__(self, sleep_ms: int) -> None:
+        self._sleep_ms = sleep_ms
+
+    def inject(self, world: World) -> None:
+        world.ask("debug.failpoint", name="before_execute", action=f"sleep:{self._sleep_ms}")
+
+    def heal(self, world: World) -> None:
+        if world.server.returncode is None:
+            world.ask("debug.failpoint", name="before_execute", action="drop", count=0)
+
+    def fired(self, evidence: Evidence) -> int:
+        """Times the failpoint held a call, if clients stopped waiting meanwhile."""
+        return min(evidence.failpoints.get("before_execute", 0), evidence.arrived - evidence.answered)

@@ -1,0 +1,135 @@
+"""The matrix: every scenario against every semantics, a few cells at a time, into one folder of evidence.
+
+Cells share nothing but Toxiproxy and the machine, and most of their time is waiting for timeouts, so several run at
+once. The folder holds each cell's history and logs, and `matrix.json` with the figures, the seed and the versions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import platform
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from datetime import UTC, datetime
+from pathlib import Path
+
+import oncekv
+from chaos.cell import Cell, Column, Effort, run_cell
+from chaos.runtime import open_runtime
+from chaos.runtime.base import Runtime
+from chaos.scenarios.base import Scenario
+from chaos.toxiproxy import VERSION as TOXIPROXY_VERSION
+from chaos.world import Interrupted
+
+__all__ = ["FolderTaken", "Run", "run_matrix"]
+
+CELLS_AT_ONCE = 4
+SUMMARY = "matrix.json"
+LIBRARIES = ("flask", "granian", "msgspec", "requests", "toxiproxy-python")
+
+
+class FolderTaken(Exception):
+    """The folder for the evidence holds something else; the message says so in one line."""
+
+
+class Run:
+    """Cells that were measured, and what they were measured with."""
+
+    def __init__(self, runtime: str, effort: Effort) -> None:
+        self.cells: list[Cell] = []
+        self.complete = False
+        self._facts = {
+            "began": datetime.now(UTC).isoformat(timespec="seconds"),
+            "runtime": runtime,
+            "seed": effort.seed,
+            "clients": effort.clients,
+            "calls_per_client": effort.calls,
+            "versions": _versions(),
+        }
+        self._began_s = time.monotonic()
+
+    @property
+    def good(self) -> bool:
+        """Every promise kept, every control red, every fault fired, and nothing left out."""
+        return self.complete and all(cell.good for cell in self.cells)
+
+    def save(self, folder: Path) -> None:
+        took_s = round(time.monotonic() - self._began_s, 1)
+        facts = {**self._facts, "took_s": took_s, "complete": self.complete, "good": self.good}
+        content = {**facts, "cells": [cell.as_json() for cell in self.cells]}
+        (folder / SUMMARY).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def run_matrix(
+    runtime_name: str,
+    rows: Sequence[Scenario],
+    columns: Sequence[Column],
+    effort: Effort,
+    folder: Path,
+    progress: Callable[[Cell, int, int], None],
+) -> Run:
+    """Measure all cells; on Ctrl-C those that are done are kept, the others ended, and KeyboardInterrupt goes on.
+
+    Raises FolderTaken, ToxiproxyMissing or ToxiproxyFailed before anything runs.
+    """
+    _make_room(folder)
+    run = Run(runtime_name, effort)
+    run.save(folder)
+    pairs = [(row, column) for row in rows for column in columns]
+    with contextlib.closing(open_runtime(runtime_name, folder)) as runtime:
+        try:
+            for cell in _measure(runtime, pairs, effort, folder):
+                run.cells.append(cell)
+                progress(cell, len(run.cells), len(pairs))
+            run.complete = len(run.cells) == len(pairs)
+        finally:
+            order = {(row.name, column.name): place for place, (row, column) in enumerate(pairs)}
+            run.cells.sort(key=lambda cell: order[cell.scenario, cell.column])
+            run.save(folder)
+    return run
+
+
+def _measure(
+    runtime: Runtime, pairs: Iterable[tuple[Scenario, Column]], effort: Effort, folder: Path
+) -> Iterator[Cell]:
+    stop = threading.Event()
+    with ThreadPoolExecutor(CELLS_AT_ONCE, thread_name_prefix="cell") as pool:
+        futures: list[Future[Cell]] = [
+            pool.submit(run_cell, runtime, row, column, effort, folder, stop) for row, column in pairs
+        ]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            for future in futures:
+                if not future.cancelled():
+                    with contextlib.suppress(Interrupted):
+                        future.result()
+            raise
+
+
+def _make_room(folder: Path) -> None:
+    """An empty folder; an earlier run's evidence makes way, anything else does not. Raises FolderTaken."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not (folder / SUMMARY).is_file():
+            raise FolderTaken(f"{folder} is not an earlier run of this command; name another --out")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "oncekv": oncekv.__version__,
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "toxiproxy": TOXIPROXY_VERSION,
+        **{name: importlib.metadata.version(name) for name in LIBRARIES},
+    }

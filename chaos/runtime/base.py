@@ -1,0 +1,63 @@
+"""What a runtime offers a scenario: servers to start and to break, and links to them.
+
+A scenario is written against this page alone, so that it runs unchanged on processes and on containers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from chaos.links import Link
+
+__all__ = ["Runtime", "Server", "ServerError"]
+
+
+class ServerError(RuntimeError):
+    """The server died, or did not, or was late; the message ends with the last lines of its log."""
+
+
+class Server(Protocol):
+    """One KV server that keeps its data and its address over its lives.
+
+    `url` is its own address, past all links: for observing and for arming failpoints, never for the workload.
+    """
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def returncode(self) -> int | None:
+        """The exit code of its last life (negative: the signal), None while it lives."""
+        ...
+
+    def restart(self) -> object:
+        """Start again on the same data; waits until it is ready."""
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        ...
+
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def wait_dead(self, timeout_s: float) -> int:
+        """Wait for it to end by itself; its exit code."""
+        ...
+
+
+class Runtime(Protocol):
+    """Where servers and links run."""
+
+    name: str
+
+    def server(self, folder: Path, delivery: str) -> Server:
+        """A started server with failpoints, its data in `folder`."""
+        ...
+
+    def link(self, name: str, server: Server) -> Link:
+        """A healthy link to the server."""
+        ...
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        ...

@@ -1,0 +1,16 @@
+"""The first attempt is held back in the network; the retry overtakes it, is settled, and acknowledged, so its record is
+gone. Then the first attempt arrives. A missing record must not make it look new: it is below the watermark.
+"""
+
+from chaos.faults.held_back import HeldBack
+from chaos.scenarios.base import AT_LEAST_ONCE, Scenario
+
+SCENARIO = Scenario(
+    name="delayed-duplicate",
+    order=80,
+    lecture=__doc__,
+    fault=HeldBack,
+    hold_s=1.2,
+    must_be_red=frozenset({AT_LEAST_ONCE}),
+    spare_link=True,
+)

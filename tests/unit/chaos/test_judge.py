@@ -1,0 +1,57 @@
+"""The judge, which proves nothing unless it has been seen to fail."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaos.judge import Call, judge
+
+SEMANTICS = ("maybe", "at-least-once", "at-most-once", "exactly-once")
+# semantics, told, effects: everything that a caller must never find.
+BROKEN = [
+    *[(semantics, "ok", 0) for semantics in SEMANTICS],
+    *[(semantics, "ok", 2) for semantics in SEMANTICS if semantics != "at-least-once"],
+    *[(semantics, "definite", effects) for semantics in SEMANTICS if semantics != "at-least-once" for effects in (1, 2)],
+    ("maybe", "unknown", 2),
+    ("at-most-once", "unknown", 2),
+    *[("exactly-once", "unknown", effects) for effects in (0, 1, 2)],
+]
+
+
+def _call(told: str, effects: int, *, misplaced: bool = False) -> Call:
+    return Call("c0-0", told, effects, attempts=1, took_s=0.1, misplaced=misplaced)
+
+
+@pytest.mark.parametrize(("semantics", "told", "effects"), BROKEN)
+def test_every_broken_promise_is_seen(semantics: str, told: str, effects: int) -> None:
+    """A single call that breaks the promise makes the verdict, however many keep it."""
+    calls = [_call("ok", 1)] * 20 + [_call(told, effects)]
+    assert not judge(semantics, calls).kept
+
+
+@pytest.mark.parametrize("semantics", SEMANTICS)
+@pytest.mark.parametrize("told", ["ok", "definite", "unknown"])
+@pytest.mark.parametrize("effects", [0, 1, 2])
+def test_what_is_not_broken_is_kept(semantics: str, told: str, effects: int) -> None:
+    """The judge has no objection beyond the promise."""
+    assert judge(semantics, [_call(told, effects)]).kept == ((semantics, told, effects) not in BROKEN)
+
+
+def test_a_doubled_call_is_red_under_every_semantics() -> None:
+    """At-least-once keeps its promise with a doubled call, and is red all the same."""
+    judgement = judge("at-least-once", [_call("ok", 2), _call("ok", 1)])
+    assert judgement.red
+    assert judgement.kept
+    assert judgement.effects == {"0": 0, "1": 1, "2+": 1}
+
+
+def test_a_wrong_place_breaks_the_promise() -> None:
+    """An offset at which the store does not have the value is a lie, though the value is there once."""
+    assert not judge("at-most-once", [_call("ok", 1, misplaced=True)]).kept
+
+
+def test_many_violations_are_counted_and_some_are_shown() -> None:
+    """A verdict stays readable."""
+    violations = judge("at-most-once", [_call("ok", 0)] * 30).violations
+    assert len(violations) == 6
+    assert violations[-1] == "and 25 more"

@@ -1,0 +1,112 @@
+"""The documents say what the code does: files exist, tables come from the registries, the README's table is a real one.
+
+`python -m tests.unit.test_docs` writes the generated tables anew.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from chaos.cell import COLUMNS
+from chaos.scenarios import scenarios
+from oncekv.server.methods import all_methods
+from oncekv.server.methods.base import Method
+from oncekv.wire.errors import REGISTRY
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES = ROOT / "services" / "README.md"
+FRONT_DOOR = ROOT / "README.md"
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)\)")
+
+
+def errors_table() -> str:
+    """Code, name, definite, recorded, when: one line an error."""
+    lines = ["| code | name | definite | recorded | when |", "| --- | --- | --- | --- | --- |"]
+    for code, error in REGISTRY.items():
+        definite, recorded = ("yes" if flag else "no" for flag in (error.definite, error.recorded))
+        lines.append(f"| {code} | {error.name} | {definite} | {recorded} | {error.when} |")
+    return "\n".join(lines)
+
+
+def methods_table() -> str:
+    """Method, params and result: one line a method."""
+    lines = ["| method | params | result | what it does |", "| --- | --- | --- | --- |"]
+    for method in all_methods().values():
+        lines.append(f"| `{method.name}` | {_params(method)} | {_result(method)} | {method.summary} |")
+    return "\n".join(lines)
+
+
+def _params(method: Method) -> str:
+    fields = msgspec.structs.fields(method.params)
+    return ", ".join(f"`{field.encode_name}{'' if field.required else '?'}`" for field in fields)
+
+
+def _result(method: Method) -> str:
+    if not isinstance(method.result, type) or not issubclass(method.result, msgspec.Struct):
+        return "the OpenRPC document"
+    names = (field.encode_name for field in msgspec.structs.fields(method.result))
+    return ", ".join(f"`{name}`" for name in names if name != "_meta")
+
+
+def _generated(text: str, name: str) -> str:
+    found = re.search(rf"<!-- {name}: [^\n]*-->\n(.*?)\n?<!-- /{name} -->", text, re.DOTALL)
+    assert found, f"no generated part {name}"
+    return found[1]
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted((ROOT / "services").glob("*.md")), ids=str)
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    """A reader who follows a link of a page finds a file."""
+    missing = [link for link in LINK.findall(page.read_text(encoding="utf-8")) if not (page.parent / link).exists()]
+    assert not missing, f"{page.name} names what is gone"
+
+
+def test_the_way_of_a_call_names_a_file_for_every_step() -> None:
+    """All ten steps stand in the table, in order."""
+    steps = re.findall(r"^\| (\d+) \| \[", SERVICES.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [int(step) for step in steps] == list(range(1, 11))
+
+
+def test_the_error_table_is_the_registry() -> None:
+    """The page lists every error code with what the code says of it."""
+    assert _generated(SERVICES.read_text(encoding="utf-8"), "errors") == errors_table()
+
+
+def test_the_method_table_is_the_registry() -> None:
+    """The page lists every method with its params and result."""
+    assert _generated(SERVICES.read_text(encoding="utf-8"), "methods") == methods_table()
+
+
+def test_the_measured_table_has_every_scenario_and_semantics() -> None:
+    """The front door's table has a row for every scenario, a column for every semantics, and its controls are red."""
+    table = _generated(FRONT_DOOR.read_text(encoding="utf-8"), "matrix").splitlines()
+    head, *rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table if "---" not in line]
+    assert head[1:] == [column.name for column in COLUMNS]
+    assert [row[0] for row in rows] == list(scenarios())
+    for row in rows:
+        red = {head[place] for place, cell in enumerate(row) if "doubled" in cell}
+        assert scenarios()[row[0]].must_be_red <= red
+
+
+def test_every_command_of_the_front_door_exists() -> None:
+    """Each `make` target that the README names is one of the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"`?make ([a-z-]+)`?", FRONT_DOOR.read_text(encoding="utf-8")))
+    assert named
+    assert named <= targets
+
+
+def _write() -> None:
+    text = SERVICES.read_text(encoding="utf-8")
+    for name, table in (("errors", errors_table()), ("methods", methods_table())):
+        pattern = rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- /{name} -->)"
+        text = re.sub(pattern, lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text, flags=re.DOTALL)
+    SERVICES.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _write()
