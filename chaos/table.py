@@ -16,7 +16,7 @@ def in_words(cell: Cell) -> str:
     """`kept` or `BROKEN`, and what else a caller would notice."""
     if not cell.calls:
         return "NOT MEASURED"
-    notes = [("kept" if cell.kept else "BROKEN") if cell.calls else "?"]
+    notes = ["kept" if cell.kept else "BROKEN"]
     if cell.effects["2+"]:
         notes.append(f"{cell.effects['2+']} doubled")
     if cell.told["unknown"]:
@@ -47,16 +47,12 @@ def details(cells: Sequence[Cell]) -> str:
     table = [DETAILS.split()]
     for cell in cells:
         effects, told = cell.effects, cell.told
+        promise = ("kept" if cell.kept else "BROKEN") if cell.calls else "?"
         table.append(
             [cell.scenario, cell.column, str(cell.calls), str(cell.attempts)]
             + [str(effects.get(count, "")) for count in ("0", "1", "2+")]
             + [str(told.get(what, "")) for what in ("ok", "definite", "unknown")]
-            + [
-                f"{cell.p50_ms:g}",
-                f"{cell.p99_ms:g}",
-                str(cell.fired),
-                ("kept" if cell.kept else "BROKEN") if cell.calls else "?",
-            ]
+            + [f"{cell.p50_ms:g}", f"{cell.p99_ms:g}", str(cell.fired), promise]
         )
     return _markdown(table, {})
 

@@ -135,7 +135,7 @@ class Workload:
                 if self._stop.is_set():
                     return
                 told = self._call(client.outcome, f"c{number}-{index}", number, rng)
-                # Who got no answer looks up before the next call; otherwise an outage would use up the workload at once.
+                # Who got no answer looks up before the next call; or else an outage would use up the workload at once.
                 self._stop.wait(rng.uniform(0, PACE_MAX_S) if isinstance(told.outcome, Ok) else plan.attempt_timeout_s)
 
     def _call(self, perform: Callable[..., Outcome], name: str, process: int, rng: random.Random) -> Told:

@@ -1,5 +1,5 @@
 """The server crashes before it has begun. Nothing is left of the call but the client's wish;
-a retry is its first run. (Other calls of the moment may be committed and unanswered: a memory table doubles those.)
+a retry is its first run. Other calls of the moment may be committed and unanswered: a memory table doubles those.
 """
 
 from chaos.faults.crash import Crash

@@ -1,11 +1,12 @@
 """The documents say what the code does: files exist, tables come from the registries, the README's table is a real one.
 
-`python -m tests.unit.test_docs` writes the generated tables anew.
+`python -m tests.unit.test_docs [out/demo]` writes the generated tables anew, the measured one from a run's evidence.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import msgspec
@@ -52,10 +53,14 @@ def _result(method: Method) -> str:
     return ", ".join(f"`{name}`" for name in names if name != "_meta")
 
 
-def _generated(text: str, name: str) -> str:
-    found = re.search(rf"<!-- {name}: [^\n]*-->\n(.*?)\n?<!-- /{name} -->", text, re.DOTALL)
+def _part(text: str, name: str) -> re.Match[str]:
+    found = re.search(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", text, re.DOTALL)
     assert found, f"no generated part {name}"
-    return found[1]
+    return found
+
+
+def _generated(text: str, name: str) -> str:
+    return _part(text, name)[0].rstrip("\n")
 
 
 @pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted((ROOT / "services").glob("*.md")), ids=str)
@@ -95,18 +100,19 @@ def test_the_measured_table_has_every_scenario_and_semantics() -> None:
 def test_every_command_of_the_front_door_exists() -> None:
     """Each `make` target that the README names is one of the Makefile."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = set(re.findall(r"`?make ([a-z-]+)`?", FRONT_DOOR.read_text(encoding="utf-8")))
+    named = set(re.findall(r"(?:`|^    )make ([a-z-]+)", FRONT_DOOR.read_text(encoding="utf-8"), re.MULTILINE))
     assert named
     assert named <= targets
 
 
-def _write() -> None:
-    text = SERVICES.read_text(encoding="utf-8")
-    for name, table in (("errors", errors_table()), ("methods", methods_table())):
-        pattern = rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- /{name} -->)"
-        text = re.sub(pattern, lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text, flags=re.DOTALL)
-    SERVICES.write_text(text, encoding="utf-8")
+def _put(page: Path, name: str, table: str) -> None:
+    text = page.read_text(encoding="utf-8")
+    start, end = _part(text, name).span()
+    page.write_text(f"{text[:start]}{table}\n{text[end:]}", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    _write()
+    _put(SERVICES, "errors", errors_table())
+    _put(SERVICES, "methods", methods_table())
+    for evidence in sys.argv[1:]:
+        _put(FRONT_DOOR, "matrix", Path(evidence, "table.md").read_text(encoding="utf-8").split("\n\n")[0])

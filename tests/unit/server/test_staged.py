@@ -65,15 +65,20 @@ def test_an_effect_that_is_not_merged_is_gone(store: Store) -> None:
 
 def test_an_exception_leaves_nothing_of_the_group(store: Store) -> None:
     """Effect and record are both there or both not."""
-    with pytest.raises(ZeroDivisionError), store.write() as writer:
-        group = Group(writer)
-        effect = Effect(group)
-        effect.put("k", "x")
-        group.merge(effect)
-        session = group.open_session("s", 1000, 1000)
-        group.put_record(session, 1, Record(b"f", Reply(False, b"{}")))
-        group.finish(0, save_clock=False)
-        raise ZeroDivisionError
+
+    def fail_after_writing() -> None:
+        with store.write() as writer:
+            group = Group(writer)
+            effect = Effect(group)
+            effect.put("k", "x")
+            group.merge(effect)
+            session = group.open_session("s", 1000, 1000)
+            group.put_record(session, 1, Record(b"f", Reply(False, b"{}")))
+            group.finish(0, save_clock=False)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_after_writing()
     with store.read() as reader:
         assert reader.row("k") is None
         assert reader.session("s") is None
