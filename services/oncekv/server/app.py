@@ -49,7 +49,7 @@ class Node:
         )
         delivery = make_delivery(config, sessions)
         clock = LeaseClock(time.monotonic, self._tally().clock_ms)
-        self.metrics = Metrics(self._tally)
+        self.metrics = Metrics(lambda: self._tally()._asdict())
         self.committer = Committer(facts, store, delivery, clock, self.metrics, time.monotonic)
         dispatch = Dispatch(facts, self.committer, store, delivery, clock, self.metrics, time.monotonic)
         self.app = _flask(self)

@@ -10,6 +10,7 @@ the group is told `internal_error`, which is indefinite. Limit: the queue is bou
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -124,7 +125,7 @@ class Committer:
         self._changed = threading.Condition()
         self._stopping = False
         self._sweep_at_s = monotonic_s()
-        self._thread = threading.Thread(target=self._loop, name="committer", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -158,6 +159,14 @@ class Committer:
         for call in calls[room:]:
             call.fail(Overloaded())
         return ticket
+
+    def _work(self) -> None:
+        try:
+            self._loop()
+        except BaseException:
+            # Without its writer the server would let every call wait for ever. Crashing is safe; hanging is not.
+            log.critical("the committer failed; the server ends", exc_info=True)
+            os._exit(1)
 
     def _loop(self) -> None:
         while True:

@@ -7,7 +7,7 @@ several workers and servers on one store agree on them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,8 +19,6 @@ from prometheus_client import (
 )
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from oncekv.server.storage.base import Tally
-
 __all__ = ["Metrics"]
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter that nobody reads
@@ -29,8 +27,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series pe
 class Metrics:
     """All counters of one server; with several workers (PROMETHEUS_MULTIPROC_DIR is set) of all of them."""
 
-    def __init__(self, tally: Callable[[], Tally]) -> None:
-        self._own = registry = CollectorRegistry()
+    def __init__(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        registry = CollectorRegistry()
         self.attempts = Counter("oncekv_attempts", "Attempts that arrived", ["method"], registry=registry)
         self.effects = Counter("oncekv_effects", "Writes that ran and were committed", ["method"], registry=registry)
         self.replays = Counter("oncekv_replays", "Attempts answered from a dedup record", ["method"], registry=registry)
@@ -47,7 +45,7 @@ class Metrics:
         self._shared = CollectorRegistry() if "PROMETHEUS_MULTIPROC_DIR" in os.environ else registry
         if self._shared is not registry:
             multiprocess.MultiProcessCollector(self._shared)  # type: ignore[no-untyped-call]  # untyped in the library
-        self._shared.register(_FromStore(tally))
+        self._shared.register(_FromStore(counts))
 
     def text(self) -> bytes:
         """The text format 0.0.4."""
@@ -57,10 +55,10 @@ class Metrics:
 class _FromStore:
     """Gauges that the store itself counts."""
 
-    def __init__(self, tally: Callable[[], Tally]) -> None:
-        self._tally = tally
+    def __init__(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        self._counts = counts
 
     def collect(self) -> Iterator[Metric]:
-        tally = self._tally()
-        yield GaugeMetricFamily("oncekv_sessions", "Sessions that are open", value=tally.sessions)
-        yield GaugeMetricFamily("oncekv_records", "Dedup records of sessions", value=tally.records)
+        counts = self._counts()
+        yield GaugeMetricFamily("oncekv_sessions", "Sessions that are open", value=counts["sessions"])
+        yield GaugeMetricFamily("oncekv_records", "Dedup records of sessions", value=counts["records"])

@@ -78,7 +78,6 @@ def _work(config: Config, address: tuple[str, int], boot: int, failpoints: Failp
         log_enabled=False,
     )
     server.on_startup(lambda: _when_accepting(inner, door, announce))
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     server.serve(target_loader=lambda: node.app, wrap_loader=False)
     if door:
         door.close()
@@ -93,6 +92,9 @@ class _Granian(MTServer):
 
     def _check_gil(self) -> None:
         pass
+
+    def signal_handler_reload(self, *_args: Any, **_kwargs: Any) -> None:
+        """SIGHUP changes nothing: the configuration is read once."""
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         _end_after(DRAIN_MAX_S)
@@ -145,7 +147,7 @@ def _reap(children: set[int], stopping: threading.Event) -> int:
             if code < 0:
                 os.kill(os.getpid(), -code)
             return code or 1
-        worst = worst or code
+        worst = worst or (code if code != -signal.SIGTERM else 0)  # it had not yet begun to serve
     return worst
 
 

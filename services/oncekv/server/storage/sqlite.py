@@ -25,7 +25,7 @@ __all__ = ["SqliteStore", "open_store"]
 APPLICATION_ID = 0x4F4B5631  # "OKV1": tells our files from other programs'
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 10.0
-READERS_MAX = 8
+READERS_MAX = 2  # more only fight over the interpreter lock; measured
 EXPIRED_KEYED_PORTION = 500
 
 
@@ -69,7 +69,10 @@ class SqliteStore:
     def read(self) -> Iterator[SqliteView]:
         """One of a bounded number of read connections, with a snapshot of what is committed."""
         with self._readers_free:
-            connection = self._readers.pop() if self._readers else _connect(self._path)
+            try:
+                connection = self._readers.pop()
+            except IndexError:
+                connection = _connect(self._path)
             try:
                 connection.execute("BEGIN")
                 yield SqliteView(connection)
