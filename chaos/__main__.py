@@ -34,6 +34,13 @@ more than once. unknown: calls whose client said that it cannot tell. The memory
 dedup records in memory only. At-least-once is one too: it promises no more than once or more."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code."""
     args = _parser().parse_args(argv)
@@ -99,7 +106,7 @@ def _interrupt(_signal: int, _frame: object) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m chaos",
         description="Break a real server and real links on purpose, and judge what came out.",
         epilog=EXAMPLES,

@@ -176,8 +176,8 @@ def _free_address(config: Config, port: int | None = None) -> tuple[str, int]:
     """The address to serve on. Raises StartupError when it is taken; the bind says so before a store is made."""
     wanted = (config.host, config.port if port is None else port)
     with _listen(wanted, shared=False) as probe:
-        name: tuple[str, int] = probe.getsockname()
-    return config.host, name[1]
+        host, bound_port = probe.getsockname()[:2]
+    return host, bound_port
 
 
 def _listen(address: tuple[str, int], *, shared: bool) -> socket.socket:
