@@ -53,8 +53,14 @@ class Node:
         self.committer = Committer(facts, store, delivery, clock, self.metrics, time.monotonic)
         dispatch = Dispatch(facts, self.committer, store, delivery, clock, self.metrics, time.monotonic)
         self.app = _flask(self)
-        self.app.wsgi_app = Endpoint(config, dispatch, self.app.wsgi_app)  # type: ignore[method-assign]  # Flask's own hook
+        self._endpoint = Endpoint(config, dispatch, self.app.wsgi_app)
+        self.app.wsgi_app = self._endpoint  # type: ignore[method-assign]  # Flask's own hook
         self.committer.start()
+
+    @property
+    def calls_running(self) -> int:
+        """Requests that are not yet answered."""
+        return self._endpoint.calls_running
 
     def is_ready(self) -> bool:
         """Whether the store answers."""

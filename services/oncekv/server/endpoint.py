@@ -8,6 +8,7 @@ cut link leaves it, is refused.
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -49,6 +50,9 @@ class Endpoint:
         self._config = config
         self._dispatch = dispatch
         self._otherwise = otherwise
+        self._lock = threading.Lock()
+        self.calls_running = 0
+        """Requests that arrived whole and were not yet answered."""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] != "/rpc":
@@ -56,12 +60,21 @@ class Endpoint:
         arrived_s = time.monotonic()
         try:
             caller = Caller(self._scope(environ), _idempotency_key(environ), arrived_s)
-            answer = self._dispatch.answer(self._body(environ), caller)
+            answer = self._answer(self._body(environ), caller)
         except _HttpError as error:
             return _refuse(start_response, error.status, str(error), error.headers)
         except KeyMisplaced as error:
             return _refuse(start_response, "400 Bad Request", str(error), [])
         return _send(start_response, answer, keyed=caller.key is not None)
+
+    def _answer(self, body: bytes, caller: Caller) -> Answer:
+        with self._lock:
+            self.calls_running += 1
+        try:
+            return self._dispatch.answer(body, caller)
+        finally:
+            with self._lock:
+                self.calls_running -= 1
 
     def _scope(self, environ: WSGIEnvironment) -> bytes:
         """What stands for the caller's token. Raises _HttpError for a wrong method or token."""

@@ -25,6 +25,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from oncekv.server.log import log
 from oncekv.wire.errors import InternalError, InvalidParams
 
 __all__ = ["Arming", "Dropped", "Failpoints", "Match"]
@@ -94,6 +95,7 @@ class Failpoints:
         elif action == "drop":
             raise Dropped(name)
         elif action == "error":
+            log.warning("failpoint %s answers %s with internal_error", name, method)
             raise InternalError()
         elif action:
             time.sleep(int(action.partition(":")[2]) / 1000)

@@ -24,21 +24,22 @@ from granian.constants import HTTPModes, Interfaces, RuntimeModes
 from granian.server.mt import MTServer
 
 from oncekv.server.config import Config, StartupError
+from oncekv.server.drain import Drain
 from oncekv.server.failpoints import Failpoints
 from oncekv.server.log import log
 from oncekv.server.storage import open_store
 
 __all__ = ["serve"]
 
+ADDRESSES_MAX = 5
 CONNECTIONS_MAX = 16_384
-DRAIN_MAX_S = 60.0
 READY_MAX_S = 30.0
 THREADS_SPARE = 64  # above the queue's bound, so that the queue and not the thread pool says "overloaded"
 
 
 def serve(config: Config) -> int:
     """Serve until SIGTERM or SIGINT; the exit code. Raises StartupError before anything is left behind."""
-    address = _free_address(config)
+    address, _guard = _reserve(config)
     store = open_store(config.store_url)
     boot = store.boot()
     store.close()
@@ -77,18 +78,24 @@ def _work(config: Config, address: tuple[str, int], boot: int, failpoints: Failp
         runtime_mode=RuntimeModes.st,
         log_enabled=False,
     )
+
+    def close() -> None:
+        if door:
+            door.close()
+        node.close()
+
+    server.drain = Drain(lambda: node.calls_running, close)
     server.on_startup(lambda: _when_accepting(inner, door, announce))
     server.serve(target_loader=lambda: node.app, wrap_loader=False)
-    if door:
-        door.close()
-    node.close()
-    return 0
+    return server.drain.finish()
 
 
 class _Granian(MTServer):
     """granian's server of threads in this process. It is meant for Python without the GIL, and says so; with the
     GIL it serves the same way, and it is the one that makes no further process.
     """
+
+    drain: Drain
 
     def _check_gil(self) -> None:
         pass
@@ -97,7 +104,7 @@ class _Granian(MTServer):
         """SIGHUP changes nothing: the configuration is read once."""
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
-        _end_after(DRAIN_MAX_S)
+        self.drain.begin()
         super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]  # untyped in granian
 
 
@@ -161,15 +168,28 @@ def _follow(alive_r: int) -> None:
     threading.Thread(target=watch, name="follow", daemon=True).start()
 
 
-def _end_after(seconds: float) -> None:
-    """A drain has a bound: a call that never ends does not keep the server."""
+def _reserve(config: Config) -> tuple[tuple[str, int], socket.socket]:
+    """The address, and what keeps other servers off it while this process lives. Raises StartupError.
 
-    def end() -> None:
-        time.sleep(seconds)
-        log.error("calls still ran %.0f s after the signal; ending without them", seconds)
-        os._exit(1)
-
-    threading.Thread(target=end, name="drain-bound", daemon=True).start()
+    SO_REUSEPORT, which our workers need, would let two servers that start at the same moment share a port. A name in
+    the kernel's table of abstract sockets belongs to one, and is free again however its owner ends.
+    """
+    for _ in range(ADDRESSES_MAX):
+        address = _free_address(config)
+        guard = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            if sys.platform == "linux":  # other kernels have no such table
+                guard.bind(f"\0oncekv-{address[0]}-{address[1]}")
+        except OSError:
+            guard.close()
+            if config.port:
+                break
+        else:
+            return address, guard
+    raise StartupError(
+        f"cannot listen on {config.host}:{config.port}: another server starts on it;"
+        " name another --listen address, port 0 takes a free one"
+    )
 
 
 def _free_address(config: Config, port: int | None = None) -> tuple[str, int]:
