@@ -1,0 +1,61 @@
+"""The `oncekv` command: `serve` runs a server, `call` makes one call; each has its --help.
+
+The one module that knows both sides: it tells `call`, which belongs to the client, the types of the server's params.
+Wrong usage is one line on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+import oncekv
+
+__all__ = ["main"]
+
+# Imported by name and only when asked for: `call` need not wait for what a server is made of.
+_COMMANDS = {"serve": "oncekv.server.command", "call": "oncekv.client.command"}
+
+_HELP = """\
+commands:
+  serve    run a server:   oncekv serve --listen 127.0.0.1:8000 --store sqlite:////var/lib/oncekv/kv.db
+  call     make one call:  oncekv call kv.append key=k value=x --server http://127.0.0.1:8000
+
+`oncekv COMMAND --help` has the options.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    top = _Parser("oncekv", description=oncekv.__doc__, epilog=_HELP)
+    top.formatter_class = argparse.RawDescriptionHelpFormatter
+    top.add_argument("--version", action="version", version=f"oncekv {oncekv.__version__}")
+    top.add_argument("command", choices=_COMMANDS, metavar="COMMAND", help="serve or call")
+    name = top.parse_args(words[:1]).command
+    command = importlib.import_module(_COMMANDS[name])
+    parser = _Parser(f"oncekv {name}")
+    command.configure(parser)
+    parser.set_defaults(param_kinds=_param_kinds)
+    return int(command.run(parser.parse_intermixed_args(words[1:])))
+
+
+def _param_kinds(method: str) -> Mapping[str, str] | None:
+    """Which params of a method are strings; None for an unknown method."""
+    methods = importlib.import_module("oncekv.server.methods")
+    kinds: Mapping[str, str] | None = methods.params_of(method)
+    return kinds
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,112 @@
+"""Several calls in one HTTP request, each with its own identity, its own outcome and its own retries.
+
+    with kv.batch() as b:
+        first = b.append("k", "x")
+        second = b.get("k")
+    first.result()          # raises or returns as the call alone would
+
+One POST carries them all; what is not settled by its reply goes out again, in a smaller batch, under the same
+identities. The server runs them as it would run single calls: a batch is no transaction (`txn` is).
+
+Place on the way: stub (1). Limit: `CALLS_MAX`, and the server's bound on a body; a batch that is refused as a whole
+fails as a whole, definitely. A block that raises sends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from oncekv.client import typed
+from oncekv.client.outcome import Outcome, result_of
+from oncekv.client.trip import Trip
+from oncekv.wire.calls import Appended, Deleted, Incremented, Page, Row, TxnDone, Written
+
+__all__ = ["CALLS_MAX", "Batch", "Later"]
+
+CALLS_MAX = 1_000
+"""Below the session's window, so that the calls of one batch never wait for each other."""
+
+T = TypeVar("T")
+
+
+class Later(Generic[T]):
+    """A call of a batch; it has an outcome once the batch was sent."""
+
+    def __init__(self, trip: Trip, read: Callable[[Any], T]) -> None:
+        self._trip = trip
+        self._read = read
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of the call. Raises RuntimeError before the batch was sent."""
+        if self._trip.outcome is None:
+            raise RuntimeError("the batch was not sent yet: it leaves when its with block ends")
+        return self._trip.outcome
+
+    def result(self) -> T:
+        """The result; raises as the call alone would."""
+        return self._read(result_of(self.outcome))
+
+
+class Batch:
+    """Collects calls; a context manager that sends them when it is left without an exception."""
+
+    def __init__(
+        self, new_trip: Callable[[str, Mapping[str, Any]], Trip], issue: Callable[[Sequence[Trip]], None]
+    ) -> None:
+        self._new_trip = new_trip
+        self._issue = issue
+        self._trips: list[Trip] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self._trips:
+            self._issue(self._trips)
+
+    def call(self, method: str, params: Mapping[str, Any] | None = None) -> Later[dict[str, Any]]:
+        """Any method by name."""
+        return Later(self._add(method, params or {}), lambda ok: dict(ok.result))
+
+    def get(self, key: str) -> Later[Row]:
+        """As the client's."""
+        return self._typed(typed.get(key))
+
+    def put(self, key: str, value: str, if_version: int | None = None) -> Later[Written]:
+        """As the client's."""
+        return self._typed(typed.put(key, value, if_version))
+
+    def append(self, key: str, value: str) -> Later[Appended]:
+        """As the client's."""
+        return self._typed(typed.append(key, value))
+
+    def increment(self, key: str, by: int = 1) -> Later[Incremented]:
+        """As the client's."""
+        return self._typed(typed.increment(key, by))
+
+    def delete(self, key: str, if_version: int | None = None) -> Later[Deleted]:
+        """As the client's."""
+        return self._typed(typed.delete(key, if_version))
+
+    def txn(self, ops: Sequence[typed.Op], checks: Sequence[typed.Op] = ()) -> Later[TxnDone]:
+        """As the client's."""
+        return self._typed(typed.txn(ops, checks))
+
+    def list(self, prefix: str = "", limit: int = 100, after: str = "") -> Later[Page]:
+        """As the client's."""
+        return self._typed(typed.list_keys(prefix, limit, after))
+
+    def _typed(self, call: typed.TypedCall[T]) -> Later[T]:
+        return Later(self._add(call.method, call.params), call.read)
+
+    def _add(self, method: str, params: Mapping[str, Any]) -> Trip:
+        if len(self._trips) >= CALLS_MAX:
+            raise ValueError(f"a batch takes at most {CALLS_MAX} calls")
+        trip = self._new_trip(method, params)
+        self._trips.append(trip)
+        return trip

@@ -1,0 +1,104 @@
+"""From a server's name to the links that lead to it.
+
+    "http://127.0.0.1:8001"             one link, named after its URL; a bare URL gets the path /rpc
+    "kv-1=http://127.0.0.1:8001"        one link with a name of its own
+    ["http://…:21001", "http://…:21002"]  several links to ONE server: a retry moves on to the next
+    "kv-1"                              a service, looked up in a links file: every link to it, or those of one client
+
+A links file is `services/toxiproxy/links.json`, or one of its form: `{"links": [{"name": "c1-kv-1", "client": "c1",
+"server": "kv-1", "listen": "127.0.0.1:21001"}, …]}`; its path is given, or stands in the environment as ONCEKV_LINKS.
+
+Place on the way: once, when the stub (1) is made; what comes out is what the transport (3) connects to (4).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+__all__ = ["LINKS_VARIABLE", "BindingError", "Link", "bind"]
+
+LINKS_VARIABLE = "ONCEKV_LINKS"
+_NAMED_URL = re.compile(r"([\w.-]+)=(https?://.*)", re.DOTALL)
+
+
+class BindingError(ValueError):
+    """The server cannot be found; the message names the cause and the way out."""
+
+
+class Link(NamedTuple):
+    """One way to the server."""
+
+    name: str
+    url: str
+
+
+def bind(
+    server: str | Sequence[str],
+    links: str | Path | None = None,
+    client: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[Link, ...]:
+    """The links to `server`, in order of preference, at least one. Raises BindingError."""
+    if not isinstance(server, str):
+        if not server:
+            raise BindingError("the list of links to the server is empty")
+        return tuple(link for one in server for link in bind(one, links, client, environment))
+    named = _NAMED_URL.fullmatch(server)
+    if named:
+        return (Link(named[1], _rpc_url(named[2])),)
+    if "://" in server:
+        url = _rpc_url(server)
+        return (Link(url, url),)
+    return _look_up(server, links, client, os.environ if environment is None else environment)
+
+
+def _rpc_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise BindingError(f"{url!r} is no URL: {error}") from None
+    if parts.scheme not in ("http", "https") or not has_host or any(letter.isspace() for letter in url):
+        raise BindingError(f"{url!r} is no http:// or https:// URL with a host")
+    if parts.query or parts.fragment:
+        raise BindingError(f"{url!r} has a query or a fragment; give the address alone")
+    return url if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}/rpc"
+
+
+def _look_up(
+    server: str, links: str | Path | None, client: str | None, environment: Mapping[str, str]
+) -> tuple[Link, ...]:
+    path = links or environment.get(LINKS_VARIABLE)
+    if not path:
+        raise BindingError(f"{server!r} is no URL; to use a service's name, give a links file or set {LINKS_VARIABLE}")
+    table = _read(Path(path))
+    found = [
+        Link(str(row["name"]), _rpc_url(f"http://{row['listen']}"))
+        for row in table
+        if server in (row["server"], row["name"]) and client in (None, row.get("client"))
+    ]
+    if not found:
+        known = ", ".join(sorted({str(row["server"]) for row in table})) or "none"
+        of_client = f" for client {client!r}" if client is not None else ""
+        raise BindingError(f"{path} has no link to {server!r}{of_client}; it knows the servers: {known}")
+    return tuple(found)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    try:
+        content = msgspec.json.decode(path.read_bytes())
+        rows = content["links"]
+        if not all(isinstance(row[member], str) for row in rows for member in ("name", "server", "listen")):
+            raise TypeError
+    except OSError as error:
+        raise BindingError(f"cannot read the links file {path}: {error.strerror}") from None
+    except (msgspec.MsgspecError, KeyError, TypeError):
+        raise BindingError(f"{path} is no links file: each of its links needs name, server and listen") from None
+    return list(rows)

@@ -1,0 +1,163 @@
+"""`oncekv call`: one call from a shell, ending as an exit code: 0 ok, 1 definite error, 2 wrong usage, 3 unknown.
+
+Place on the way: around the stub (1). The result goes to stdout as JSON, everything else to stderr. With a session file
+the next command goes on with the same session, and first finishes the exactly-once calls that earlier ones left in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from oncekv.client.binding import BindingError
+from oncekv.client.connect import connect
+from oncekv.client.outbox import OutboxError
+from oncekv.client.outcome import Failed, Ok, Outcome, error_of
+from oncekv.client.semantics import Semantics
+from oncekv.client.stub import Client
+
+__all__ = ["INTERRUPTED", "ParamKinds", "configure", "run"]
+
+ParamKinds = Callable[[str], Mapping[str, str] | None]
+"""Method → param → "string" or "json"; None for a method that is not known here."""
+
+TIMEOUT_S = 30.0
+OK, ERROR, USAGE, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 130
+
+EXAMPLES = """\
+examples:
+  oncekv call kv.append key=k value=x --server http://127.0.0.1:8000
+  oncekv call kv.increment key=n by=2 --server http://127.0.0.1:8000 --semantics maybe
+  oncekv call kv.txn 'ops=[{"op": "get", "key": "k"}]' --server http://127.0.0.1:8000
+  oncekv call kv.append key=k value=x --server kv-1=http://127.0.0.1:8000 --semantics exactly-once --session-file s
+
+exit: 0 ok, 1 definite error (no effect), 2 wrong usage, 3 unknown (may have run), 130 interrupted.
+A session file goes on with its session; the exactly-once calls that it holds are finished first.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describes the command."""
+    parser.description = "Call one method and print its result as JSON."
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXAMPLES
+    add = parser.add_argument
+    add("method", metavar="METHOD", help="kv.get, kv.put, kv.append, kv.increment, kv.delete, kv.txn, kv.list, ...")
+    add("params", metavar="key=value", nargs="*", help="a string, or JSON where the method's param is not a string")
+    add("--server", metavar="URL", action="append", required=True, help="URL, name=URL or service; again: another link")
+    add("--links", metavar="FILE", help="where a service's name is looked up (default: $ONCEKV_LINKS)")
+    add("--client", metavar="NAME", help="only this client's links to the service")
+    add("--semantics", choices=[str(one) for one in Semantics], default=str(Semantics.AT_MOST_ONCE))
+    add("--timeout", metavar="SECONDS", type=_seconds, help="for the whole call (default: 30; exactly-once: none)")
+    add("--session-file", metavar="FILE", help="keeps session and outbox for the next command")
+    add("--token-file", metavar="FILE", type=Path, help="its first line is the bearer token")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Makes the call; the exit code. `args.param_kinds` (ParamKinds) says which params are no strings."""
+    try:
+        semantics = Semantics(args.semantics)
+        if semantics is Semantics.EXACTLY_ONCE and args.session_file is None:
+            raise ValueError("--semantics exactly-once needs --session-file, to remember the call until it is done")
+        params = _params(args.params, args.param_kinds(args.method) or {})
+        msgspec.json.encode(params)
+        client = connect(
+            args.server if len(args.server) > 1 else args.server[0],
+            semantics=semantics,
+            links=args.links,
+            client=args.client,
+            token=_token(args.token_file),
+            outbox=args.session_file,
+            resume=False,
+        )
+    except OutboxError as error:
+        return _say(str(error), ERROR)
+    except (BindingError, ValueError, OverflowError) as error:
+        return _say(str(error), USAGE)
+    try:
+        with client:
+            return _call(client, args.method, params, semantics, args.timeout)
+    except OutboxError as error:
+        return _say(str(error), ERROR)
+    except KeyboardInterrupt:
+        is_kept = semantics is Semantics.EXACTLY_ONCE
+        rest = "the session file keeps the call" if is_kept else "nobody can tell whether the call ran"
+        return _say(f"interrupted; {rest}", INTERRUPTED)
+
+
+def _call(client: Client, method: str, params: dict[str, Any], semantics: Semantics, timeout_s: float | None) -> int:
+    if timeout_s is None and semantics is not Semantics.EXACTLY_ONCE:
+        timeout_s = TIMEOUT_S
+    began_s = time.monotonic()
+    if client.has_unanswered:
+        _say("first finishing what the session file holds", OK)
+        for found in client.resume(timeout_s):
+            _say(f"  {found.method}: {_words(found.outcome)}", OK)
+    left_s = None if timeout_s is None else max(0.0, timeout_s - (time.monotonic() - began_s))
+    return _report(client.outcome(method, params, timeout_s=left_s))
+
+
+def _report(outcome: Outcome) -> int:
+    if isinstance(outcome, Ok):
+        sys.stdout.buffer.write(msgspec.json.encode(outcome.result) + b"\n")
+        sys.stdout.buffer.flush()
+        return OK
+    return _say(_words(outcome), ERROR if isinstance(outcome, Failed) else UNKNOWN)
+
+
+def _words(outcome: Outcome) -> str:
+    if isinstance(outcome, Ok):
+        return "ok (replayed)" if outcome.replayed else "ok"
+    if isinstance(outcome, Failed):
+        return f"{outcome.error.name}: {outcome.error.message}"
+    return f"unknown: {error_of(outcome).message}"
+
+
+def _say(line: str, code: int) -> int:
+    sys.stderr.write(f"oncekv call: {line}\n")
+    return code
+
+
+def _params(words: list[str], kinds: Mapping[str, str]) -> dict[str, Any]:
+    params: dict[str, Any] = {}
+    for word in words:
+        name, separator, text = word.partition("=")
+        if not separator or not name:
+            raise ValueError(f"{word!r} is no key=value")
+        if name in params:
+            raise ValueError(f"{name} is given twice")
+        params[name] = _json(name, text) if kinds.get(name, "string") != "string" else text
+    return params
+
+
+def _json(name: str, text: str) -> Any:
+    try:
+        return msgspec.json.decode(text.encode())
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise ValueError(f"{name}={text} is no JSON, and {name} is not a string") from None
+
+
+def _token(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        lines = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot read the token file {path}: {error}") from None
+    if not lines:
+        raise ValueError(f"the token file {path} holds no token; write one a line")
+    return lines[0]
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not math.isfinite(seconds) or seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return seconds

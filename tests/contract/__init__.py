@@ -1,0 +1,1 @@
+"""The contract of PROTOCOL.md, tested from outside against real server processes."""

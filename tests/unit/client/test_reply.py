@@ -1,0 +1,159 @@
+import pytest
+
+from oncekv.client.ending import Answered, Errored, Lost, describe
+from oncekv.client.outcome import HttpRefused, UnlistedError
+from oncekv.client.reply import Received, read_batch, read_single
+from oncekv.wire.envelope import encode_batch, encode_reply, failure, mark_replayed, success
+from oncekv.wire.errors import REGISTRY, IdentityReused, InternalError, Overloaded, ParseError, VersionMismatch
+
+
+def single(body, status=200, **headers):
+    """The ending of call 7."""
+    return read_single(Received(status, body, **headers), 7)
+
+
+def error_body(error, request_id=7):
+    """The server's own encoding of a failed call."""
+    return encode_reply(request_id, failure(error))
+
+
+def test_a_result_is_read_as_the_server_wrote_it():
+    """What the server encodes, the client decodes to the same result, replayed or not."""
+    reply = success({"version": 3})
+    assert single(encode_reply(7, reply)) == Answered({"version": 3}, replayed=False)
+    assert single(encode_reply(7, mark_replayed(reply))) == Answered({"version": 3}, replayed=True)
+
+
+def test_an_idempotency_keys_replay_is_marked_by_its_header():
+    """The header tells of a replay where the body has no mark."""
+    assert single(b'{"jsonrpc":"2.0","id":7,"result":{}}', replayed="true") == Answered({}, replayed=True)
+
+
+@pytest.mark.parametrize("kind", REGISTRY.values(), ids=lambda kind: kind.name)
+def test_every_error_of_the_registry_survives_the_wire(kind):
+    """Class, message and facts of an error arrive as they were sent, and a replay is told."""
+    sent = kind("because", version=4)
+    ending = single(encode_reply(7, mark_replayed(failure(sent))))
+    assert isinstance(ending, Errored)
+    assert type(ending.error) is kind
+    assert (ending.error.message, ending.error.facts, ending.replayed) == ("because", {"version": 4}, True)
+
+
+def test_an_unlisted_error_is_kept_with_its_code():
+    """A code of a later release is an error that may mean anything."""
+    ending = single(b'{"jsonrpc":"2.0","id":7,"error":{"code":4711,"message":"?"}}')
+    assert isinstance(ending, Errored)
+    assert isinstance(ending.error, UnlistedError)
+    assert ending.error.facts == {"code": 4711}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{",
+        b'{"jsonrpc":"2.0","id":7,"result":{"version":1',
+        b"\xff\xfe",
+        b"<html>bad gateway</html>",
+        b"null",
+        b"[]",
+        b"7",
+        b'{"id":7,"result":{}}',
+        b'{"jsonrpc":"1.0","id":7,"result":{}}',
+        b'{"jsonrpc":"2.0","id":8,"result":{}}',
+        b'{"jsonrpc":"2.0","id":"7","result":{}}',
+        b'{"jsonrpc":"2.0","id":null,"result":{}}',
+        b'{"jsonrpc":"2.0","result":{}}',
+        b'{"jsonrpc":"2.0","id":7}',
+        b'{"jsonrpc":"2.0","id":7,"result":{},"error":{"code":1,"message":""}}',
+        b'{"jsonrpc":"2.0","id":7,"result":null}',
+        b'{"jsonrpc":"2.0","id":7,"error":"no"}',
+        b'{"jsonrpc":"2.0","id":7,"error":{"code":"22"}}',
+        b'{"jsonrpc":"2.0","id":8,"error":{"code":22,"message":"another call"}}',
+        b'{"jsonrpc":"2.0","id":null,"error":{"code":22,"message":"nobody"}}',
+        b"[" * 100_000,
+    ],
+    ids=range(23),
+)
+def test_what_is_no_reply_to_this_call_is_lost(body):
+    """Cut, empty, undecodable, somebody else's or not JSON-RPC: never a failure, never a result."""
+    ending = single(body)
+    assert isinstance(ending, Lost)
+    assert describe(ending).startswith("bad reply")
+
+
+def test_a_body_that_the_server_could_not_read_is_refused_under_no_id():
+    """parse_error has id null by the specification and still is our answer."""
+    ending = single(error_body(ParseError(), None))
+    assert isinstance(ending, Errored)
+    assert isinstance(ending.error, ParseError)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 411, 413, 415, 422])
+def test_http_refusals_are_definite(status):
+    """These statuses say that nothing ran, whatever their body is."""
+    ending = single(b"no", status)
+    assert isinstance(ending, Errored)
+    assert isinstance(ending.error, HttpRefused)
+    assert ending.error.definite
+    assert ending.error.facts == {"status": status}
+
+
+@pytest.mark.parametrize("status", [100, 201, 204, 301, 307, 408, 409, 429, 500, 502, 503, 504])
+def test_other_statuses_are_lost(status):
+    """A server or proxy that fails may fail after the call ran."""
+    assert single(b"", status) == Lost(f"bad reply: HTTP {status}")
+    assert isinstance(single(error_body(VersionMismatch()), status), Lost)
+
+
+def test_only_our_own_503_is_a_refusal():
+    """503 is definite with the overloaded body, with its Retry-After; any other 503 is not."""
+    ending = single(error_body(Overloaded()), 503, retry_after="2")
+    assert isinstance(ending, Errored)
+    assert isinstance(ending.error, Overloaded)
+    assert ending.retry_after_s == 2.0
+    assert isinstance(single(error_body(InternalError()), 503), Lost)
+
+
+def test_422_carries_identity_reused():
+    """A reused Idempotency-Key is told by its own error, not by the status alone."""
+    ending = single(error_body(IdentityReused()), 422)
+    assert isinstance(ending, Errored)
+    assert isinstance(ending.error, IdentityReused)
+
+
+@pytest.mark.parametrize("wish", ["Wed, 21 Oct 2026 07:28:00 GMT", "-1", "inf", "nan", ""])
+def test_a_retry_after_that_is_no_seconds_is_passed_over(wish):
+    """A wish that needs another clock, or has no sense, is no wish."""
+    assert single(b"", 500, retry_after=wish) == Lost("bad reply: HTTP 500")
+
+
+def test_a_batch_is_sorted_by_id_whatever_order_it_comes_in():
+    """Each call gets its own reply; one that is left out or spoilt is lost, and lost alone."""
+    replies = [encode_reply(3, success({"n": 3})), encode_reply(1, failure(VersionMismatch())), b'{"id":2}']
+    endings = read_batch(Received(200, encode_batch(replies)), [1, 2, 3, 4])
+    assert [describe(ending) for ending in endings] == [
+        "error: version_mismatch",
+        "bad reply: not a JSON-RPC response",
+        "ok",
+        "bad reply: left out of the batch's reply",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (error_body(Overloaded(), None), 503, "refused: overloaded"),
+        (error_body(ParseError(), None), 200, "refused: parse_error"),
+        (b"", 413, "refused: http_refused"),
+        (b"", 200, "bad reply: empty"),
+        (b"[{", 200, "bad reply: not JSON, or cut"),
+        (error_body(VersionMismatch(), 1), 200, "bad reply: the id of another request"),
+    ],
+    ids=["overloaded", "parse_error", "too_big", "empty", "cut", "a_single_reply"],
+)
+def test_what_answers_a_batch_as_a_whole_answers_each_call(body, status, words):
+    """A refusal of the whole batch is definite for each call; a spoilt reply loses each."""
+    endings = read_batch(Received(status, body), [1, 2])
+    assert [describe(ending) for ending in endings] == [words, words]
