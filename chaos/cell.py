@@ -18,7 +18,7 @@ from typing import Any
 from chaos.faults.base import Fault
 from chaos.judge import Evidence, Judgement, judge
 from chaos.runtime.base import Runtime, ServerError
-from chaos.scenarios.base import MEMORY, Scenario
+from chaos.scenarios.base import AT_LEAST_ONCE, AT_MOST_ONCE, EXACTLY_ONCE, MAYBE, MEMORY, Scenario
 from chaos.workload import Plan, Told, Workload
 from chaos.world import World, WorldError
 from oncekv.client import History
@@ -38,11 +38,11 @@ class Column:
 
 
 COLUMNS = (
-    Column("maybe", "maybe"),
-    Column("at-least-once", "at-least-once"),
-    Column(MEMORY, "at-most-once", "memory"),
-    Column("at-most-once", "at-most-once"),
-    Column("exactly-once", "exactly-once"),
+    Column(MAYBE, MAYBE),
+    Column(AT_LEAST_ONCE, AT_LEAST_ONCE),
+    Column(MEMORY, AT_MOST_ONCE, "memory"),
+    Column(AT_MOST_ONCE, AT_MOST_ONCE),
+    Column(EXACTLY_ONCE, EXACTLY_ONCE),
 )
 
 
@@ -180,7 +180,7 @@ def _evidence(column: Column, world: World, told: Sequence[Told]) -> Evidence:
         arrived=world.arrived(),
         refused=counters.get("oncekv_refusals", {}),
         failpoints=world.ask("debug.failpoints")["failpoints"],
-        identified=column.semantics in ("at-most-once", "exactly-once"),
+        identified=column.semantics in (AT_MOST_ONCE, EXACTLY_ONCE),
     )
 
 
@@ -189,8 +189,10 @@ def _problems(cell: Cell, scenario: Scenario, column: Column, judgement: Judgeme
     problems = []
     if scenario.has_fault and cell.fired < 1:
         problems.append("the fault did not fire")
-    if not judgement.kept and column.name not in scenario.may_break:
+    if not judgement.kept and column.name not in scenario.may_break | scenario.must_break:
         problems.append("the promise was broken")
+    if judgement.kept and column.name in scenario.must_break:
+        problems.append("the control stayed green: the promise was kept")
     if column.name in scenario.must_be_red and not judgement.red:
         problems.append("the control stayed green: no call was doubled")
     return problems

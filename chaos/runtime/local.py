@@ -15,6 +15,7 @@ import ctypes
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,6 +133,17 @@ class LocalServer:
     def resume(self) -> None:
         """SIGCONT to the whole group."""
         self._signal(signal.SIGCONT)
+
+    def lose_data(self) -> None:
+        """What a lost disk leaves: nothing."""
+        assert not self.running, "a running server holds its data"
+        shutil.rmtree(self.data_dir)
+
+    def disconnect(self) -> None:
+        """Local processes share the loopback."""
+        raise ServerError("a local server cannot be taken off its network; use --runtime compose")
+
+    connect = disconnect
 
     def wait_dead(self, timeout_s: float = 10.0) -> int:
         """Wait for the process to end by itself (a `crash` failpoint, say); its exit code. Late: ServerError."""

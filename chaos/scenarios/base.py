@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 from chaos.faults.base import Fault
 
-__all__ = ["AT_LEAST_ONCE", "MEMORY", "Scenario"]
+__all__ = ["AT_LEAST_ONCE", "AT_MOST_ONCE", "EXACTLY_ONCE", "MAYBE", "MEMORY", "Scenario"]
 
+MAYBE = "maybe"
 AT_LEAST_ONCE = "at-least-once"
 MEMORY = "at-most-once/memory"
+AT_MOST_ONCE = "at-most-once"
+EXACTLY_ONCE = "exactly-once"
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Scenario:
     order: where the lecture tells it. strikes_at: fractions of the workload after which the fault goes in, each time
     held for `hold_s` (some faults: until it has done its work). call_timeout_s: the deadline of one call, but under
     exactly-once, which has none. must_be_red: columns in which some call must come out with two effects or more.
-    may_break: columns whose promise this fault is known to break. spare_link: clients have a second link.
+    may_break: columns whose promise this fault is known to break. must_break: those that it surely breaks, controls too.
+    spare_link: clients have a second link. runtimes: where it can be had; empty means everywhere.
     """
 
     name: str
@@ -37,7 +41,9 @@ class Scenario:
     call_timeout_s: float = 20.0
     must_be_red: frozenset[str] = frozenset()
     may_break: frozenset[str] = frozenset()
+    must_break: frozenset[str] = frozenset()
     spare_link: bool = False
+    runtimes: frozenset[str] = frozenset()
 
     @property
     def has_fault(self) -> bool:

@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chaos.runtime.local import LocalServer
-from oncekv.client import Ok, connect
+from oncekv.client import Ok, RetryPolicy, Unknown, connect
 from tests.support.seed import SEED
 
 CALLS = 1000
@@ -144,6 +145,22 @@ def test_a_client_and_a_server_that_are_both_killed_make_each_of_1000_calls_once
     assert row.value == "".join(f"[{number}]" for number in range(CALLS))
     assert (application.kills, crashes) == (6, 5)
     assert ["Ok", True] in application.recovered, "no resumed call was answered from its record"
+
+
+def test_a_wrong_token_does_not_empty_the_outbox(tmp_path):
+    """A call that may have run stays while the server refuses the token, and is finished with the right one, once."""
+    (tmp_path / "tokens").write_text("sesame\n")
+    choices: dict[str, Any] = {"semantics": "exactly-once", "outbox": tmp_path / "outbox"}
+    arguments = ("--token-file", str(tmp_path / "tokens"))
+    with LocalServer(tmp_path / "data", failpoints=True, extra_args=arguments) as server:
+        with connect(server.url, token="sesame", retry=RetryPolicy(attempts_max=1), **choices) as kv:
+            kv.call("debug.failpoint", {"name": "after_commit", "action": "drop"})
+            assert isinstance(kv.outcome("kv.append", {"key": "k", "value": "x"}), Unknown)
+        with connect(server.url, token="wrong", **choices) as kv:
+            assert [one.outcome.kept for one in kv.recovered if isinstance(one.outcome, Unknown)] == [True]
+        with connect(server.url, token="sesame", **choices) as kv:
+            assert [type(one.outcome) for one in kv.recovered] == [Ok]
+            assert kv.get("k").value == "x"
 
 
 def test_an_outbox_is_finished_after_an_outage_that_outlived_its_client(server, tmp_path):

@@ -143,9 +143,8 @@ class Client:
 
         Entering a client does this by itself. The timeout bounds all of it; what it cuts short stays in the outbox.
         """
-        view = self.using(semantics=Semantics.EXACTLY_ONCE, timeout_s=timeout_s) if self._core.outbox else self
         with self._core.door:
-            return self._core.issuer.resume(view._deadline_s())
+            return self._core.issuer.resume(self.using(timeout_s=timeout_s)._deadline_s())
 
     def renew(self) -> int | None:
         """Renews the session's lease, as every call does; its length in milliseconds, None if no session is open."""

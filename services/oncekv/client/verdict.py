@@ -22,12 +22,12 @@ call or asks for more:
                                                                       lost, for the session's records are gone
     no more time or attempts      (one only)   unknown if any lost; failed with the last refusal, or unreachable
 
-Three lines need a word. *A harmless call* (a read) has no effect that could be lost: every lost attempt is
-asked again, under `maybe` alone not, and a definite error is definite. *Exactly-once* never gives a call up:
-when the caller's deadline passes, the caller is told unknown and the call stays in the outbox (`kept`), also
-where nothing was sent yet; so does a call that some HTTP status refused after a lost attempt, for a token or
-a path can be mended. *At-most-once* abandons a call that it reports as unknown: the client acknowledges it,
-so that from its next acknowledged call on the server refuses every late arrival of it as stale.
+Three lines need a word. *A harmless call* (a read) has no effect that could be lost: a lost one is asked again, under
+`maybe` alone not, and every definite error is definite. *Exactly-once* never gives a call up: when the caller's
+deadline passes, the caller is told unknown and the call stays in the outbox (`kept`), even if nothing was sent yet; so
+does a call that HTTP 401 to 405 refuse after a lost attempt, for a token or an address can be mended. *At-most-once*
+abandons a call that it reports as unknown: the client acknowledges it, so that from its next acknowledged call on the
+server refuses every late arrival of it as stale.
 
 Place on the way: retry (2). Pure. Guarantee: `Failed` means no effect, whatever was lost before. Limit: it
 trusts that the server keeps the rules; one that forgets its records (`--delivery memory`) makes a liar of it.
@@ -144,7 +144,7 @@ def _judge_error(kind: Kind, past: Past, ending: Errored) -> Verdict:
         return Step.AGAIN
     if not past.lost or kind.harmless or _is_final(kind, error):
         return Failed(error, ending.replayed)
-    kept = kind.is_kept and isinstance(error, HttpRefused)
+    kept = kind.is_kept and isinstance(error, HttpRefused) and error.can_be_mended
     return Unknown(f"refused ({error.name}: {error.message}) after an attempt that may have run", kept)
 
 

@@ -4,7 +4,15 @@ from oncekv.client.ending import Answered, Errored, Lost, describe
 from oncekv.client.outcome import HttpRefused, UnlistedError
 from oncekv.client.reply import Received, read_batch, read_single
 from oncekv.wire.envelope import encode_batch, encode_reply, failure, mark_replayed, success
-from oncekv.wire.errors import REGISTRY, IdentityReused, InternalError, Overloaded, ParseError, VersionMismatch
+from oncekv.wire.errors import (
+    REGISTRY,
+    IdentityReused,
+    InternalError,
+    InvalidRequest,
+    Overloaded,
+    ParseError,
+    VersionMismatch,
+)
 
 
 def single(body, status=200, **headers):
@@ -93,11 +101,13 @@ def test_a_body_that_the_server_could_not_read_is_refused_under_no_id():
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 411, 413, 415, 422])
 def test_http_refusals_are_definite(status):
     """These statuses say that nothing ran, whatever their body is."""
-    ending = single(b"no", status)
-    assert isinstance(ending, Errored)
-    assert isinstance(ending.error, HttpRefused)
-    assert ending.error.definite
-    assert ending.error.facts == {"status": status}
+    refused = error_body(InvalidRequest("a token is needed"), None)
+    for body, says in ((b"", "empty"), (b"<p>", "not JSON, or cut"), (refused, "a token is needed")):
+        ending = single(body, status)
+        assert isinstance(ending, Errored)
+        assert isinstance(ending.error, HttpRefused)
+        assert ending.error.definite
+        assert (ending.error.message, ending.error.facts) == (f"HTTP {status}: {says}", {"status": status})
 
 
 @pytest.mark.parametrize("status", [100, 201, 204, 301, 307, 408, 409, 429, 500, 502, 503, 504])

@@ -186,14 +186,14 @@ def test_exactly_once_never_gives_a_call_up(past):
 
 def test_exactly_once_keeps_a_call_that_a_mendable_refusal_interrupts():
     """A wrong token after a lost attempt can be mended, so the call stays; params that no server takes cannot."""
-    refused = verdict(EXACTLY, LOST, Errored(HttpRefused()))
-    assert isinstance(refused, Unknown)
-    assert refused.kept
-    for kind in FINAL:
-        if kind is not HttpRefused:
-            settled = verdict(EXACTLY, LOST, Errored(kind()))
-            assert isinstance(settled, Unknown)
-            assert not settled.kept
+    for status in (401, 403, 404, 405):
+        refused = verdict(EXACTLY, LOST, Errored(HttpRefused("", status=status)))
+        assert isinstance(refused, Unknown)
+        assert refused.kept
+    for error in [*(kind() for kind in FINAL), HttpRefused("", status=413)]:
+        settled = verdict(EXACTLY, LOST, Errored(error))
+        assert isinstance(settled, Unknown)
+        assert not settled.kept
 
 
 def test_an_exactly_once_read_is_not_kept():

@@ -1,0 +1,31 @@
+"""The server is taken off its network and put back: a partition below the links, which Toxiproxy has no part in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chaos.faults.base import Fault
+from chaos.judge import Evidence
+
+if TYPE_CHECKING:
+    from chaos.world import World
+
+
+class Disconnect(Fault):
+    """No network."""
+
+    def __init__(self) -> None:
+        self._is_off = False
+
+    def inject(self, world: World) -> None:
+        self._is_off = True
+        world.server.disconnect()
+
+    def heal(self, world: World) -> None:
+        if self._is_off:
+            world.server.connect()
+        self._is_off = False
+
+    def fired(self, evidence: Evidence) -> int:
+        """Attempts that left a client and got no answer."""
+        return evidence.sent - evidence.answered

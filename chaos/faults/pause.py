@@ -1,0 +1,28 @@
+"""The server stands still for a while (SIGSTOP, `docker pause`): it keeps its connections and answers nothing.
+
+What was sent meanwhile waits in its sockets, and some of it runs when it goes on, although the clients have closed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chaos.faults.base import Fault
+from chaos.judge import Evidence
+
+if TYPE_CHECKING:
+    from chaos.world import World
+
+
+class Pause(Fault):
+    """A long stop of the world."""
+
+    def inject(self, world: World) -> None:
+        world.server.pause()
+
+    def heal(self, world: World) -> None:
+        world.server.resume()
+
+    def fired(self, evidence: Evidence) -> int:
+        """Attempts that left a client and got no answer."""
+        return evidence.sent - evidence.answered

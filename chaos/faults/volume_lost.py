@@ -1,0 +1,30 @@
+"""The server dies and its disk with it: it comes back empty, and knows neither effects nor records nor sessions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chaos.faults.base import Fault
+from chaos.judge import Evidence
+
+if TYPE_CHECKING:
+    from chaos.world import World
+
+
+class VolumeLost(Fault):
+    """SIGKILL, and the data gone."""
+
+    def __init__(self) -> None:
+        self._losses = 0
+
+    def inject(self, world: World) -> None:
+        world.server.kill()
+        world.server.lose_data()
+        self._losses += 1
+
+    def heal(self, world: World) -> None:
+        world.revive()
+
+    def fired(self, evidence: Evidence) -> int:
+        """Times the data was lost."""
+        return self._losses
