@@ -27,7 +27,7 @@ class Scenario:
     order: where the lecture tells it. strikes_at: fractions of the workload after which the fault goes in, each time
     held for `hold_s` (some faults: until it has done its work). call_timeout_s: the deadline of one call, but under
     exactly-once, which has none. must_be_red: columns in which some call must come out with two effects or more.
-    may_break: columns whose promise this fault is known to break. must_break: those that it surely breaks, controls too.
+    may_break: columns whose promise this fault may break. must_break: those that it surely breaks, controls too.
     spare_link: clients have a second link. runtimes: where it can be had; empty means everywhere.
     """
 
