@@ -5,8 +5,10 @@
     ["http://…:21001", "http://…:21002"]  several links to ONE server: a retry moves on to the next
     "kv-1"                              a service, looked up in a links file: every link to it, or those of one client
 
-A links file is `services/toxiproxy/links.json`, or one of its form: `{"links": [{"name": "c1-kv-1", "client": "c1",
-"server": "kv-1", "listen": "127.0.0.1:21001"}, …]}`; its path is given, or stands in the environment as ONCEKV_LINKS.
+A links file is `services/toxiproxy/links.json`, or one of its form, which is Toxiproxy's own with two members more:
+`[{"name": "c1-kv-1", "client": "c1", "server": "kv-1", "listen": "0.0.0.0:21101", …}, …]`. Its path is given, or stands
+in the environment as ONCEKV_LINKS. A link that listens on every address (0.0.0.0) is reached on ONCEKV_LINKS_HOST,
+127.0.0.1 if that is not set.
 
 Place on the way: once, when the stub (1) is made; what comes out is what the transport (3) connects to (4).
 """
@@ -22,9 +24,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-__all__ = ["LINKS_VARIABLE", "BindingError", "Link", "bind"]
+__all__ = ["HOST_VARIABLE", "LINKS_VARIABLE", "BindingError", "Link", "bind"]
 
 LINKS_VARIABLE = "ONCEKV_LINKS"
+HOST_VARIABLE = "ONCEKV_LINKS_HOST"
+_EVERYWHERE = ("0.0.0.0", "[::]", "")  # noqa: S104 what a file says, not what we bind
 _NAMED_URL = re.compile(r"([\w.-]+)=(https?://.*)", re.DOTALL)
 
 
@@ -80,7 +84,7 @@ def _look_up(
         raise BindingError(f"{server!r} is no URL; to use a service's name, give a links file or set {LINKS_VARIABLE}")
     table = _read(Path(path))
     found = [
-        Link(str(row["name"]), _rpc_url(f"http://{row['listen']}"))
+        Link(str(row["name"]), _rpc_url(f"http://{_reached(row['listen'], environment)}"))
         for row in table
         if server in (row["server"], row["name"]) and client in (None, row.get("client"))
     ]
@@ -91,11 +95,15 @@ def _look_up(
     return tuple(found)
 
 
+def _reached(listen: str, environment: Mapping[str, str]) -> str:
+    host, _, port = listen.rpartition(":")
+    return f"{environment.get(HOST_VARIABLE, '127.0.0.1')}:{port}" if host in _EVERYWHERE else listen
+
+
 def _read(path: Path) -> list[dict[str, Any]]:
     try:
-        content = msgspec.json.decode(path.read_bytes())
-        rows = content["links"]
-        if not all(isinstance(row[member], str) for row in rows for member in ("name", "server", "listen")):
+        rows = msgspec.json.decode(path.read_bytes())
+        if not rows or not all(isinstance(row[member], str) for row in rows for member in ("name", "server", "listen")):
             raise TypeError
     except OSError as error:
         raise BindingError(f"cannot read the links file {path}: {error.strerror}") from None

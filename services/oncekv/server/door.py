@@ -16,6 +16,7 @@ import threading
 __all__ = ["Door"]
 
 _DROP = b"HTTP/1.1 599 "
+_GO_ON = b"HTTP/1.1 100 "
 _CHUNK_BYTES = 64 * 1024
 _LEAVE_S = 1.0
 
@@ -53,26 +54,32 @@ class Door:
         with outer, contextlib.suppress(OSError), socket.create_connection(self._inner) as inner:
             for end in (outer, inner):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            back = threading.Thread(target=self._replies, args=(inner, outer), name="door-back", daemon=True)
+            asked = threading.Event()
+            back = threading.Thread(target=_replies, args=(inner, outer, asked), name="door-back", daemon=True)
             back.start()
-            _pump(outer, inner)
+            _requests(outer, inner, asked)
             back.join()
         self._open.discard(threading.current_thread())
 
-    def _replies(self, inner: socket.socket, outer: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while chunk := inner.recv(_CHUNK_BYTES):
+
+def _requests(outer: socket.socket, inner: socket.socket, asked: threading.Event) -> None:
+    with contextlib.suppress(OSError):
+        while chunk := outer.recv(_CHUNK_BYTES):
+            asked.set()
+            inner.sendall(chunk)
+    with contextlib.suppress(OSError):
+        inner.shutdown(socket.SHUT_WR)
+
+
+def _replies(inner: socket.socket, outer: socket.socket, asked: threading.Event) -> None:
+    """Only what follows a request is a reply's head; a stored value may look like one."""
+    with contextlib.suppress(OSError):
+        while chunk := inner.recv(_CHUNK_BYTES):
+            if asked.is_set() and not chunk.startswith(_GO_ON):
+                asked.clear()
                 if chunk.startswith(_DROP):
                     break
-                outer.sendall(chunk)
-        for end in (outer, inner):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while chunk := source.recv(_CHUNK_BYTES):
-            sink.sendall(chunk)
-    with contextlib.suppress(OSError):
-        sink.shutdown(socket.SHUT_WR)
+            outer.sendall(chunk)
+    for end in (outer, inner):
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)

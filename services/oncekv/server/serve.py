@@ -133,11 +133,16 @@ def _supervise(config: Config, address: tuple[str, int], boot: int, failpoints: 
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    announced = 0
-    while announced < config.workers and os.read(ready_r, 1):
-        announced += 1
-    if announced == config.workers and not stopping.is_set():
-        print(ready, flush=True)
+
+    def announce() -> None:
+        # In the background, so that a worker that dies before it is ready is seen to die.
+        announced = 0
+        while announced < config.workers and os.read(ready_r, 1):
+            announced += 1
+        if announced == config.workers and not stopping.is_set():
+            print(ready, flush=True)
+
+    threading.Thread(target=announce, name="announce", daemon=True).start()
     return _reap(children, stopping)
 
 

@@ -13,7 +13,7 @@ def links(tmp_path):
         for client, server, port in [("c1", "kv-1", 21001), ("c2", "kv-1", 21002), ("c1", "kv-2", 21003)]
     ]
     path = tmp_path / "links.json"
-    path.write_text(json.dumps({"links": rows}))
+    path.write_text(json.dumps(rows))
     return path
 
 
@@ -47,6 +47,15 @@ def test_a_service_is_looked_up_in_the_links_file(links):
     )
     assert [link.name for link in bind("kv-1", links, client="c2")] == ["c2-kv-1"]
     assert [link.name for link in bind("c1-kv-2", links)] == ["c1-kv-2"]
+
+
+def test_a_link_that_listens_everywhere_is_reached_where_the_environment_says(tmp_path):
+    """0.0.0.0 is where a proxy listens, not where a client connects: 127.0.0.1, or ONCEKV_LINKS_HOST."""
+    path = tmp_path / "links.json"
+    path.write_text(json.dumps([{"name": "l", "server": "kv-1", "listen": "0.0.0.0:21001"}]))
+    assert bind("kv-1", path, environment={}) == (Link("l", "http://127.0.0.1:21001/rpc"),)
+    elsewhere = {"ONCEKV_LINKS_HOST": "toxiproxy"}
+    assert bind("kv-1", path, environment=elsewhere) == (Link("l", "http://toxiproxy:21001/rpc"),)
 
 
 def test_the_environment_may_name_the_links_file(links):
@@ -85,7 +94,7 @@ def test_a_service_without_a_links_file_says_what_to_do():
         bind("kv-1", environment={})
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"links": 3}', '{"links": [{}]}', '{"links": [{"name": 1}]}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", "3", "[{}]", '[{"name": 1}]', '{"links": 3}'])
 def test_a_file_of_another_form_is_refused(tmp_path, content):
     """A file that is no links file is named as such."""
     path = tmp_path / "links.json"

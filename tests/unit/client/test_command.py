@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from oncekv.cli import main
-from oncekv.client import command
+from oncekv.client import Semantics, Unknown, command
 
 from .loopback import Loopback, ok, request_of
 from .simulation import ModelServer
@@ -191,6 +191,27 @@ def test_exactly_once_keeps_its_call_for_the_next_command(call, url, nowhere, mo
     ]
     assert call("kv.append", "key=k", "value=b", "--server", url, *exactly)[0] == 0
     assert model.server.effects == {"a": 1, "b": 2}
+
+
+def test_the_timeout_bounds_resuming_and_calling_together(monkeypatch):
+    """What finishing the session file took is no longer there for the command's own call."""
+    clock = iter([100.0, 103.5])
+    monkeypatch.setattr(command, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    timeouts = []
+
+    class Resuming:
+        has_unanswered = True
+
+        def resume(self, timeout_s):
+            timeouts.append(timeout_s)
+            return []
+
+        def outcome(self, method, params, timeout_s):
+            timeouts.append(timeout_s)
+            return Unknown("late")
+
+    assert command._call(Resuming(), "kv.get", {}, Semantics.AT_MOST_ONCE, 5.0) == 3  # type: ignore[arg-type]
+    assert timeouts == [5.0, 1.5]
 
 
 def test_the_token_of_the_file_goes_with_the_call(call, url, model, tmp_path):

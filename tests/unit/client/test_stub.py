@@ -570,3 +570,56 @@ def test_an_interrupted_call_is_abandoned_or_kept(tmp_path):
         append(kv, "c")
         assert network.metas[-1]["acked"] == 4
     assert set(network.server.effects.values()) == {1}
+
+
+def test_a_client_that_dies_while_it_opens_a_session_leaks_none(tmp_path):
+    """The key of the opening is in the session file before it leaves, so the next process gets the same session."""
+
+    class Dying(Scripted):
+        def post(self, url, body, headers, timeout_s):
+            super().post(url, body, headers, timeout_s)
+            raise KeyboardInterrupt
+
+    server = ModelServer()
+    with client(Dying(server=server), outbox=tmp_path / "o") as kv, pytest.raises(KeyboardInterrupt):
+        append(kv)
+    with client(Scripted(server=server), outbox=tmp_path / "o") as kv:
+        assert isinstance(append(kv), Ok)
+    assert server._names == 1
+
+
+def test_a_kept_call_that_was_never_sent_can_still_fail_definitely(tmp_path):
+    """A resume knows which calls have no identity yet: a refusal of such a one is no unknown."""
+    with client(Scripted(*[REFUSED] * 99), semantics="exactly-once", timeout_s=0.5, outbox=tmp_path / "o") as kv:
+        assert isinstance(append(kv), Unknown)
+    with client(Scripted("ok", Received(413, b"")), semantics="exactly-once", outbox=tmp_path / "o") as kv:
+        assert [type(one.outcome) for one in kv.recovered] == [Failed]
+        assert not kv.has_unanswered
+
+
+def test_a_call_is_out_of_the_outbox_before_it_is_acknowledged(tmp_path):
+    """Were it the other way round, a crash in between would resume a call that the server must refuse as stale."""
+    with client(Scripted(), semantics="exactly-once", outbox=tmp_path / "o") as kv:
+        box, acked = kv._core.outbox, []
+        assert box is not None
+        settle = box.settle
+
+        def watched(ids):
+            epoch = kv._core.session.epoch
+            assert epoch is not None
+            acked.append(epoch.ledger.acked)
+            settle(ids)
+
+        box.settle = watched  # type: ignore[method-assign]
+        append(kv)
+        append(kv)
+    assert acked == [0, 1]
+
+
+def test_closing_twice_says_farewell_once():
+    """A `with` block around a client that was closed already does nothing more."""
+    network = Scripted()
+    with client(network) as kv:
+        append(kv)
+        kv.close()
+    assert [request["method"] for _, request, _ in network.seen].count("session.close") == 1
