@@ -1,8 +1,7 @@
 """Serving: bind, open the store, start the workers, say that they are ready, drain on SIGTERM.
 
-One worker is this very process, so that its pid is the one to kill or to stop. More workers are forked before any
-thread runs; they share the address (SO_REUSEPORT) and the store, and one that dies takes the whole server with it,
-since half a server hides a crash.
+One worker is this very process, so that its pid is the one to kill or to stop; more are forked (`workers`) and share
+the address (SO_REUSEPORT) and the store.
 
 The HTTP server is granian with threads, run inside this process.
 """
@@ -12,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import sys
 import tempfile
@@ -26,8 +24,8 @@ from granian.server.mt import MTServer
 from oncekv.server.config import Config, StartupError
 from oncekv.server.drain import Drain
 from oncekv.server.failpoints import Failpoints
-from oncekv.server.log import log
 from oncekv.server.storage import open_store
+from oncekv.server.workers import supervise
 
 __all__ = ["serve"]
 
@@ -50,7 +48,7 @@ def serve(config: Config) -> int:
         return _work(config, address, boot, failpoints, lambda: print(ready, flush=True))
     with tempfile.TemporaryDirectory(prefix="oncekv-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        return _supervise(config, address, boot, failpoints, ready)
+        return supervise(config.workers, ready, lambda announce: _work(config, address, boot, failpoints, announce))
 
 
 def _work(config: Config, address: tuple[str, int], boot: int, failpoints: Failpoints | None, announce: Any) -> int:
@@ -106,71 +104,6 @@ class _Granian(MTServer):
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         self.drain.begin()
         super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]  # untyped in granian
-
-
-def _supervise(config: Config, address: tuple[str, int], boot: int, failpoints: Failpoints | None, ready: str) -> int:
-    """Fork the workers, wait for one to end, end the others the same way."""
-    alive_r, alive_w = os.pipe()
-    ready_r, ready_w = os.pipe()
-    children = set()
-    for _ in range(config.workers):
-        child = os.fork()
-        if child == 0:
-            os.close(alive_w)
-            _follow(alive_r)
-            with contextlib.suppress(KeyboardInterrupt):
-                os._exit(_work(config, address, boot, failpoints, lambda: os.write(ready_w, b".")))
-            os._exit(0)
-        children.add(child)
-    os.close(ready_w)
-    stopping = threading.Event()
-
-    def stop(_signal: int, _frame: Any) -> None:
-        stopping.set()
-        for child in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGTERM)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-
-    def announce() -> None:
-        # In the background, so that a worker that dies before it is ready is seen to die.
-        announced = 0
-        while announced < config.workers and os.read(ready_r, 1):
-            announced += 1
-        if announced == config.workers and not stopping.is_set():
-            print(ready, flush=True)
-
-    threading.Thread(target=announce, name="announce", daemon=True).start()
-    return _reap(children, stopping)
-
-
-def _reap(children: set[int], stopping: threading.Event) -> int:
-    worst = 0
-    while children:
-        child, status = os.wait()
-        children.discard(child)
-        code = os.waitstatus_to_exitcode(status)
-        if not stopping.is_set():
-            log.error("worker %d ended with %d; the server ends with it", child, code)
-            for other in children:
-                os.kill(other, signal.SIGKILL)
-            if code < 0:
-                os.kill(os.getpid(), -code)
-            return code or 1
-        worst = worst or (code if code != -signal.SIGTERM else 0)  # it had not yet begun to serve
-    return worst
-
-
-def _follow(alive_r: int) -> None:
-    """End at once when the supervisor is gone, however it went: only it holds the pipe's other end."""
-
-    def watch() -> None:
-        os.read(alive_r, 1)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="follow", daemon=True).start()
 
 
 def _reserve(config: Config) -> tuple[tuple[str, int], socket.socket]:

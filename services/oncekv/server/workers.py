@@ -1,0 +1,86 @@
+"""Several workers: forked before any thread runs, and they live and die together.
+
+A worker that dies takes the whole server with it, since half a server hides a crash; and workers whose supervisor is
+gone, however it went, end at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from oncekv.server.log import log
+
+__all__ = ["supervise"]
+
+Work = Callable[[Callable[[], object]], int]
+"""A worker's whole life: it is handed what to call when it is ready, and gives its exit code."""
+
+
+def supervise(count: int, ready: str, work: Work) -> int:
+    """Fork `count` workers, print `ready` when all are, and wait for their end; the exit code."""
+    ready_r, ready_w = os.pipe()
+    children = _fork(count, work, ready_w)
+    os.close(ready_w)
+    stopping = threading.Event()
+
+    def stop(_signal: int, _frame: Any) -> None:
+        stopping.set()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGTERM)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    # In the background, so that a worker that dies before it is ready is seen to die.
+    threading.Thread(target=_announce, args=(count, ready, ready_r, stopping), name="announce", daemon=True).start()
+    return _reap(children, stopping)
+
+
+def _fork(count: int, work: Work, ready_w: int) -> set[int]:
+    alive_r, alive_w = os.pipe()  # only the supervisor holds the end to write: when it is gone, reading ends
+    children = set()
+    for _ in range(count):
+        child = os.fork()
+        if child == 0:
+            os.close(alive_w)
+            threading.Thread(target=_end_with, args=(alive_r,), name="follow", daemon=True).start()
+            with contextlib.suppress(KeyboardInterrupt):
+                os._exit(work(lambda: os.write(ready_w, b".")))
+            os._exit(0)
+        children.add(child)
+    return children
+
+
+def _end_with(alive_r: int) -> None:
+    os.read(alive_r, 1)
+    os._exit(1)
+
+
+def _announce(count: int, ready: str, ready_r: int, stopping: threading.Event) -> None:
+    announced = 0
+    while announced < count and os.read(ready_r, 1):
+        announced += 1
+    if announced == count and not stopping.is_set():
+        print(ready, flush=True)
+
+
+def _reap(children: set[int], stopping: threading.Event) -> int:
+    worst = 0
+    while children:
+        child, status = os.wait()
+        children.discard(child)
+        code = os.waitstatus_to_exitcode(status)
+        if not stopping.is_set():
+            log.error("worker %d ended with %d; the server ends with it", child, code)
+            for other in children:
+                os.kill(other, signal.SIGKILL)
+            if code < 0:
+                os.kill(os.getpid(), -code)
+            return code or 1
+        worst = worst or (code if code != -signal.SIGTERM else 0)  # it had not yet begun to serve
+    return worst
