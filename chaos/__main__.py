@@ -9,14 +9,17 @@ import argparse
 import random
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
+from chaos import client
 from chaos.cell import COLUMNS, Cell, Column, Effort
 from chaos.matrix import FolderTaken, Run, run_matrix
 from chaos.runtime import runtimes
+from chaos.runtime.base import ServerError
 from chaos.scenarios import scenarios
 from chaos.scenarios.base import Scenario
 from chaos.table import details, grid, in_words
@@ -46,8 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.command == "list":
         return _list()
+    if args.command == "client":
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        return client.run(args, stop)
     signal.signal(signal.SIGTERM, _interrupt)  # SIGTERM cleans up as Ctrl-C does
-    rows = [row for row in scenarios().values() if not row.runtimes or args.runtime in row.runtimes]
+    rows = [row for row in scenarios().values() if row.runs_on(args.runtime)]
     columns: Sequence[Column] = COLUMNS
     if args.command == "run":
         rows = [row for row in rows if row.name == args.scenario]
@@ -64,7 +72,7 @@ def _measure(args: argparse.Namespace, rows: Sequence[Scenario], columns: Sequen
     _say(f"seed {effort.seed}; {len(rows) * len(columns)} cells on runtime {args.runtime}; evidence in {folder}/")
     try:
         run = run_matrix(args.runtime, rows, columns, effort, folder, _progress)
-    except (FolderTaken, ToxiproxyMissing, ToxiproxyFailed) as error:
+    except (FolderTaken, ToxiproxyMissing, ToxiproxyFailed, ServerError) as error:
         _say(str(error))
         return 1
     except KeyboardInterrupt:
@@ -115,11 +123,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="list | run | matrix")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="list | run | matrix | client")
     commands.add_parser("list", help="the scenarios, and what the lecture says about each")
     run = commands.add_parser("run", help="one scenario against every semantics, or one")
     run.add_argument("scenario", choices=list(scenarios()), metavar="SCENARIO", help="a name from `list`")
     run.add_argument("--semantics", choices=[column.name for column in COLUMNS], help="one column alone")
+    client.configure(commands.add_parser("client", help="one client to watch, as `docker compose up` runs two"))
     matrix = commands.add_parser("matrix", help="every scenario against every semantics")
     for command in (run, matrix):
         command.add_argument("--runtime", choices=runtimes(), default="local", help="where the servers run")

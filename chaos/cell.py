@@ -120,7 +120,7 @@ def _measure(
     fault = scenario.fault()
     with contextlib.ExitStack() as stack:
         server = runtime.server(place / "data", column.delivery)
-        stack.callback(server.kill)
+        stack.callback(server.release)
         first = [runtime.link(f"{name}--c{number}", server) for number in range(effort.clients)]
         spare = [
             runtime.link(f"{name}--c{number}-spare", server) for number in range(effort.clients * scenario.spare_link)

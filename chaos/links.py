@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from toxiproxy.api import APIConsumer
@@ -23,10 +24,12 @@ _API_LOCK = threading.Lock()
 class Link:
     """One proxy. `url` is where the client connects."""
 
-    def __init__(self, proxy: Any) -> None:
+    def __init__(self, proxy: Any, removed: Callable[[], None]) -> None:
         self.name: str = proxy.name
-        self.url = f"http://{proxy.listen}"
+        # On this machine, be it on the loopback or on a port that a container publishes there.
+        self.url = f"http://127.0.0.1:{proxy.listen.rpartition(':')[2]}"
         self._proxy = proxy
+        self._removed = removed
         self._toxics: list[str] = []
 
     def add(self, kind: str, stream: str, **attributes: int) -> None:
@@ -46,6 +49,7 @@ class Link:
         """No such link any more; its connections are closed."""
         with _API_LOCK:
             self._proxy.destroy()
+        self._removed()
 
 
 class Links:
@@ -57,7 +61,9 @@ class Links:
         APIConsumer.host, APIConsumer.port = api_host, api_port
         self._api = ToxiproxyApi()
 
-    def make(self, name: str, upstream: str, listen: str = "127.0.0.1:0") -> Link:
-        """A new link to `upstream` (host:port). Raises ProxyExists for a name that is taken."""
+    def make(
+        self, name: str, upstream: str, listen: str = "127.0.0.1:0", removed: Callable[[], None] = lambda: None
+    ) -> Link:
+        """A new link to `upstream` (host:port). `removed` is called when it is no more. Raises ProxyExists."""
         with _API_LOCK:
-            return Link(self._api.create(upstream=upstream, name=name, listen=listen))
+            return Link(self._api.create(upstream=upstream, name=name, listen=listen), removed)

@@ -29,7 +29,6 @@ from chaos.world import Interrupted
 
 __all__ = ["FolderTaken", "Run", "run_matrix"]
 
-CELLS_AT_ONCE = 4
 SUMMARY = "matrix.json"
 LIBRARIES = ("flask", "granian", "msgspec", "requests", "toxiproxy-python")
 
@@ -76,7 +75,7 @@ def run_matrix(
 ) -> Run:
     """Measure all cells; on Ctrl-C those that are done are kept, the others ended, and KeyboardInterrupt goes on.
 
-    Raises FolderTaken, ToxiproxyMissing or ToxiproxyFailed before anything runs.
+    Raises FolderTaken, ToxiproxyMissing, ToxiproxyFailed or ServerError before anything runs.
     """
     _make_room(folder)
     run = Run(runtime_name, effort)
@@ -99,7 +98,7 @@ def _measure(
     runtime: Runtime, pairs: Iterable[tuple[Scenario, Column]], effort: Effort, folder: Path
 ) -> Iterator[Cell]:
     stop = threading.Event()
-    with ThreadPoolExecutor(CELLS_AT_ONCE, thread_name_prefix="cell") as pool:
+    with ThreadPoolExecutor(runtime.cells_at_once, thread_name_prefix="cell") as pool:
         futures: list[Future[Cell]] = [
             pool.submit(run_cell, runtime, row, column, effort, folder, stop) for row, column in pairs
         ]

@@ -49,6 +49,10 @@ class Server(Protocol):
         ...
 
     def connect(self) -> None: ...
+    def release(self) -> None:
+        """End it, whatever state it is in; nobody needs it any more."""
+        ...
+
     def wait_dead(self, timeout_s: float) -> int:
         """Wait for it to end by itself; its exit code."""
         ...
@@ -58,6 +62,8 @@ class Runtime(Protocol):
     """Where servers and links run."""
 
     name: str
+    cells_at_once: int
+    """How many cells may run beside each other."""
 
     def server(self, folder: Path, delivery: str) -> Server:
         """A started server with failpoints, its data in `folder`."""

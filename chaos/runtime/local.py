@@ -134,6 +134,8 @@ class LocalServer:
         """SIGCONT to the whole group."""
         self._signal(signal.SIGCONT)
 
+    release = kill
+
     def lose_data(self) -> None:
         """What a lost disk leaves: nothing."""
         assert not self.running, "a running server holds its data"
@@ -221,6 +223,7 @@ class LocalRuntime:
     """Servers as processes, links through one Toxiproxy of our own; everything on the loopback."""
 
     name = "local"
+    cells_at_once = 4
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

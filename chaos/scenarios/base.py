@@ -45,6 +45,10 @@ class Scenario:
     spare_link: bool = False
     runtimes: frozenset[str] = frozenset()
 
+    def runs_on(self, runtime: str) -> bool:
+        """Whether that runtime can have this fault."""
+        return not self.runtimes or runtime in self.runtimes
+
     @property
     def has_fault(self) -> bool:
         return bool(self.strikes_at)

@@ -27,6 +27,7 @@ from oncekv.client.outcome import (
 )
 from oncekv.client.retry import RetryPolicy
 from oncekv.client.semantics import Semantics
+from oncekv.client.spread import server_of
 from oncekv.client.stub import Client
 
 __all__ = [
@@ -55,4 +56,5 @@ __all__ = [
     "World",
     "bind",
     "connect",
+    "server_of",
 ]

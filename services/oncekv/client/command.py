@@ -62,21 +62,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Makes the call; the exit code. `args.param_kinds` (ParamKinds) says which params are no strings."""
+    semantics = Semantics(args.semantics)
     try:
-        semantics = Semantics(args.semantics)
-        if semantics is Semantics.EXACTLY_ONCE and args.session_file is None:
-            raise ValueError("--semantics exactly-once needs --session-file, to remember the call until it is done")
         params = _params(args.params, args.param_kinds(args.method) or {})
-        msgspec.json.encode(params)
-        client = connect(
-            args.server if len(args.server) > 1 else args.server[0],
-            semantics=semantics,
-            links=args.links,
-            client=args.client,
-            token=_token(args.token_file),
-            outbox=args.session_file,
-            resume=False,
-        )
+        client = _client(args, semantics)
     except OutboxError as error:
         return _say(str(error), ERROR)
     except (BindingError, ValueError, OverflowError) as error:
@@ -90,6 +79,20 @@ def run(args: argparse.Namespace) -> int:
         is_kept = semantics is Semantics.EXACTLY_ONCE
         rest = "the session file keeps the call" if is_kept else "nobody can tell whether the call ran"
         return _say(f"interrupted; {rest}", INTERRUPTED)
+
+
+def _client(args: argparse.Namespace, semantics: Semantics) -> Client:
+    if semantics is Semantics.EXACTLY_ONCE and args.session_file is None:
+        raise ValueError("--semantics exactly-once needs --session-file, to remember the call until it is done")
+    return connect(
+        args.server,
+        semantics=semantics,
+        links=args.links,
+        client=args.client,
+        token=_token(args.token_file),
+        outbox=args.session_file,
+        resume=False,
+    )
 
 
 def _call(client: Client, method: str, params: dict[str, Any], semantics: Semantics, timeout_s: float | None) -> int:
@@ -134,6 +137,7 @@ def _params(words: list[str], kinds: Mapping[str, str]) -> dict[str, Any]:
         if name in params:
             raise ValueError(f"{name} is given twice")
         params[name] = _json(name, text) if kinds.get(name, "string") != "string" else text
+    msgspec.json.encode(params)  # what no JSON can hold is wrong usage, and found before anything begins
     return params
 
 

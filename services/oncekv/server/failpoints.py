@@ -92,6 +92,7 @@ class Failpoints:
         action = self._take(name, method, keys)
         if action == "crash":
             os.kill(os.getpid(), signal.SIGKILL)
+            os._exit(128 + signal.SIGKILL)  # the first process of a container is deaf to its own signals
         elif action == "drop":
             raise Dropped(name)
         elif action == "error":

@@ -20,6 +20,7 @@ recorded, so the same identity may be tried again.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 __all__ = [
@@ -60,6 +61,8 @@ class KvError(Exception):
     definite: ClassVar[bool] = False
     recorded: ClassVar[bool] = False
     when: ClassVar[str] = ""
+    attempts: Sequence[Any] = ()
+    """Set by the client that raises it: every transmission of the call."""
 
     def __init_subclass__(cls) -> None:
         if "code" in cls.__dict__:

@@ -610,7 +610,7 @@ def test_a_call_is_out_of_the_outbox_before_it_is_acknowledged(tmp_path):
             acked.append(epoch.ledger.acked)
             settle(ids)
 
-        box.settle = watched  # type: ignore[method-assign]
+        box.settle = watched
         append(kv)
         append(kv)
     assert acked == [0, 1]
