@@ -14,7 +14,7 @@ TEST_ARGS    ?=
 PIN_ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toxiproxy demo test test-unit lint format requirements clean
+.PHONY: help setup toxiproxy demo test test-unit lint format images images-offline up down logs requirements clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,21 @@ toxiproxy: setup ## Find or build the Toxiproxy server (about 40 seconds the fir
 
 demo: setup toxiproxy ## Break OnceKV on purpose and print what each semantics kept
 	@$(PY) -m chaos $(DEMO_ARGS)
+
+images: setup ## Build the container images (local stand-ins for the bases where no registry can be reached)
+	@scripts/images
+
+images-offline: setup ## Build the local stand-ins of the public base images, and write their names to .env
+	@scripts/images-offline
+
+up: images ## Start three servers, Toxiproxy and two clients in containers (docker compose up)
+	@scripts/compose-up
+
+down: ## Remove the containers and networks of `make up`; the data stay
+	@docker compose down --timeout 10
+
+logs: ## Follow what the clients in the containers do and are told
+	@docker compose logs --follow --no-log-prefix c1 c2
 
 test: setup toxiproxy ## Run the unit, contract and integration tests
 	@$(PY) -m pytest $(TEST_PATHS) $(TEST_ARGS)
@@ -67,6 +82,7 @@ requirements: ## Pin requirements/*.in again (PIN_ARGS=--upgrade takes newer ver
 	@for name in runtime dev; do echo "requirements: pinning requirements/$$name.txt"; \
 	  $(PIN) --output-file requirements/$$name.txt requirements/$$name.in || exit 1; done
 
-clean: ## Remove what these targets made (.venv, .tools, out, caches)
+clean: ## Remove what these targets made: the containers' data, .venv, .tools, out, caches
+	@scripts/clean-containers
 	@rm -rf $(VENV) .tools out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build
 	@find . -name '*.egg-info' -prune -exec rm -rf {} + ; find . -name __pycache__ -prune -exec rm -rf {} +

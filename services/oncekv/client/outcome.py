@@ -140,7 +140,7 @@ def error_of(outcome: Failed | Unknown) -> KvError:
     if isinstance(outcome, Unknown):
         return OutcomeUnknown(outcome.reason, outcome.attempts, kept=outcome.kept)
     error = copy(outcome.error)  # each raise its own: calls of one batch may share a refusal
-    error.__dict__["attempts"] = outcome.attempts  # the wire's errors, which the server uses too, have no such member
+    error.attempts = outcome.attempts
     return error
 
 

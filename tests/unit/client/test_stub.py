@@ -88,7 +88,7 @@ def test_definite_errors_are_raised_with_their_attempts():
     with client(Scripted()) as kv, pytest.raises(VersionMismatch) as caught:
         kv.put("k", "x", if_version=7)
     assert caught.value.facts == {"version": 0}
-    assert [attempt.ending for attempt in caught.value.attempts] == ["error: version_mismatch"]  # type: ignore[attr-defined]
+    assert [attempt.ending for attempt in caught.value.attempts] == ["error: version_mismatch"]
 
 
 def test_an_unknown_outcome_lists_its_attempts():
@@ -104,7 +104,7 @@ def test_unreachable_is_definite():
     with client(Scripted(*[REFUSED] * 99), timeout_s=1.0) as kv, pytest.raises(Unreachable) as caught:
         kv.append("k", "x")
     assert caught.value.definite
-    assert len(caught.value.attempts) > 2  # type: ignore[attr-defined]
+    assert len(caught.value.attempts) > 2
 
 
 def test_all_attempts_carry_one_identity_and_the_latest_acknowledgement():

@@ -1,0 +1,118 @@
+"""The same promises in containers: partitions, crashes, pauses and lost networks, read from the stores themselves."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chaos.cell import COLUMNS, Cell, Effort, run_cell
+from chaos.runtime.base import Server
+from chaos.runtime.compose import ComposeRuntime, docker
+from chaos.scenarios import scenarios
+from tests.support.engine import need_images
+from tests.support.seed import SEED
+
+BY_NAME = {column.name: column for column in COLUMNS}
+BREAKS = [
+    "lost-reply",
+    "partition",
+    "partition-past-deadline",
+    "crash-before-execute",
+    "crash-after-execute",
+    "crash-after-commit",
+    "delayed-duplicate",
+    "pause",
+    "disconnect",
+]
+# Said inside a container: which of these addresses can be reached from there.
+PROBE = """
+import socket, sys
+for address in sys.argv[1:]:
+    host, port = address.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), 2).close()
+        print(address)
+    except OSError:
+        pass
+"""
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeRuntime]:
+    """A Compose project of this module's own."""
+    need_images()
+    with contextlib.closing(ComposeRuntime(tmp_path_factory.mktemp("compose"))) as runtime:
+        yield runtime
+
+
+@pytest.fixture
+def server(runtime: ComposeRuntime, tmp_path: Path) -> Iterator[Server]:
+    """One store of the project, on an empty volume."""
+    server = runtime.server(tmp_path, "persisted")
+    yield server
+    server.release()
+
+
+def _run(runtime: ComposeRuntime, scenario: str, column: str, folder: Path) -> Cell:
+    return run_cell(runtime, scenarios()[scenario], BY_NAME[column], Effort(SEED), folder, threading.Event())
+
+
+@pytest.mark.parametrize("scenario", BREAKS)
+def test_at_most_once_holds_in_containers(runtime: ComposeRuntime, scenario: str, tmp_path: Path) -> None:
+    """No call has two effects and no acknowledged one is lost, whatever breaks; and it provably broke."""
+    cell = _run(runtime, scenario, "at-most-once", tmp_path)
+    assert cell.good, (cell.problems, cell.violations)
+    assert cell.fired >= 1
+    assert cell.effects["2+"] == 0
+
+
+@pytest.mark.parametrize(
+    ("scenario", "column"),
+    [
+        ("crash-after-commit", "exactly-once"),
+        ("crash-after-commit", "at-most-once/memory"),
+        ("lost-reply", "at-least-once"),
+        ("volume-lost", "exactly-once"),
+    ],
+)
+def test_what_must_be_red_is_red_in_containers(
+    runtime: ComposeRuntime, scenario: str, column: str, tmp_path: Path
+) -> None:
+    """A cell comes out as its scenario says: the controls doubled, the lost volume found out, exactly-once kept."""
+    cell = _run(runtime, scenario, column, tmp_path)
+    assert cell.good, (cell.problems, cell.violations)
+
+
+def _addresses(container: str) -> list[str]:
+    format_ = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
+    return docker("inspect", "--format", format_, container).split()
+
+
+def _reachable(runtime: ComposeRuntime, network: str, *addresses: str) -> list[str]:
+    command = ("--entrypoint", "python3", "oncekv:dev", "-c", PROBE, *addresses)
+    return docker("run", "--rm", "--network", f"{runtime.project}_{network}", *command).split()
+
+
+def test_a_client_has_no_way_to_a_server_but_its_link(runtime: ComposeRuntime, server: Server) -> None:
+    """From the clients' network the link leads to the server; neither its name nor its address does."""
+    link = runtime.link("isolation", server)
+    port = link.url.rpartition(":")[2]
+    container = server.container  # type: ignore[attr-defined]  # a ComposeServer
+    direct = [f"{address}:8000" for address in (*_addresses(container), "kv-1", "kv-2", "kv-3")]
+    reached = _reachable(runtime, "clients", f"toxiproxy:{port}", *direct)
+    link.remove()
+    assert reached == [f"toxiproxy:{port}"]
+    assert direct[0] in _reachable(runtime, "servers", *direct), "the server is there, for those who may"
+
+
+def test_the_api_that_breaks_links_is_not_for_clients_or_servers(runtime: ComposeRuntime) -> None:
+    """Toxiproxy's API answers the chaos runner on the host, and nobody on the two other networks."""
+    addresses = _addresses(f"{runtime.project}-toxiproxy-1")
+    asked = [f"{host}:8474" for host in (*addresses, "toxiproxy", "toxiproxy-admin")]
+    assert _reachable(runtime, "clients", *asked) == []
+    assert _reachable(runtime, "servers", *asked) == []
+    assert len(_reachable(runtime, "admin", *asked)) >= 1, "it is there, on the network of its own"
