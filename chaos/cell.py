@@ -130,16 +130,16 @@ def _measure(
         history = stack.enter_context(History(place / "history.jsonl"))
         links = [[link.url for link in (first[n], *spare[n : n + 1])] for n in range(effort.clients)]
         workload = Workload(plan, links, place, history)
-        stack.callback(workload.stop)
+        stack.callback(workload.abandon)
         world.check_healthy()
         workload.start()
         _strike(scenario, fault, world, workload, history)
         world.wait_until(lambda: not workload.running(), FINISH_MAX_S, "all clients have finished")
         if workload.failure:
             raise WorldError(f"a client failed: {workload.failure!r}")
+        world.wait_healthy()
         world.wait_quiet()
         _judge(cell, scenario, column, fault, world, workload.told)
-        world.check_healthy()
 
 
 def _strike(scenario: Scenario, fault: Fault, world: World, workload: Workload, history: History) -> None:

@@ -7,18 +7,30 @@ cut and swallow, but not duplicate; and toxiproxy-python keeps its API address c
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from typing import Any
 
-from toxiproxy.api import APIConsumer
+import requests
+import toxiproxy.api as api
 from toxiproxy.server import Toxiproxy as ToxiproxyApi
 
 __all__ = ["Link", "Links"]
 
+API_MAX_S = 10.0
 # One lock for all: the library lists every proxy when it makes one, and two cells make theirs at once.
 _API_LOCK = threading.Lock()
+
+
+class _BoundedSession(requests.Session):
+    """The library asks without a bound, and by way of the environment's HTTP proxy. This asks neither way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        return super().request(*args, **{"timeout": API_MAX_S, **kwargs})
 
 
 class Link:
@@ -56,9 +68,8 @@ class Links:
     """The links of one running Toxiproxy, whose API stands on a loopback port."""
 
     def __init__(self, api_host: str, api_port: int) -> None:
-        # The library asks the environment's HTTP proxy even for loopback.
-        os.environ["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), api_host]))
-        APIConsumer.host, APIConsumer.port = api_host, api_port
+        api.requests = _BoundedSession()
+        api.APIConsumer.host, api.APIConsumer.port = api_host, api_port
         self._api = ToxiproxyApi()
 
     def make(

@@ -85,6 +85,7 @@ class Workload:
             for number in range(plan.clients)
         ]
         self._stop = threading.Event()
+        self._open: list[oncekv.Client] = []
         self.told: list[Told] = []
         self.failure: BaseException | None = None
 
@@ -106,6 +107,12 @@ class Workload:
     def stop(self) -> None:
         """No further calls; those under way end by themselves."""
         self._stop.set()
+
+    def abandon(self) -> None:
+        """End the calls that are still under way as well: nobody waits for them any more."""
+        self.stop()
+        for client in self._open:
+            client.close()
 
     def _client(self, number: int) -> None:
         try:
@@ -131,6 +138,7 @@ class Workload:
             stays_on_good_link=False,
             rng=random.Random(rng.random()),
         ) as client:
+            self._open.append(client)
             for index in range(plan.calls):
                 if self._stop.is_set():
                     return

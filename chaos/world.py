@@ -6,6 +6,7 @@ start again with each of its lives; what must outlive a crash is read from the s
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ __all__ = ["Interrupted", "World", "WorldError"]
 ASK_TIMEOUT_S = 15.0
 QUIET_S = 0.25
 QUIET_MAX_S = 10.0
+HEALTHY_MAX_S = 30.0
 POLL_S = 0.02
 
 
@@ -81,6 +83,17 @@ class World:
         """Every link leads to the server, and it answers. Raises WorldError."""
         for link in self.links:
             self.ask_at(link.url, "kv.list", limit=1)
+
+    def wait_healthy(self) -> None:
+        """Until every link leads to the server again, now that what broke it is gone. Raises WorldError."""
+
+        def healthy() -> bool:
+            with contextlib.suppress(WorldError):
+                self.check_healthy()
+                return True
+            return False
+
+        self.wait_until(healthy, HEALTHY_MAX_S, "every link leads to the server")
 
     def revive(self) -> None:
         """Start the server again if it is dead."""

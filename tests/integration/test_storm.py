@@ -74,7 +74,7 @@ def _weather(semantics: str, folder: Path) -> tuple[Judgement, list[Call], int]:
         history = stack.enter_context(History(folder / "history.jsonl"))
         plan = Plan(semantics, CLIENTS, 100_000, 0.5, 20.0, f"{SEED}/storm")
         workload = Workload(plan, [[link.url] for link in links], folder, history)
-        stack.callback(workload.stop)
+        stack.callback(workload.abandon)
         world.check_healthy()
         workload.start()
         with _flapping(links, rng):
