@@ -72,7 +72,7 @@ def test_no_service_runs_as_root_or_can_become_it(up: list[str]) -> None:
         assert "no-new-privileges:true" in host["SecurityOpt"], name
         assert host["Memory"] > 0, name
         assert host["LogConfig"]["Config"]["max-size"], name
-        uids = docker("top", name, "-o", "uid").split()[1:]
+        uids = [line.split()[1] for line in docker("top", name, "-o", "pid,uid").splitlines()[1:]]
         assert uids, name
         assert "0" not in uids, name
         for bindings in (host["PortBindings"] or {}).values():
