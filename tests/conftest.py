@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,14 @@ from tests.support.seed import SEED
 def pytest_report_header() -> str:
     """Print the seed, so that a failed run can be had again."""
     return f"seed: {SEED} (ONCEKV_SEED={SEED} gives it again)"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With NO_SKIPS=1 (.ci/run sets it) a skipped test fails the run: what should run there must run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("NO_SKIPS") == "1" and reporter and reporter.stats.get("skipped"):
+        reporter.write_line(f"{len(reporter.stats['skipped'])} tests were skipped, and NO_SKIPS=1 forbids it")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def _start(data_dir: Path, *, token: str | None = None, **options: Any) -> Node:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 
@@ -99,6 +100,36 @@ def test_a_second_up_is_harmless(up: list[str]) -> None:
     before = [docker("inspect", "--format", "{{.Id}} {{.State.StartedAt}}", name) for name in up]
     _compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "60")
     assert before == [docker("inspect", "--format", "{{.Id}} {{.State.StartedAt}}", name) for name in up]
+
+
+def _script(name: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    everything = {**os.environ, **ENVIRONMENT, "COMPOSE_PROJECT_NAME": f"{PROJECT}-wrong", **environment}
+    return subprocess.run(
+        [f"scripts/{name}"], cwd=ROOT, env=everything, capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+def test_a_taken_port_is_one_line_and_leaves_nothing_running() -> None:
+    """The line names the port and the way out; no container of the project is left."""
+    need_images()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = _script("compose-up", ONCEKV_ADMIN_PORT=str(port), ONCEKV_LINK_PORTS="28001-28003")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert str(port) in line
+    assert "ONCEKV_ADMIN_PORT" in line
+    label = f"label=com.docker.compose.project={PROJECT}-wrong"
+    assert docker("ps", "--all", "--quiet", "--filter", label) == ""
+    _script("clean-containers")
+
+
+def test_no_engine_is_one_line() -> None:
+    """Where no engine answers, the line says how to get one."""
+    done = _script("compose-up", DOCKER_HOST="unix:///nowhere/docker.sock")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "scripts/docker-up" in line
 
 
 def test_the_image_is_small() -> None:
