@@ -13,6 +13,7 @@ from oncekv.server.log import set_up_logging
 
 __all__ = ["configure", "run"]
 
+NUMBER_MAX = 10**9
 EXAMPLES = """\
 When it can serve, one line on stdout: {"event": "ready", "url": "http://…", "pid": N, "boot": N}.
 SIGTERM drains and exits 0; SIGKILL at any moment needs no repair.
@@ -96,6 +97,6 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+    if not text.isdecimal() or not 1 <= int(text) <= NUMBER_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {NUMBER_MAX}")
     return int(text)

@@ -20,7 +20,7 @@ from oncekv.server.observe import Metrics
 from oncekv.server.sessions import LeaseClock
 from oncekv.server.storage.base import Store
 from oncekv.wire.envelope import Request, decode, encode_batch, encode_reply, failure
-from oncekv.wire.errors import InternalError, InvalidParams, KvError, MethodNotFound, TooLarge
+from oncekv.wire.errors import InternalError, InvalidParams, KvError, MethodNotFound, Refused, TooLarge
 from oncekv.wire.identity import NO_META, CallMeta, read_meta
 
 __all__ = ["Answer", "Caller", "Dispatch", "KeyMisplaced"]
@@ -72,12 +72,15 @@ class Dispatch:
 
     def answer(self, body: bytes, caller: Caller) -> Answer:
         """Run what the body asks for. Raises KeyMisplaced before anything has run."""
+        if caller.key is not None and body.lstrip()[:1] == b"[":
+            raise KeyMisplaced("an Idempotency-Key stands for one call, not for a batch")
         try:
             is_batch, requests = decode(body, self._facts.config.batch_max)
-        except KvError as error:
+        except Refused as error:
+            self._metrics.refusals.labels(error.name).inc()
             return Answer(encode_reply(None, failure(error)))
-        if is_batch and caller.key is not None:
-            raise KeyMisplaced("an Idempotency-Key stands for one call, not for a batch")
+        if caller.key is not None and _names_a_session(requests[0]):
+            raise KeyMisplaced("an Idempotency-Key cannot stand beside a session")
         calls = [self._prepare(request, caller) for request in requests]
         self._run(calls, len(body) // len(calls))
         return self._collect(is_batch, requests, calls)
@@ -93,8 +96,6 @@ class Dispatch:
             if method is _NO_METHOD:
                 raise MethodNotFound(f"there is no method {request.method[:100]!r}")
             call.params, call.meta = _read_params(method, request.params)
-            if caller.key is not None and call.meta.session is not None:
-                raise KeyMisplaced("an Idempotency-Key cannot stand beside a session")
             reads = method.reads(call.params)
             _check_identity(method, call.meta, reads=reads)
             if caller.key is not None and method.kind is not Kind.SERVER and not reads:
@@ -103,6 +104,9 @@ class Dispatch:
                 call.deadline_s = caller.arrived_s + call.meta.timeout_ms / 1000
         except KvError as error:
             call.fail(error)
+        except Exception:
+            log.exception("%s could not be prepared", method.name)
+            call.fail(InternalError())
         return call
 
     def _run(self, calls: Sequence[Call], size: int) -> None:
@@ -188,6 +192,11 @@ class Dispatch:
             replayed=not is_batch and calls[0].replayed,
             refusal=refusals.pop() if len(refusals) == 1 else None,
         )
+
+
+def _names_a_session(request: Request) -> bool:
+    meta = request.params.get("_meta") if isinstance(request.params, dict) else None
+    return isinstance(meta, dict) and "session" in meta
 
 
 def _read_params(method: Method, given: dict[str, Any] | list[Any] | None) -> tuple[Any, CallMeta]:

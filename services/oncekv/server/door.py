@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 
 __all__ = ["Door"]
 
@@ -37,8 +38,9 @@ class Door:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        end_s = time.monotonic() + _LEAVE_S
         for thread in list(self._open):
-            thread.join(_LEAVE_S)
+            thread.join(max(0.0, end_s - time.monotonic()))
 
     def _accept(self) -> None:
         while True:
@@ -47,8 +49,8 @@ class Door:
             except OSError:
                 return
             thread = threading.Thread(target=self._relay, args=(outer,), name="door-connection", daemon=True)
-            self._open.add(thread)
             thread.start()
+            self._open.add(thread)
 
     def _relay(self, outer: socket.socket) -> None:
         with outer, contextlib.suppress(OSError), socket.create_connection(self._inner) as inner:

@@ -17,7 +17,7 @@ from oncekv.server.log import log
 __all__ = ["Drain"]
 
 DRAIN_MAX_S = 60.0
-QUIET_S = 1.0  # enough for a reply to leave once its call is done
+QUIET_S = 3.0  # for a reply to leave, or most of a large one, once its call is done
 POLL_S = 0.02
 
 

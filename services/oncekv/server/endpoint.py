@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oncekv.server.config import Config
 from oncekv.server.dispatch import Answer, Caller, Dispatch, KeyMisplaced
+from oncekv.server.log import log
 from oncekv.wire.envelope import encode_reply, failure
-from oncekv.wire.errors import IdentityReused, InvalidRequest, Overloaded
+from oncekv.wire.errors import IdentityReused, InternalError, InvalidRequest, Overloaded
 from oncekv.wire.identity import KEY_LENGTH_MAX, is_idempotency_key
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ class Endpoint:
             return _refuse(start_response, error.status, str(error), error.headers)
         except KeyMisplaced as error:
             return _refuse(start_response, "400 Bad Request", str(error), [])
+        except Exception:
+            log.exception("a request failed")
+            return _send(start_response, Answer(encode_reply(None, failure(InternalError()))), keyed=False)
         return _send(start_response, answer, keyed=caller.key is not None)
 
     def _answer(self, body: bytes, caller: Caller) -> Answer:

@@ -11,11 +11,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces, RuntimeModes
@@ -31,7 +33,10 @@ __all__ = ["serve"]
 
 ADDRESSES_MAX = 5
 CONNECTIONS_MAX = 16_384
+METRICS = "oncekv-metrics-"
 READY_MAX_S = 30.0
+LOOK_UP_S = 0.2
+THREADS_MAX = 4096
 THREADS_SPARE = 64  # above the queue's bound, so that the queue and not the thread pool says "overloaded"
 
 
@@ -46,9 +51,22 @@ def serve(config: Config) -> int:
     ready = json.dumps({"event": "ready", "url": url, "pid": os.getpid(), "boot": boot})
     if config.workers == 1:
         return _work(config, address, boot, failpoints, lambda: print(ready, flush=True))
-    with tempfile.TemporaryDirectory(prefix="oncekv-metrics-") as folder:
+    _forget_dead(METRICS)
+    with tempfile.TemporaryDirectory(prefix=f"{METRICS}{os.getpid()}-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         return supervise(config.workers, ready, lambda announce: _work(config, address, boot, failpoints, announce))
+
+
+def _forget_dead(prefix: str) -> None:
+    """Remove what servers that were killed could not."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}[0-9]*-*"):
+        owner = int(folder.name.removeprefix(prefix).partition("-")[0])
+        try:
+            os.kill(owner, 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except PermissionError:
+            pass  # another user's, and alive
 
 
 def _work(config: Config, address: tuple[str, int], boot: int, failpoints: Failpoints | None, announce: Any) -> int:
@@ -69,7 +87,7 @@ def _work(config: Config, address: tuple[str, int], boot: int, failpoints: Failp
         address=inner[0],
         port=inner[1],
         interface=Interfaces.WSGI,
-        blocking_threads=config.queue_max + THREADS_SPARE,
+        blocking_threads=min(config.queue_max, THREADS_MAX) + THREADS_SPARE,
         backpressure=CONNECTIONS_MAX,
         http=HTTPModes.http1,
         websockets=False,
@@ -82,10 +100,20 @@ def _work(config: Config, address: tuple[str, int], boot: int, failpoints: Failp
             door.close()
         node.close()
 
+    server.main_loop_interrupt = _Awake()
     server.drain = Drain(lambda: node.calls_running, close)
     server.on_startup(lambda: _when_accepting(inner, door, announce))
     server.serve(target_loader=lambda: node.app, wrap_loader=False)
     return server.drain.finish()
+
+
+class _Awake(threading.Event):
+    """An event whose waiter looks up: a signal that comes just before an unbounded wait is handled only after it."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        while timeout is None and not super().wait(LOOK_UP_S):
+            pass
+        return super().wait(timeout)
 
 
 class _Granian(MTServer):

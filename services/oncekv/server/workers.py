@@ -36,6 +36,7 @@ def supervise(count: int, ready: str, work: Work) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is read once
     # In the background, so that a worker that dies before it is ready is seen to die.
     threading.Thread(target=_announce, args=(count, ready, ready_r, stopping), name="announce", daemon=True).start()
     return _reap(children, stopping)
@@ -49,11 +50,20 @@ def _fork(count: int, work: Work, ready_w: int) -> set[int]:
         if child == 0:
             os.close(alive_w)
             threading.Thread(target=_end_with, args=(alive_r,), name="follow", daemon=True).start()
-            with contextlib.suppress(KeyboardInterrupt):
-                os._exit(work(lambda: os.write(ready_w, b".")))
-            os._exit(0)
+            os._exit(_live(work, ready_w))
         children.add(child)
     return children
+
+
+def _live(work: Work, ready_w: int) -> int:
+    """A worker's exit code. Nothing may unwind further: what stands above belongs to the supervisor."""
+    try:
+        return work(lambda: os.write(ready_w, b"."))
+    except KeyboardInterrupt:
+        return 0
+    except BaseException:
+        log.critical("a worker failed", exc_info=True)
+        return 1
 
 
 def _end_with(alive_r: int) -> None:

@@ -118,7 +118,7 @@ class Closed(Result):
 def fingerprint(method: str, params: Struct) -> bytes:
     """16 bytes that are equal exactly when method and params are (BLAKE2b, RFC 7693).
 
-    `params` is the validated struct: defaults are filled in and members stand in the struct's order, so neither the
+    `params` is the validated struct: members stand in its order, and what is at its default is left out, so neither the
     order of members nor a default that was spelled out makes another call of it.
     """
     return hashlib.blake2b(msgspec.json.encode((method, params)), digest_size=16).digest()

@@ -34,7 +34,7 @@ class CallMeta(Struct, frozen=True):
     session: str | None = None
     seq: Annotated[int, Bound(ge=1, le=SEQ_MAX)] | None = None
     acked: Annotated[int, Bound(ge=0, le=SEQ_MAX)] = 0
-    timeout_ms: Annotated[int, Bound(ge=0)] | None = None
+    timeout_ms: Annotated[int, Bound(ge=0, le=SEQ_MAX)] | None = None
 
 
 NO_META = CallMeta()

@@ -50,8 +50,12 @@ Version = Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
 Integer = Annotated[int, Meta(ge=INTEGER_MIN, le=INTEGER_MAX)]
 
 
-class Params(Struct, forbid_unknown_fields=True):
-    """By-name params of a method; by-position ones follow the order of the fields."""
+class Params(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """By-name params of a method; by-position ones follow the order of the fields.
+
+    What is left at its default is left out of the fingerprint: a release that adds an optional param still knows the
+    calls that it recorded before.
+    """
 
 
 class Kind(Enum):

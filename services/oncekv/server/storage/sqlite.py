@@ -34,6 +34,8 @@ def open_store(location: str) -> SqliteStore:
     if not location.startswith("/") or len(location) < 2:
         raise StartupError("a SQLite store is given as sqlite:///FILE (sqlite:////abs/olute/FILE)")
     path = Path(unquote(location[1:]))
+    if path.name == ":memory:" or "\0" in str(path) or (path.exists() and not (path.is_file() or path.is_dir())):
+        raise StartupError(f"{str(path)!r} is no place for a store; name a file")
     is_new = not path.exists()
     made = _make_folder(path.parent)
     try:
@@ -45,7 +47,7 @@ def open_store(location: str) -> SqliteStore:
     except sqlite3.Error as error:
         if is_new:
             _unmake(path, made)
-        raise StartupError(f"cannot open the store {path}: {error}; {_way_out(path)}") from None
+        raise StartupError(f"cannot open the store {path}: {error}; {_way_out(path, error)}") from None
     return SqliteStore(path)
 
 
@@ -281,7 +283,9 @@ def _unmake(path: Path, folders: list[Path]) -> None:
             folder.rmdir()
 
 
-def _way_out(path: Path) -> str:
+def _way_out(path: Path, error: sqlite3.Error) -> str:
+    if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+        return "another process holds it; end that one and try again"
     if path.is_dir():
         return "it is a directory; name a file in it"
     if path.exists():

@@ -77,8 +77,8 @@ class Group:
 
     def sessions_expired(self, now_ms: int, limit: int) -> list[SessionRow]:
         """Up to `limit` sessions whose lease is over, but for those that this group has touched."""
-        found = self._writer.sessions_expired(now_ms, limit)
-        return [session for session in found if self._sessions.get(session.name, session) == session]
+        found = self._writer.sessions_expired(now_ms, limit + len(self._changes.ended))
+        return [session for session in found if self._sessions.get(session.name, session) == session][:limit]
 
     def record(self, session: SessionRow, seq: int) -> Record | None:
         identity = (session.number, seq)

@@ -1,0 +1,58 @@
+"""The life of a server with several workers: it starts whole, ignores SIGHUP, and ends whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from chaos.runtime.local import LocalServer
+from tests.support.node import Node
+from tests.support.waiting import at_once, until
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sighup_changes_nothing(fresh: Callable[..., Node], workers: int) -> None:
+    """The configuration is read once; a hang-up is no reason to end or to start again."""
+    node = fresh(workers=workers)
+    before = node.kv.ok("server.info")["boot"]
+    os.kill(node.server.pid, signal.SIGHUP)
+    assert node.kv.ok("server.info")["boot"] == before
+    assert node.server.stop() == 0
+
+
+def test_a_worker_that_dies_takes_the_server_with_it(fresh: Callable[..., Node]) -> None:
+    """Half a server would hide a crash: the supervisor dies the same death, and the next start is whole."""
+    node = fresh(workers=2)
+    worker = max(set(node.server.members()) - {node.server.pid})
+    os.kill(worker, signal.SIGKILL)
+    assert node.server.wait_dead(10) == -signal.SIGKILL
+    until(lambda: not node.server.members(), what="all workers are gone")
+    node.server.start()
+    assert node.kv.ok("server.info")["boot"] == 2
+
+
+def test_a_killed_server_leaves_no_folders_for_ever(fresh: Callable[..., Node]) -> None:
+    """What a SIGKILL leaves in the temporary folder, the next start removes."""
+    node = fresh(workers=2)
+    pid = node.server.pid
+    node.server.kill()
+    node.server.start()
+    assert not list(Path(tempfile.gettempdir()).glob(f"oncekv-metrics-{pid}-*"))
+
+
+def test_sigterm_right_after_ready_is_never_lost(tmp_path: Path) -> None:
+    """However soon after its ready line a server is told to end, it ends, with 0."""
+
+    def live(number: int) -> int:
+        server = LocalServer(tmp_path / f"data-{number}", workers=2)
+        with server:
+            return server.stop(20)
+
+    for start in range(0, 12, 3):
+        assert at_once([partial(live, number) for number in range(start, start + 3)]) == [0, 0, 0]
