@@ -47,7 +47,7 @@ def test_no_call_runs_twice_whatever_breaks(runtime: Runtime, name: str, semanti
     ("name", "control"), [(row.name, column) for row in HERE for column in sorted(row.must_be_red | row.must_break)]
 )
 def test_every_control_is_red(runtime: Runtime, name: str, control: str, tmp_path: Path) -> None:
-    """Without identities, with a memory that a crash wipes, or without its disk, the same fault breaks what others keep."""
+    """Without identities, with a memory that a crash wipes, or without its disk, the promise of others breaks."""
     cell = _run(runtime, scenarios()[name], BY_NAME[control], tmp_path)
     assert cell.red or not cell.kept
     assert cell.good, (cell.problems, cell.violations)

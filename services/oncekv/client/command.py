@@ -1,13 +1,16 @@
 """`oncekv call`: one call from a shell, ending as an exit code: 0 ok, 1 definite error, 2 wrong usage, 3 unknown.
 
 Place on the way: around the stub (1). The result goes to stdout as JSON, everything else to stderr. With a session file
-the next command goes on with the same session, and first finishes the exactly-once calls that earlier ones left in it.
+the next command goes on with the same session, and first finishes the exactly-once calls that earlier ones left in it;
+while one of them stays, it sends nothing of its own. Exit 1 is said only where the call surely had no effect.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -20,7 +23,7 @@ from oncekv.client.binding import BindingError
 from oncekv.client.connect import connect
 from oncekv.client.outbox import OutboxError
 from oncekv.client.outcome import Failed, Ok, Outcome, error_of
-from oncekv.client.semantics import Semantics
+from oncekv.client.semantics import Semantics, is_harmless
 from oncekv.client.stub import Client
 
 __all__ = ["INTERRUPTED", "ParamKinds", "configure", "run"]
@@ -39,7 +42,8 @@ examples:
   oncekv call kv.append key=k value=x --server kv-1=http://127.0.0.1:8000 --semantics exactly-once --session-file s
 
 exit: 0 ok, 1 definite error (no effect), 2 wrong usage, 3 unknown (may have run), 130 interrupted.
-A session file goes on with its session; the exactly-once calls that it holds are finished first.
+A session file goes on with its session; the exactly-once calls that it holds are finished first. If one
+stays within the timeout, an exactly-once call is kept behind it (exit 3), and any other is not sent (exit 1).
 """
 
 
@@ -57,28 +61,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--semantics", choices=[str(one) for one in Semantics], default=str(Semantics.AT_MOST_ONCE))
     add("--timeout", metavar="SECONDS", type=_seconds, help="for the whole call (default: 30; exactly-once: none)")
     add("--session-file", metavar="FILE", help="keeps session and outbox for the next command")
-    add("--token-file", metavar="FILE", type=Path, help="its first line is the bearer token")
+    add("--token-file", metavar="FILE", type=Path, help="its first line that is not empty is the bearer token")
 
 
 def run(args: argparse.Namespace) -> int:
     """Makes the call; the exit code. `args.param_kinds` (ParamKinds) says which params are no strings."""
     semantics = Semantics(args.semantics)
     try:
+        args.method.encode()  # raises for what no JSON can hold
         params = _params(args.params, args.param_kinds(args.method) or {})
         client = _client(args, semantics)
     except OutboxError as error:
         return _say(str(error), ERROR)
     except (BindingError, ValueError, OverflowError) as error:
         return _say(str(error), USAGE)
+    code: int | None = None
     try:
         with client:
-            return _call(client, args.method, params, semantics, args.timeout)
-    except OutboxError as error:
-        return _say(str(error), ERROR)
+            code = _call(client, args.method, params, semantics, args.timeout)
     except KeyboardInterrupt:
         is_kept = semantics is Semantics.EXACTLY_ONCE
         rest = "the session file keeps the call" if is_kept else "nobody can tell whether the call ran"
         return _say(f"interrupted; {rest}", INTERRUPTED)
+    except Exception as error:  # a traceback's exit code is 1, which says that there is no effect
+        return _say(_line(error), ERROR if code is None else code)
+    return code
 
 
 def _client(args: argparse.Namespace, semantics: Semantics) -> Client:
@@ -99,20 +106,38 @@ def _call(client: Client, method: str, params: dict[str, Any], semantics: Semant
     if timeout_s is None and semantics is not Semantics.EXACTLY_ONCE:
         timeout_s = TIMEOUT_S
     began_s = time.monotonic()
-    if client.has_unanswered:
+    if client.unanswered:
         _say("first finishing what the session file holds", OK)
         for found in client.resume(timeout_s):
             _say(f"  {found.method}: {_words(found.outcome)}", OK)
+        held = client.unanswered
+        if held and not (semantics is Semantics.EXACTLY_ONCE and not is_harmless(method, params)):
+            return _say(f"not sent: the session file still holds {held} unanswered calls", ERROR)
     left_s = None if timeout_s is None else max(0.0, timeout_s - (time.monotonic() - began_s))
-    return _report(client.outcome(method, params, timeout_s=left_s))
+    try:
+        return _report(client.outcome(method, params, timeout_s=left_s))
+    except OutboxError:
+        raise  # only before the call was sent
+    except Exception as error:  # nobody can tell any more whether it was sent
+        return _say(f"unknown: {_line(error)}", UNKNOWN)
 
 
 def _report(outcome: Outcome) -> int:
-    if isinstance(outcome, Ok):
-        sys.stdout.buffer.write(msgspec.json.encode(outcome.result) + b"\n")
-        sys.stdout.buffer.flush()
-        return OK
-    return _say(_words(outcome), ERROR if isinstance(outcome, Failed) else UNKNOWN)
+    if not isinstance(outcome, Ok):
+        return _say(_words(outcome), ERROR if isinstance(outcome, Failed) else UNKNOWN)
+    try:
+        _print(msgspec.json.encode(outcome.result) + b"\n")
+    except Exception as error:  # a full disk, a closed pipe, no stdout at all: the effect is there
+        return _say(f"the call ran, but its result cannot be printed: {_line(error)}", UNKNOWN)
+    return OK
+
+
+def _print(line: bytes) -> None:
+    """Past Python's buffer: what is left in there would fail once more at exit, with an exit code of its own."""
+    if sys.stdout is None:
+        raise OSError("there is no stdout")
+    while line:
+        line = line[os.write(sys.stdout.fileno(), line) :]
 
 
 def _words(outcome: Outcome) -> str:
@@ -124,8 +149,13 @@ def _words(outcome: Outcome) -> str:
 
 
 def _say(line: str, code: int) -> int:
-    sys.stderr.write(f"oncekv call: {line}\n")
+    with contextlib.suppress(Exception):  # stderr may be gone: the exit code still tells
+        sys.stderr.write(f"oncekv call: {line}\n")
     return code
+
+
+def _line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split()) if not isinstance(error, OutboxError) else str(error)
 
 
 def _params(words: list[str], kinds: Mapping[str, str]) -> dict[str, Any]:
@@ -134,6 +164,8 @@ def _params(words: list[str], kinds: Mapping[str, str]) -> dict[str, Any]:
         name, separator, text = word.partition("=")
         if not separator or not name:
             raise ValueError(f"{word!r} is no key=value")
+        if name == "_meta":
+            raise ValueError("_meta is the client's own: the session file and --semantics decide on it")
         if name in params:
             raise ValueError(f"{name} is given twice")
         params[name] = _json(name, text) if kinds.get(name, "string") != "string" else text
@@ -152,16 +184,18 @@ def _token(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        lines = path.read_text(encoding="utf-8").split()
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"cannot read the token file {path}: {error}") from None
-    if not lines:
+    token = next(filter(None, lines), None)
+    if token is None:
         raise ValueError(f"the token file {path} holds no token; write one a line")
-    return lines[0]
+    return token
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not math.isfinite(seconds) or seconds <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
-    return seconds
+    with contextlib.suppress(ValueError):
+        seconds = float(text)
+        if math.isfinite(seconds) and seconds > 0:
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")

@@ -15,7 +15,7 @@ from oncekv.client.binding import bind
 from oncekv.client.caller import World
 from oncekv.client.core import Core, Door
 from oncekv.client.options import Options
-from oncekv.client.outbox import Outbox
+from oncekv.client.outbox import Outbox, OutboxError
 from oncekv.client.retry import RetryPolicy
 from oncekv.client.semantics import Semantics
 from oncekv.client.stub import BY_SEMANTICS, Client, Timeout, check_semantics
@@ -64,5 +64,11 @@ def connect(
     if world is None:
         draw = (rng or random.Random()).uniform
         world = World(HttpTransport(len(found)), time.monotonic, door.pause, draw)
-    core = Core(found, options, world, None if outbox is None else Outbox(outbox), door)
+    memory = None if outbox is None else Outbox(outbox)
+    try:
+        core = Core(found, options, world, memory, door)
+    except OutboxError:
+        if memory is not None:
+            memory.close()
+        raise
     return Client(core, chosen, timeout_s, resumes=resume and outbox is not None)

@@ -5,14 +5,17 @@
                                          └ unknown: exactly-once stays in the outbox; at-most-once is abandoned
 
 The order is the guarantee. A call is in the outbox, with its identity, before an attempt of it can reach the server;
-it is out before the ledger counts it, because a call once acknowledged can only be answered `stale_call`.
+it is out before the ledger counts it, because a call once acknowledged can only be answered `stale_call`. And an
+exactly-once call is sent only when no older one is left in the outbox: a put that an outage has kept would else be
+finished after a newer put was acknowledged, and undo it. While an older one stays, the new call is kept behind it.
 
 Place on the way: between stub (1) and retry (2). Safe for threads. Bounds: a call is reissued a few times, never for
-ever; a resume goes through the outbox once, in the order in which the calls were made.
+ever; a resume goes through the outbox once, in the order in which the calls were made, up to the first that stays.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +27,7 @@ from oncekv.client.caller import Caller
 from oncekv.client.outbox import Entry, Outbox, OutboxError
 from oncekv.client.outcome import ClientClosed, Failed, Outcome, Unknown, Unreachable
 from oncekv.client.semantics import Semantics
-from oncekv.client.session import Session
+from oncekv.client.session import Identity, Session
 from oncekv.client.trip import Trip
 from oncekv.client.verdict import Kind, Past, give_up
 from oncekv.wire.errors import Expired, KvError, Overloaded, SessionUnknown, TooManySessions, WindowExceeded
@@ -54,61 +57,102 @@ class Issuer:
         self._session = session
         self._outbox = outbox
         self._guard = threading.Lock()
-        self._under_way: set[int] = set()
+        self._resuming = threading.Lock()
+        self._kept = set() if outbox is None else {entry.id for entry in outbox.entries()}
+        """The calls in the outbox that nobody here is making. Only who holds `_resuming` takes one out."""
 
     def issue(self, trips: Sequence[Trip], deadline_s: float | None, *, in_batch: bool = False) -> None:
-        """Brings every trip to its outcome. Raises OutboxError where the books cannot be kept."""
+        """Brings every trip to its outcome. Raises OutboxError only where nothing was sent and nothing is kept."""
         try:
             self._put(trips)
-            for _ in range(SESSIONS_MAX):
-                for trip in trips:
-                    self._identify(trip, deadline_s)
-                self._caller.run(trips, deadline_s, in_batch=in_batch)
-                if not any(trip.needs_reissue for trip in trips):
-                    return
-                self._leave_session(trips)
-            for trip in trips:
-                if trip.outcome is None:
-                    trip.settle(Failed(SessionUnknown("every session that was opened was gone at once")))
+            self._let_older_go_first(trips, deadline_s)
+            self._make(trips, deadline_s, in_batch=in_batch)
         finally:
             self._settle(trips)
 
-    def resume(self, deadline_s: float | None) -> list[Recovered]:
-        """Finishes the calls that the outbox holds and nobody here is making, one after the other."""
+    def resume(self, deadline_s: float | None, before: int | None = None) -> list[Recovered]:
+        """Finishes the calls that the outbox keeps (`before` this id), one after the other, up to one that stays."""
         if self._outbox is None:
             return []
+        left_s = self._caller.left_s(deadline_s)
+        if not self._resuming.acquire(timeout=-1 if left_s is None else min(max(0.0, left_s), threading.TIMEOUT_MAX)):
+            return []
         found: list[Recovered] = []
-        for entry in self._outbox.entries():
-            trip = self._claim(entry)
-            if trip is not None:
-                self.issue([trip], deadline_s)
-                assert trip.outcome is not None
-                found.append(Recovered(trip.method, trip.params, trip.outcome))
+        try:
+            for entry in self._kept_entries(self._outbox, before):
+                trip = self._again(entry)
+                found.append(Recovered(trip.method, trip.params, self._finish(trip, deadline_s)))
+                if _stays(trip):
+                    break
+        finally:
+            self._resuming.release()
         return found
 
     def _put(self, trips: Sequence[Trip]) -> None:
-        kept = [trip for trip in trips if trip.kind.is_kept and trip.entry_id is None]
+        kept = [trip for trip in trips if trip.kind.is_kept]
         if not kept:
             return
         assert self._outbox is not None, "exactly-once needs an outbox"
-        for trip in kept:
-            trip.identity = self._session.begin_now()
+        if not self._keeps_older():  # one that may have to wait gets its identity when it is sent
+            for trip in kept:
+                trip.identity = self._session.begin_now()
         rows = [(trip.method, msgspec.json.encode(trip.params), trip.identity) for trip in kept]
         for trip, entry_id in zip(kept, self._outbox.put(rows), strict=True):
             trip.entry_id = entry_id
-            with self._guard:
-                self._under_way.add(entry_id)
+
+    def _let_older_go_first(self, trips: Sequence[Trip], deadline_s: float | None) -> None:
+        new = [trip for trip in trips if trip.entry_id is not None]
+        first = min((trip.entry_id for trip in new if trip.entry_id is not None), default=0)
+        if not self._keeps_older(first):
+            return
+        with contextlib.suppress(OutboxError):  # whatever stays, stays
+            self.resume(deadline_s, first)
+        if self._keeps_older(first):
+            for trip in new:
+                trip.settle(Unknown("not sent: older calls come first; the outbox keeps the call", kept=True))
+
+    def _make(self, trips: Sequence[Trip], deadline_s: float | None, *, in_batch: bool = False) -> None:
+        for _ in range(SESSIONS_MAX):
+            for trip in trips:
+                self._identify(trip, deadline_s)
+            self._caller.run(trips, deadline_s, in_batch=in_batch)
+            if not any(trip.needs_reissue for trip in trips):
+                return
+            self._leave_session(trips)
+        for trip in trips:
+            if trip.outcome is None:
+                trip.settle(Failed(SessionUnknown("every session that was opened was gone at once")))
+
+    def _finish(self, trip: Trip, deadline_s: float | None) -> Outcome:
+        """Makes a call that was kept."""
+        with self._guard:
+            self._kept.discard(trip.entry_id or 0)
+        try:
+            self._make([trip], deadline_s)
+        finally:
+            self._settle([trip])
+        assert trip.outcome is not None
+        return trip.outcome
 
     def _identify(self, trip: Trip, deadline_s: float | None) -> None:
         if not trip.kind.identified or trip.identity is not None or trip.outcome is not None:
             return
         try:
-            identity = self._session.begin(deadline_s)
+            trip.identity = self._begin(trip, deadline_s)
         except KvError as refusal:
             trip.attempts.extend(getattr(refusal, "attempts", ()))
             is_over = not isinstance(refusal, _MAY_PASS)
             trip.settle(Failed(refusal) if is_over else give_up(trip.kind, Past(refusal=refusal), refusal.message))
-            return
+        except OutboxError as error:
+            if trip.entry_id is None and not trip.attempts:
+                raise
+            trip.settle(give_up(trip.kind, trip.past, str(error)))
+
+    def _begin(self, trip: Trip, deadline_s: float | None) -> Identity:
+        """An identity that the outbox knows of."""
+        if not trip.kind.is_kept and self._session.is_full and self._keeps_older():
+            self.resume(deadline_s)  # kept calls hold the window, and would for ever
+        identity = self._session.begin(deadline_s)
         try:
             if self._outbox is not None and trip.entry_id is not None:
                 self._outbox.assign(trip.entry_id, identity)
@@ -117,7 +161,7 @@ class Issuer:
         except OutboxError:
             self._session.finish(identity)
             raise
-        trip.identity = identity
+        return identity
 
     def _leave_session(self, trips: Sequence[Trip]) -> None:
         """The session of some trips is gone, and they surely never ran: they get new identities."""
@@ -130,29 +174,41 @@ class Issuer:
 
     def _settle(self, trips: Sequence[Trip]) -> None:
         """Keeps the books of calls that have ended, also by an exception such as Ctrl-C."""
-        done = [trip for trip in trips if not _stays(trip)]
-        entry_ids = [trip.entry_id for trip in done if trip.entry_id is not None]
+        stay = trips
         try:
-            if self._outbox is not None and entry_ids:
-                self._outbox.settle(entry_ids)
-            for trip in done:
-                if trip.identity is not None:
+            self._take_out([trip for trip in trips if trip.entry_id is not None and not _stays(trip)])
+            stay = [trip for trip in trips if _stays(trip)]
+            for trip in trips:
+                if trip.identity is not None and not _stays(trip):
                     self._session.finish(trip.identity)
         finally:
             with self._guard:
-                self._under_way.difference_update(trip.entry_id for trip in trips if trip.entry_id is not None)
+                self._kept.update(trip.entry_id for trip in stay if trip.entry_id is not None)
 
-    def _claim(self, entry: Entry) -> Trip | None:
-        """The entry as a trip, unless some thread is making the call or has just finished it."""
-        assert self._outbox is not None
+    def _take_out(self, trips: Sequence[Trip]) -> None:
+        """A call that the outbox cannot let go is not over: whoever resumes it gets the recorded reply."""
+        if self._outbox is None or not trips:
+            return
+        try:
+            self._outbox.settle([trip.entry_id for trip in trips if trip.entry_id is not None])
+        except OutboxError as error:
+            for trip in trips:
+                trip.settle(Unknown(f"the call ended, but {error}; the outbox keeps the call", kept=True))
+
+    def _keeps_older(self, before: int | None = None) -> bool:
         with self._guard:
-            if entry.id in self._under_way:
-                return None
-            self._under_way.add(entry.id)
-        if not self._outbox.holds(entry.id):
-            with self._guard:
-                self._under_way.discard(entry.id)
-            return None
+            return any(before is None or entry_id < before for entry_id in self._kept)
+
+    def _kept_entries(self, outbox: Outbox, before: int | None) -> list[Entry]:
+        """Read after the ids: a call that another thread gives up meanwhile may have changed since it was read."""
+        with self._guard:
+            kept = set(self._kept)
+        entries = [entry for entry in outbox.entries() if entry.id in kept]
+        with self._guard:
+            self._kept -= kept.difference(entry.id for entry in entries)
+        return [entry for entry in entries if before is None or entry.id < before]
+
+    def _again(self, entry: Entry) -> Trip:
         is_sent = entry.session is not None and entry.seq is not None
         return Trip(
             entry.method,

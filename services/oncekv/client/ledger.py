@@ -35,7 +35,7 @@ class Ledger:
 
     def begin(self) -> int | None:
         """The next call's seq; None while the window is full."""
-        if self.next_seq - self.acked > self.window:
+        if self.is_full:
             return None
         seq = self.next_seq
         self.next_seq += 1
@@ -49,6 +49,11 @@ class Ledger:
         while self.acked + 1 in self._finished_above:
             self.acked += 1
             self._finished_above.discard(self.acked)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no call can begin before an old one is finished."""
+        return self.next_seq - self.acked > self.window
 
     @property
     def open_count(self) -> int:

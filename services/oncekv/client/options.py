@@ -29,3 +29,7 @@ class Options:
     session_lease_ms: int | None = None
     sends_timeout: bool = True
     stays_on_good_link: bool = True
+
+    def __post_init__(self) -> None:
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            raise ValueError("the token is no printable ASCII, which is all that an HTTP header carries")

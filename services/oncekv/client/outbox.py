@@ -69,25 +69,23 @@ class Outbox:
     @property
     def calls_begun(self) -> int:
         """How many calls were ever put in, by this process and all earlier ones."""
-        return int(self._read("SELECT calls_begun FROM session")[0][0])
+        return int(self._session_row("SELECT calls_begun FROM session")[0])
 
     def load(self) -> Saved:
         """The session as the last process left it."""
-        row = self._read("SELECT name, seq_window, next_seq, open_key FROM session")[0]
-        name, window, next_seq, open_key = row
+        name, window, next_seq, open_key = self._session_row("SELECT name, seq_window, next_seq, open_key FROM session")
         if name is None:
             return Saved(open_key=open_key)
         unanswered = [seq for (seq,) in self._read("SELECT seq FROM calls WHERE session = ?", name)]
+        numbers = [window, next_seq, *unanswered]
+        if any(type(one) is not int or one < 1 for one in numbers) or max(unanswered, default=0) >= next_seq:
+            raise OutboxError(f"{self.path} is damaged: its session and its calls do not fit together")
         return Saved(OpenedSession(name, window), next_seq, unanswered, open_key)
 
     def entries(self) -> list[Entry]:
         """The calls without a reply, in the order in which they were put in."""
         rows = self._read("SELECT id, session, seq, method, CAST(params AS BLOB) FROM calls ORDER BY id")
         return [Entry(*row) for row in rows]
-
-    def holds(self, entry_id: int) -> bool:
-        """Whether the call is still without a reply."""
-        return bool(self._read("SELECT 1 FROM calls WHERE id = ?", entry_id))
 
     def opening(self, key: str) -> None:
         """A session.open with this key is about to leave."""
@@ -139,9 +137,18 @@ class Outbox:
                 self._is_open = False
                 self._connection.close()
 
+    def _session_row(self, statement: str) -> Any:
+        rows = self._read(statement)
+        if not rows:
+            raise OutboxError(f"{self.path} is damaged: its session is missing")
+        return rows[0]
+
     def _read(self, statement: str, *values: Any) -> list[Any]:
         with self._writer:
-            return self._run(statement, *values).fetchall()
+            try:
+                return self._run(statement, *values).fetchall()
+            except sqlite3.Error as error:
+                raise OutboxError(f"cannot read {self.path}: {error}") from None
 
     def _write(self, work: Callable[[_Run], _T]) -> _T:
         """Runs `work` in one transaction with everybody else's that waits; returns once it is durable."""
@@ -219,7 +226,8 @@ def _reserve(run: _Run, identity: Identity) -> None:
 def _open(path: Path) -> sqlite3.Connection:
     try:
         _make_private(path)
-        connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        # Absolute, for SQLite gives the name ":memory:" a meaning of its own: no file, and nothing remembered.
+        connection = sqlite3.connect(path.absolute(), timeout=0, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         raise OutboxError(f"cannot open the outbox {path}: {error}") from None
     try:

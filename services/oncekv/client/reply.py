@@ -57,8 +57,8 @@ def _read(received: Received, ids: Sequence[int], *, in_batch: bool) -> list[End
     wish = _seconds(received.retry_after)
     try:
         content = _decode(received.body)
-        if in_batch and isinstance(content, list) and received.status == 200:
-            return _pick(content, ids, wish)
+        if in_batch and isinstance(content, list) and received.status in (200, 503):
+            return [_at_status(received.status, ending) for ending in _pick(content, ids, wish)]
         ending = _response(content, ids[0] if not in_batch else None, received, wish)
     except _BadReply as fault:
         ending = _by_status(received, str(fault), wish)
@@ -75,6 +75,13 @@ def _pick(members: list[Any], ids: Sequence[int], wish: float | None) -> list[En
             except _BadReply as fault:
                 found[request_id] = Lost(f"bad reply: {fault}")
     return [found.get(request_id, Lost("bad reply: left out of the batch's reply")) for request_id in ids]
+
+
+def _at_status(status: int, ending: Ending) -> Ending:
+    """A batch that comes with 503 was refused for load, call by call; whatever else stands in it is no refusal."""
+    if status == 200 or (isinstance(ending, Errored) and isinstance(ending.error, _BY_STATUS[status])):
+        return ending
+    return Lost(f"bad reply: HTTP {status}")
 
 
 def _response(content: Any, request_id: int | None, received: Received, wish: float | None) -> Ending:

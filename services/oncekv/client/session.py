@@ -167,6 +167,12 @@ class Session:
         with self._changed:
             return self._epoch
 
+    @property
+    def is_full(self) -> bool:
+        """Whether a session is open, and a new call would have to wait for room in its window."""
+        with self._changed:
+            return self._epoch is not None and self._epoch.ledger.is_full
+
     def _take(self, epoch: Epoch) -> Identity | None:
         if self._closed:
             return None
@@ -204,6 +210,7 @@ class Session:
     def _key(self) -> str:
         """The Idempotency-Key of the present opening: the same until an answer came."""
         if self._open_key is None:
-            self._open_key = self._new_key()
-            self._journal.opening(self._open_key)
+            key = self._new_key()
+            self._journal.opening(key)
+            self._open_key = key
         return self._open_key

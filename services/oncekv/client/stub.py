@@ -141,7 +141,8 @@ class Client:
     def resume(self, timeout_s: Timeout | Literal["as the client"] = "as the client") -> Sequence[Recovered]:
         """Finishes what the outbox holds, in order, under the same identities; what each call came to.
 
-        Entering a client does this by itself. The timeout bounds all of it; what it cuts short stays in the outbox.
+        Entering a client does this by itself, and so does an exactly-once call before it is sent. The timeout bounds
+        all of it; the first call that it cuts short stays in the outbox, and so do all behind it.
         """
         with self._core.door:
             return self._core.issuer.resume(self.using(timeout_s=timeout_s)._deadline_s())
@@ -155,7 +156,12 @@ class Client:
     @property
     def has_unanswered(self) -> bool:
         """Whether the outbox holds calls that a resume would finish."""
-        return self._core.outbox is not None and bool(self._core.outbox.entries())
+        return self.unanswered > 0
+
+    @property
+    def unanswered(self) -> int:
+        """How many calls the outbox holds, those under way included."""
+        return 0 if self._core.outbox is None else len(self._core.outbox.entries())
 
     @property
     def calls_begun(self) -> int:

@@ -26,7 +26,6 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError
 
 from oncekv.client.ending import Lost, NotSent
 from oncekv.client.reply import Received
@@ -81,7 +80,7 @@ class HttpTransport:
         _progress.is_sent = False
         try:
             return self._exchange(request, timeout_s)
-        except (requests.RequestException, HTTPError, OSError) as fault:
+        except Exception as fault:  # urllib3 lets a ValueError through for a chunk of -5 bytes, say
             reason = _words(fault)
             return Lost(reason) if _progress.is_sent else NotSent(reason)
 
@@ -138,6 +137,7 @@ _SIGNS = {
     "timed out": "timed out",
     "incompleteread": "bad reply: cut",
     "invalidchunk": "bad reply: cut",
+    "valueerror": "bad reply: not HTTP",
     "badstatusline": "bad reply: not HTTP",
     "newconnection": "no connection",
     "ssl": "TLS failed",

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from oncekv.cli import main
-from oncekv.client import Semantics, Unknown, command
+from oncekv.client import Client, Semantics, Unknown, command
 
 from .loopback import Loopback, ok, request_of
 from .simulation import ModelServer
@@ -127,8 +127,11 @@ def test_a_lost_reply_is_made_good_by_default(call, url, model):
         (["kv.get", "key=k", "--server", "http://h", "--semantics", "exactly-once"], "--session-file"),
         (["kv.get", "key=k", "--server", "http://h", "--token-file", "/nowhere"], "token file"),
         (["kv.get", "key=k", "--server", "http://h", "--bogus"], "--bogus"),
+        (["kv.get", "key=k", "--server", "http://h", "--timeout", "abc"], "no number of seconds"),
+        (["kv.put", "key=k", "_meta={}", "--server", "http://h"], "_meta is the client's own"),
+        (["kv.\udcff", "key=k", "--server", "http://h"], "surrogates not allowed"),
     ],
-    ids=range(15),
+    ids=range(18),
 )
 def test_wrong_usage_is_one_line_and_exit_2(call, words, says, monkeypatch):
     """The line names what is wrong; nothing is sent."""
@@ -200,10 +203,11 @@ def test_the_timeout_bounds_resuming_and_calling_together(monkeypatch):
     timeouts = []
 
     class Resuming:
-        has_unanswered = True
+        unanswered = 1
 
         def resume(self, timeout_s):
             timeouts.append(timeout_s)
+            self.unanswered = 0
             return []
 
         def outcome(self, method, params, timeout_s):
@@ -214,13 +218,55 @@ def test_the_timeout_bounds_resuming_and_calling_together(monkeypatch):
     assert timeouts == [5.0, 1.5]
 
 
+def test_no_call_overtakes_what_the_session_file_holds(call, url, nowhere, model, tmp_path):
+    """While a call stays, exactly-once is kept behind it (exit 3), anything else is not sent (exit 1)."""
+    file = tmp_path / "s"
+    exactly = ["--semantics", "exactly-once", "--session-file", file]
+    assert call("kv.append", "key=k", "value=a", "--server", nowhere, *exactly, "--timeout", "0.2")[0] == 3
+    model.drops = 10_000
+    code, _, err = call("kv.append", "key=k", "value=b", "--server", url, *exactly, "--timeout", "0.3")
+    assert (code, "the outbox keeps the call" in err.splitlines()[-1]) == (3, True)
+    for words in (["kv.append", "key=k", "value=c"], ["kv.get", "key=k", "--semantics", "exactly-once"]):
+        code, out, err = call(*words, "--server", url, "--session-file", file, "--timeout", "0.3")
+        assert (code, out) == (1, "")
+        line = "oncekv call: not sent: the session file still holds 2 unanswered calls"
+        assert err.splitlines()[-1] == line
+    model.drops = 0
+    assert json.loads(call("kv.get", "key=k", "--server", url, "--session-file", file)[1])["value"] == "ab"
+
+
+@pytest.mark.parametrize("stdout", [None, "/dev/full"])
+def test_a_result_that_cannot_be_printed_is_unknown(call, url, model, monkeypatch, stdout):
+    """The effect is there, so exit 1 would be a lie: one line and exit 3."""
+    with open(stdout or "/dev/null", "w") as file:  # None or a device
+        monkeypatch.setattr(sys, "stdout", file if stdout else None)
+        code, _, err = call("kv.append", "key=k", "value=x", "--server", url)
+    assert (code, err.count("\n"), model.server.effects) == (3, 1, {"x": 1})
+    assert "cannot be printed" in err
+
+
+@pytest.mark.parametrize(("method", "expected"), [("outcome", 3), ("__enter__", 1), ("close", 0)])
+def test_an_unexpected_exception_is_one_line_and_the_right_exit_code(call, url, monkeypatch, method, expected):
+    """Before the call 1, once it may have been sent 3, after its end what it came to; a traceback never."""
+
+    def bug(*_, **__):
+        raise RuntimeError("a\nbug")
+
+    monkeypatch.setattr(Client, method, bug)
+    code, _, err = call("kv.append", "key=k", "value=x", "--server", url)
+    assert (code, err.count("\n")) == (expected, 1)
+    assert "RuntimeError: a bug" in err
+
+
 def test_the_token_of_the_file_goes_with_the_call(call, url, model, tmp_path):
-    """The first line is the token; a file without one is wrong usage."""
-    (tmp_path / "t").write_text("sesame\nother\n")
+    """The first line that is not empty is the token; a file without one, or with none for a header, is wrong usage."""
+    (tmp_path / "t").write_text("\n  sesame \nother\n")
     assert call("kv.get", "key=k", "--server", url, "--token-file", tmp_path / "t")[0] == 0
     assert b"Authorization: Bearer sesame" in model.requests[0]
-    (tmp_path / "t").write_text("\n")
-    assert call("kv.get", "key=k", "--server", url, "--token-file", tmp_path / "t")[0] == 2
+    for wrong in ("\n", "na\u00efve\n"):
+        (tmp_path / "t").write_text(wrong)
+        code, _, err = call("kv.get", "key=k", "--server", url, "--token-file", tmp_path / "t")
+        assert (code, err.count("\n")) == (2, 1)
 
 
 def test_several_servers_are_several_links(call, url, nowhere):

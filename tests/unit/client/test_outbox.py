@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 
+from oncekv.client import connect
 from oncekv.client import outbox as module
 from oncekv.client.ledger import Ledger
 from oncekv.client.outbox import APPLICATION_ID, Entry, Outbox, OutboxBusy, OutboxError
@@ -41,7 +42,7 @@ def test_a_call_is_there_for_the_next_process_until_it_is_settled(path):
             Entry(ids[2], None, None, "kv.put", b"{}"),
         ]
         assert box.load() == Saved(SESSION, 5, [4])
-        assert [box.holds(entry_id) for entry_id in ids] == [False, True, True]
+        assert [entry.id for entry in box.entries()] == ids[1:]
 
 
 def test_calls_begun_counts_every_call_ever_put_in(path):
@@ -199,3 +200,33 @@ def test_threads_that_come_together_share_a_commit(path):
         assert len(set(found)) == 200
         assert (box.calls_begun, box.entries()) == (200, [])
         assert len(commits) <= 400
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM session",
+        "UPDATE session SET name = 'n', next_seq = 'x'",
+        "UPDATE session SET name = 'n', seq_window = 0",
+        "UPDATE session SET name = 'n'; INSERT INTO calls (session, seq, method, params) VALUES ('n', 9, 'm', '{}')",
+        "DROP TABLE session",
+    ],
+)
+def test_a_damaged_outbox_is_an_outbox_error_and_is_let_go(path, damage):
+    """One line that names the file, no traceback; the file is free again afterwards."""
+    Outbox(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(damage)
+    for _ in range(2):
+        with pytest.raises(OutboxError, match=r"damaged|cannot read") as caught:
+            connect("http://127.0.0.1:1", outbox=path)
+        assert not isinstance(caught.value, OutboxBusy)
+
+
+def test_a_file_called_memory_is_a_file(tmp_path, monkeypatch):
+    """SQLite's own meaning of that name would forget the calls at the process's end."""
+    monkeypatch.chdir(tmp_path)
+    with closing(Outbox(":memory:")) as box:
+        box.put([("kv.put", b"{}", None)])
+    with closing(Outbox(":memory:")) as box:
+        assert len(box.entries()) == 1

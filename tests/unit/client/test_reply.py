@@ -167,3 +167,12 @@ def test_what_answers_a_batch_as_a_whole_answers_each_call(body, status, words):
     """A refusal of the whole batch is definite for each call; a spoilt reply loses each."""
     endings = read_batch(Received(status, body), [1, 2])
     assert [describe(ending) for ending in endings] == [words, words]
+
+
+def test_a_batch_refused_for_load_is_refused_call_by_call():
+    """HTTP 503 with an `overloaded` for each: definite, with the server's wish; anything else with a 503 is lost."""
+    bodies = [error_body(Overloaded(), 7), error_body(InternalError(), 8), encode_reply(9, success({}))]
+    endings = read_batch(Received(503, encode_batch(bodies), "2"), [7, 8, 9, 10])
+    assert isinstance(endings[0], Errored)
+    assert (type(endings[0].error), endings[0].retry_after_s) == (Overloaded, 2.0)
+    assert [type(ending) for ending in endings[1:]] == [Lost, Lost, Lost]

@@ -22,6 +22,7 @@ from oncekv.client import (
     connect,
 )
 from oncekv.client.ending import Lost, NotSent
+from oncekv.client.outbox import OutboxError
 from oncekv.client.reply import Received
 from oncekv.wire.calls import Appended, ReplayMark, Written
 from oncekv.wire.envelope import encode_reply, failure
@@ -614,6 +615,122 @@ def test_a_call_is_out_of_the_outbox_before_it_is_acknowledged(tmp_path):
         append(kv)
         append(kv)
     assert acked == [0, 1]
+
+
+EXACTLY: dict[str, Any] = {"semantics": "exactly-once", "timeout_s": 1.0}
+
+
+def test_a_new_exactly_once_call_does_not_overtake_a_kept_one(tmp_path):
+    """While an older call stays, a new one is kept behind it, unsent; both are made later, in the order of the calls.
+
+    Were it sent, the older write would come last and undo it, although its "ok" was said.
+    """
+    network = Scripted("ok", LOST)
+    with client(network, outbox=tmp_path / "o", **EXACTLY) as kv:
+        assert isinstance(append(kv, "old"), Unknown)
+        network.script = [LOST]
+        outcome = append(kv, "new")
+        assert isinstance(outcome, Unknown)
+        assert (outcome.kept, outcome.attempts, kv.unanswered) == (True, (), 2)
+        assert isinstance(append(kv, "newest"), Ok)
+    assert network.server.values["k"] == "oldnewnewest"
+
+
+def test_a_resume_stops_at_the_first_call_that_stays(tmp_path):
+    """What is behind a call that cannot be finished yet is not tried, so the order is kept over every outage."""
+    down = Scripted(*[REFUSED] * 99)
+    with client(down, outbox=tmp_path / "o", **EXACTLY) as kv:
+        for value in "abc":
+            append(kv, value)
+    network = Scripted("ok", LOST)
+    with client(network, outbox=tmp_path / "o", **EXACTLY) as kv:
+        assert [type(one.outcome) for one in kv.recovered] == [Unknown]
+        assert [one.params["value"] for one in kv.recovered] == ["a"]
+        assert [type(one.outcome) for one in kv.resume()] == [Ok, Ok, Ok]
+    assert network.server.values["k"] == "abc"
+
+
+def test_a_batch_waits_for_older_calls_as_well(tmp_path):
+    """Its writes are kept behind the older one, and none is sent."""
+    network = Scripted("ok", LOST)
+    with client(network, outbox=tmp_path / "o", **EXACTLY) as kv:
+        append(kv, "old")
+        network.script = [LOST]
+        with kv.batch() as batch:
+            write, read = batch.append("k", "new"), batch.get("k")
+        assert isinstance(write.outcome, Unknown)
+        assert (write.outcome.kept, type(read.outcome)) == (True, Failed), "the deadline was over for both"
+        append(kv, "last")
+    assert network.server.values["k"] == "oldnewlast"
+
+
+def test_a_kept_call_does_not_fill_the_window_for_ever(tmp_path):
+    """One call that an outage has kept holds up no later one, of any semantics, once the outage is over."""
+    for semantics in ("exactly-once", "at-most-once"):
+        network = Scripted("ok", LOST)
+        with client(network, outbox=tmp_path / semantics, **EXACTLY) as kv:
+            assert isinstance(append(kv, "kept"), Unknown)
+            outcomes = {type(append(kv, "y", semantics=semantics)) for _ in range(1030)}
+            assert outcomes == {Ok}
+        assert network.server.effects["kept"] == 1
+
+
+def test_an_outbox_that_cannot_let_a_call_go_makes_it_unknown_and_kept(tmp_path):
+    """The effect is there: an OutboxError would say that nothing was begun. A resume gets the recorded reply."""
+    network = Scripted()
+    with client(network, outbox=tmp_path / "o", **EXACTLY) as kv:
+        box = kv._core.outbox
+        assert box is not None
+        settle = box.settle
+
+        def full(ids):
+            raise OutboxError("disk full")
+
+        box.settle = full
+        outcome = append(kv)
+        assert isinstance(outcome, Unknown)
+        assert (outcome.kept, "disk full" in outcome.reason) == (True, True)
+        box.settle = settle
+        assert [(type(one.outcome), getattr(one.outcome, "replayed", None)) for one in kv.resume()] == [(Ok, True)]
+    assert network.server.effects == {"x": 1}
+
+
+def test_a_call_that_the_outbox_holds_never_ends_as_an_outbox_error(tmp_path):
+    """It is in the file and a resume will make it, so "cannot be used, nothing begun" would be a lie."""
+    network = Scripted()
+    with client(network, outbox=tmp_path / "o", **EXACTLY) as kv:
+        box = kv._core.outbox
+        assert box is not None
+        opening = box.opening
+
+        def full(key):
+            raise OutboxError("disk full")
+
+        box.opening = full
+        outcome = append(kv)
+        assert isinstance(outcome, Unknown)
+        assert outcome.kept
+        with pytest.raises(OutboxError):
+            append(kv, "y", semantics="at-most-once")
+        box.opening = opening
+        assert [type(one.outcome) for one in kv.resume()] == [Ok]
+    assert network.server.effects == {"x": 1}
+
+
+@pytest.mark.parametrize("status", [400, 411, 413, 415])
+def test_a_call_that_http_refuses_for_its_body_is_not_kept(tmp_path, status):
+    """The same body is refused each time: kept, it would stand in the way of every later call for good."""
+    network = Scripted("ok", LOST, Received(status, b""))
+    with client(network, outbox=tmp_path / "o", **EXACTLY) as kv:
+        outcome = append(kv, timeout_s=9.0)
+        assert isinstance(outcome, Unknown)
+        assert (outcome.kept, kv.has_unanswered) == (False, False)
+
+
+def test_a_token_that_no_header_can_carry_is_refused_at_once():
+    """Found before the first call, not as an encoding error in the middle of one."""
+    with pytest.raises(ValueError, match="printable ASCII"):
+        client(Scripted(), token="naïve")
 
 
 def test_closing_twice_says_farewell_once():

@@ -268,3 +268,16 @@ def test_threads_share_one_transport(http):
         for thread in threads:
             thread.join(10)
     assert answers == dict.fromkeys(range(8), True)
+
+
+@pytest.mark.parametrize("chunk", [b"-5\r\nab", b"ZZ\r\n", b"5\r\nab"])
+def test_a_malformed_chunk_is_a_lost_attempt(http, chunk):
+    """Whatever urllib3 raises for it: the request was sent, so the call may have run."""
+    with answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk) as server:
+        assert isinstance(post(http, server)[0], Lost)
+
+
+def test_an_exception_before_the_first_byte_is_an_attempt_not_sent(http):
+    """A header that cannot be encoded, say: no byte left this machine."""
+    with answering(ok(REPLY)) as server:
+        assert isinstance(http.post(server.url, b"{}", {"X": "\u2603"}, 1.0), NotSent)
