@@ -1,0 +1,30 @@
+"""Silence on a link: what is sent is swallowed and nobody is told (toxic `timeout` 0), in one direction or in both.
+
+What the three faults of this kind share; they differ in the direction, and so in what proves that they fired.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from chaos.faults.base import Fault
+
+if TYPE_CHECKING:
+    from chaos.world import World
+
+__all__ = ["Silence"]
+
+
+class Silence(Fault):
+    """`streams`: "upstream" swallows requests, "downstream" replies."""
+
+    streams: ClassVar[tuple[str, ...]]
+
+    def inject(self, world: World) -> None:
+        for link in world.links:
+            for stream in self.streams:
+                link.add("timeout", stream, timeout=0)
+
+    def heal(self, world: World) -> None:
+        for link in world.links:
+            link.heal()
