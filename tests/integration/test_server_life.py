@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from chaos.runtime.local import LocalServer
-from tests.support.node import Node
+from tests.support.node import Node, oncekv
 from tests.support.waiting import at_once, until
 
 
@@ -56,3 +58,18 @@ def test_sigterm_right_after_ready_is_never_lost(tmp_path: Path) -> None:
 
     for start in range(0, 12, 3):
         assert at_once([partial(live, number) for number in range(start, start + 3)]) == [0, 0, 0]
+
+
+def test_a_store_of_a_newer_release_is_left_alone(fresh: Callable[..., Node]) -> None:
+    """An older release says in one line that it does not know the schema, and changes nothing."""
+    node = fresh()
+    node.server.stop()
+    path = node.server.data_dir / "kv.db"
+    with contextlib.closing(sqlite3.connect(path)) as store:
+        store.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+    done = oncekv("serve", "--listen", "127.0.0.1:0", "--store", f"sqlite:///{path}")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "schema 99" in line
+    assert path.read_bytes() == before

@@ -96,6 +96,6 @@ METHOD = Method(
     TxnDone,
     txn,
     errors=(VersionMismatch, NotAnInteger, TooLarge),
-    is_read=lambda params: all(type(op) is GetOp for op in params.ops),
+    is_read=lambda params: bool(params.ops) and all(type(op) is GetOp for op in params.ops),
     keys=lambda params: tuple(op.key for op in params.ops),
 )

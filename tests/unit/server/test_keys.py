@@ -1,0 +1,48 @@
+"""How long an Idempotency-Key is remembered, with a clock that the test moves, on a real SQLite file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from oncekv.server.config import Config
+from oncekv.server.delivery.base import IdempotencyKey
+from oncekv.server.delivery.persisted import KEY_KEPT_MS, Persisted
+from oncekv.server.sessions import Sessions
+from oncekv.server.storage import open_store
+from oncekv.server.storage.staged import Group
+from oncekv.wire.envelope import Reply
+from oncekv.wire.identity import NO_META, CallMeta
+
+DAY_MS = 24 * 60 * 60 * 1000
+REPLY = Reply(False, b'{"version":1}')
+
+
+@dataclass
+class Keyed:
+    """An attempt under a key."""
+
+    meta: CallMeta = NO_META
+    key: IdempotencyKey | None = IdempotencyKey(b"", "order-17")
+    fingerprint: bytes = b"f"
+
+
+def test_a_key_is_remembered_for_a_day_and_then_forgotten(tmp_path: Path) -> None:
+    """Up to 24 hours of running time the first reply comes back; after that the same key is a new call."""
+    store = open_store(f"sqlite:///{tmp_path}/kv.db")
+    gate = Persisted(Sessions(Config(store_url=""), lambda: "name"))
+    assert KEY_KEPT_MS == DAY_MS
+    with store.write() as writer:
+        group = Group(writer)
+        assert gate.admit(group, Keyed(), 0) is None
+        gate.settle(group, Keyed(), REPLY, 0)
+        group.finish(0, save_clock=False)
+    with store.write() as writer:
+        group = Group(writer)
+        assert gate.admit(group, Keyed(), DAY_MS - 1) == REPLY
+        assert gate.admit(group, Keyed(), DAY_MS) is None
+        group.forget_keyed(DAY_MS)
+        group.finish(DAY_MS, save_clock=False)
+    with store.read() as reader:
+        assert reader.keyed(b"", "order-17") is None
+    store.close()
