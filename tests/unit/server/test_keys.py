@@ -15,6 +15,7 @@ from oncekv.wire.envelope import Reply
 from oncekv.wire.identity import NO_META, CallMeta
 
 DAY_MS = 24 * 60 * 60 * 1000
+KEY = IdempotencyKey(b"", "order-17")
 REPLY = Reply(False, b'{"version":1}')
 
 
@@ -23,7 +24,7 @@ class Keyed:
     """An attempt under a key."""
 
     meta: CallMeta = NO_META
-    key: IdempotencyKey | None = IdempotencyKey(b"", "order-17")
+    key: IdempotencyKey | None = KEY
     fingerprint: bytes = b"f"
 
 
@@ -44,5 +45,5 @@ def test_a_key_is_remembered_for_a_day_and_then_forgotten(tmp_path: Path) -> Non
         group.forget_keyed(DAY_MS)
         group.finish(DAY_MS, save_clock=False)
     with store.read() as reader:
-        assert reader.keyed(b"", "order-17") is None
+        assert reader.keyed(*KEY) is None
     store.close()
