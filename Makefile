@@ -17,7 +17,7 @@ PIN_ARGS     ?=
 .PHONY: help setup toxiproxy demo test test-unit lint format images images-offline up down logs requirements clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## Make .venv with the hash-pinned requirements and this package
 
