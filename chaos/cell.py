@@ -57,7 +57,7 @@ class Effort:
 
 @dataclass
 class Cell:
-    """What one cell measured. `error` is set where it could not be measured; such a cell proves nothing."""
+    """What one cell measured. Where it could not be measured, `problems` says why, and the cell proves nothing."""
 
     scenario: str
     column: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,25 +62,10 @@ def armed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     _end(node)
 
 
-@pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Callable[..., Node]]:
-    """Starts servers for one test; `data=` names the directory, so that two may share it."""
+@contextlib.contextmanager
+def _starting(root: Path) -> Iterator[Callable[..., Node]]:
+    """What starts servers below `root`, and ends them all."""
     nodes: list[Node] = []
-
-    def start(data: str = "data", **options: Any) -> Node:
-        nodes.append(_start(tmp_path / data, **{"name": f"server{len(nodes)}", **options}))
-        return nodes[-1]
-
-    yield start
-    for node in nodes:
-        _end(node)
-
-
-@pytest.fixture(scope="module")
-def fresh_for_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Node]]:
-    """As `fresh`, for servers that all tests of one file share."""
-    nodes: list[Node] = []
-    root = tmp_path_factory.mktemp("module")
 
     def start(data: str = "data", **options: Any) -> Node:
         nodes.append(_start(root / data, **{"name": f"server{len(nodes)}", **options}))
@@ -88,6 +74,20 @@ def fresh_for_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calla
     yield start
     for node in nodes:
         _end(node)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Callable[..., Node]]:
+    """Starts servers for one test; `data=` names the directory, so that two may share it."""
+    with _starting(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def fresh_for_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Node]]:
+    """As `fresh`, for servers that all tests of one file share."""
+    with _starting(tmp_path_factory.mktemp("module")) as start:
+        yield start
 
 
 @pytest.fixture(scope="session")

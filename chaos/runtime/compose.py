@@ -88,7 +88,6 @@ class ComposeServer:
 
     def start(self) -> ComposeServer:
         """Start on an empty volume with the delivery that was asked for."""
-        self._runtime.compose("rm", "--stop", "--force", self.service)
         self.lose_data()
         self._up()
         self._observer = self._runtime.link(f"{self.container}-observer", self)

@@ -41,6 +41,7 @@ class Call:
 
     __slots__ = (
         "_fingerprint",
+        "changes_store",
         "deadline_s",
         "dropped",
         "key",
@@ -59,6 +60,8 @@ class Call:
         self.meta = meta
         self.key: IdempotencyKey | None = None
         self.deadline_s: float | None = None
+        self.changes_store = False
+        """Whether it runs in the committer; a read comes there only for what its metadata asks of the session."""
         self.reply: Reply | None = None
         self.replayed = self.ran = self.dropped = False
         self.refusal: str | None = None
@@ -208,8 +211,7 @@ class Committer:
                 for call in calls:
                     self._run_call(group, call, now_ms)
                 self._sweep(group, now_ms)
-                opened = group.tally.sessions_opened > writer.tally().sessions_opened
-                save = save_clock or opened or self._clock.save_is_due(now_ms, idle=not calls)
+                save = save_clock or group.has_opened or self._clock.save_is_due(now_ms, idle=not calls)
                 group.finish(now_ms, save_clock=save)
             committed = True
             if save:
@@ -230,7 +232,7 @@ class Committer:
             recorded = self._delivery.admit(group, call, now_ms)
             if recorded is not None:
                 call.reply, call.replayed = mark_replayed(recorded), True
-            elif not call.method.reads(call.params) and call.method.kind is not Kind.SERVER:
+            elif call.changes_store:
                 call.reply, call.ran = self._execute(group, call, now_ms), True
         except Dropped:
             call.dropped = True

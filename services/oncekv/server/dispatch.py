@@ -98,7 +98,8 @@ class Dispatch:
             call.params, call.meta = _read_params(method, request.params)
             reads = method.reads(call.params)
             _check_identity(method, call.meta, reads=reads)
-            if caller.key is not None and method.kind is not Kind.SERVER and not reads:
+            call.changes_store = method.kind is not Kind.SERVER and not reads
+            if caller.key is not None and call.changes_store:
                 call.key = IdempotencyKey(caller.scope, caller.key)
             if call.meta.timeout_ms is not None:
                 call.deadline_s = caller.arrived_s + call.meta.timeout_ms / 1000
@@ -116,7 +117,7 @@ class Dispatch:
         for call in calls:
             if call.reply is not None:
                 continue
-            if call.method.kind is not Kind.SERVER and not call.method.reads(call.params):
+            if call.changes_store:
                 writes.append(call)
                 continue
             self._commit(writes, size)

@@ -16,8 +16,9 @@ def append(rows: Writable, params: Append) -> Appended:
     check_key(params.key)
     row = rows.row(params.key)
     before = row.value if row else ""
-    check_value(before + params.value)
-    return Appended(version=rows.put(params.key, before + params.value), offset=len(before))
+    value = before + params.value
+    check_value(value)
+    return Appended(version=rows.put(params.key, value), offset=len(before))
 
 
 METHOD = Method(

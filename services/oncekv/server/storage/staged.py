@@ -33,6 +33,11 @@ class Group:
         sessions = self._tally.sessions + self._opened - len(self._changes.ended)
         return self._tally._replace(sessions=sessions)
 
+    @property
+    def has_opened(self) -> bool:
+        """Whether a session was opened in this group."""
+        return self._opened > 0
+
     def row(self, key: str) -> Row | None:
         rows = self._changes.rows
         return rows[key] if key in rows else self._writer.row(key)
