@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-from chaos import client
+from chaos import check, client
 from chaos.cell import COLUMNS, Cell, Column, Effort
 from chaos.matrix import FolderTaken, Run, run_matrix
 from chaos.runtime import runtimes
@@ -54,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         return client.run(args, stop)
+    if args.command == "check":
+        return check.run(args)
     signal.signal(signal.SIGTERM, _interrupt)  # SIGTERM cleans up as Ctrl-C does
     rows = [row for row in scenarios().values() if row.runs_on(args.runtime)]
     columns: Sequence[Column] = COLUMNS
@@ -123,11 +125,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="list | run | matrix | client")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="list | run | matrix | check | client")
     commands.add_parser("list", help="the scenarios, and what the lecture says about each")
     run = commands.add_parser("run", help="one scenario against every semantics, or one")
     run.add_argument("scenario", choices=list(scenarios()), metavar="SCENARIO", help="a name from `list`")
     run.add_argument("--semantics", choices=[column.name for column in COLUMNS], help="one column alone")
+    check.configure(commands.add_parser("check", help="is a recorded history linearizable?"))
     client.configure(commands.add_parser("client", help="one client to watch, as `docker compose up` runs two"))
     matrix = commands.add_parser("matrix", help="every scenario against every semantics")
     for command in (run, matrix):

@@ -1,0 +1,1 @@
+"""The checker: a history in, a verdict out. Pure."""

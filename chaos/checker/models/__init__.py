@@ -1,0 +1,1 @@
+"""What operations mean; one file per model, chosen by its name."""
