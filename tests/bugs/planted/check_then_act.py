@@ -1,0 +1,86 @@
+"""Check, then act, without waiting for the one that runs. "Look the record up before the call starts, and let slow
+calls run beside each other; the writer is needed for the result alone." It looks right, for every retry after the reply
+finds its record.
+
+It breaks rule 3: a duplicate that arrives while the first still runs finds no record either, and both act.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+from oncekv.server.committer import Call, Committer
+from oncekv.server.delivery.base import Attempt
+from oncekv.server.delivery.persisted import Persisted
+from oncekv.server.failpoints import Dropped
+from oncekv.server.storage.base import Writer
+from oncekv.server.storage.staged import Group
+from oncekv.wire.envelope import Reply, mark_replayed
+from oncekv.wire.errors import KvError
+from tests.bugs.base import Bug, replaced
+
+real_admit, real_settle = Persisted.admit, Persisted.settle
+real_run, real_pass = Committer.run, Committer._pass
+
+
+def run(self: Committer, calls: Sequence[Call], size: int) -> None:
+    """What has a record is answered, the others go to the writer."""
+    for call in calls:
+        check(self, call)
+    real_run(self, [call for call in calls if call.reply is None and not call.dropped], size)
+
+
+def check(committer: Committer, call: Call) -> None:
+    """In the request's own thread, against what is committed; the call's slow part runs here as well."""
+    try:
+        with committer._store.read() as reader:
+            group = Group(cast(Writer, reader))
+            now_ms = committer._clock.meet(group.tally.clock_ms)
+            recorded = real_admit(cast(Persisted, committer._delivery), group, call, now_ms)
+        if recorded is not None:
+            call.reply, call.replayed = mark_replayed(recorded), True
+        elif call.changes_store:
+            real_pass(committer, "before_execute", call)
+    except Dropped:
+        call.dropped = True
+    except KvError as error:
+        call.fail(error)
+
+
+def admit(self: Persisted, group: Group, attempt: Attempt, now_ms: int) -> Reply | None:
+    """It was checked already."""
+    if attempt.key is None and attempt.meta.session is not None:
+        self._enter(group, attempt.meta, attempt.meta.session, now_ms)
+    return None
+
+
+def settle(self: Persisted, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
+    """INSERT OR IGNORE: someone may have been faster."""
+    session = group.session(attempt.meta.session) if attempt.meta.session is not None else None
+    if session is None or attempt.meta.seq is None or group.record(session, attempt.meta.seq) is None:
+        real_settle(self, group, attempt, reply, now_ms)
+
+
+def pass_failpoint(self: Committer, failpoint: Any, call: Call) -> None:
+    """`before_execute` was passed in the request's thread."""
+    if failpoint != "before_execute":
+        real_pass(self, failpoint, call)
+
+
+@contextlib.contextmanager
+def plant() -> Iterator[None]:
+    """The question is asked before the queue, the deed is done behind it."""
+    with replaced(Committer, run=run, _pass=pass_failpoint), replaced(Persisted, admit=admit, settle=settle):
+        yield
+
+
+BUG = Bug(
+    number=7,
+    name="check-then-act",
+    side="server",
+    breaks="a duplicate of a running call waits for it and gets its reply",
+    caught_by=(("duplicate-while-running", "at-most-once"),),
+    plant=plant,
+)

@@ -1,0 +1,43 @@
+"""Records are found by `seq` alone. "SELECT … FROM record WHERE seq = ?": a forgotten half of the key. It looks right,
+and is, in every test with one client.
+
+It breaks rule 7: two clients both have a call number 5. The retry of the one finds the other's record, is refused as
+identity_reused, and its client reports a definite failure of a call that ran.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from oncekv.server.storage.base import Record, SessionRow
+from oncekv.server.storage.sqlite import SqliteView
+from oncekv.server.storage.staged import Group
+from oncekv.wire.envelope import Reply
+from tests.bugs.base import Bug, replaced
+
+
+def record(self: Group, session: SessionRow, seq: int) -> Record | None:
+    """The first record with this seq, staged or stored."""
+    for (_number, staged_seq), staged in self._changes.records.items():
+        if staged_seq == seq:
+            return staged
+    assert isinstance(self._writer, SqliteView)
+    sql = "SELECT fingerprint, failed, body FROM record WHERE seq = ?"
+    for fingerprint, failed, body in self._writer._execute(sql, (seq,)):
+        return Record(fingerprint, Reply(bool(failed), body))
+    return None
+
+
+def plant() -> AbstractContextManager[None]:
+    """Half of the key."""
+    return replaced(Group, record=record)
+
+
+BUG = Bug(
+    number=12,
+    name="records-by-seq-alone",
+    side="server",
+    breaks="what one client sends can neither read nor disturb another's records",
+    caught_by=(("lost-reply", "at-most-once"),),
+    plant=plant,
+)

@@ -1,0 +1,41 @@
+"""Records are dropped when `seq` moves on. "A client counts its calls up, so whoever sends 7 has done with 6: one
+record a session is enough." It looks right, for a client that makes one call after the other never notices.
+
+It breaks rule 1: two threads share a session, the reply to 6 is lost, 7 is done, and the retry of 6 finds no record.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from oncekv.server.delivery.base import Attempt
+from oncekv.server.delivery.persisted import Persisted
+from oncekv.server.storage.staged import Group
+from oncekv.wire.envelope import Reply
+from tests.bugs.base import Bug, replaced
+
+real_settle = Persisted.settle
+
+
+def settle(self: Persisted, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
+    """Remember this call, and forget those before it."""
+    real_settle(self, group, attempt, reply, now_ms)
+    session = group.session(attempt.meta.session) if attempt.meta.session is not None else None
+    if session is not None and attempt.meta.seq is not None:
+        forgotten = group._changes.acked
+        forgotten[session.number] = max(forgotten.get(session.number, 0), attempt.meta.seq - 1)
+
+
+def plant() -> AbstractContextManager[None]:
+    """The latest record of a session is the only one."""
+    return replaced(Persisted, settle=settle)
+
+
+BUG = Bug(
+    number=5,
+    name="records-dropped-by-seq",
+    side="server",
+    breaks="a record is kept until its reply was acknowledged",
+    caught_by=(("lost-reply", "at-most-once"),),
+    plant=plant,
+)

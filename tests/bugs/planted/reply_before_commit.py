@@ -1,0 +1,65 @@
+"""The reply is sent before the commit. "fsync every 20 ms and not for every group; the reply need not wait for the
+disk." It looks right, for the effect is there for every later call, and the figures are splendid.
+
+It breaks durability: a crash in these 20 ms takes back what clients were told was done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from oncekv.server.committer import Call, Committer, _Ticket
+from oncekv.server.storage.staged import Group
+from tests.bugs.base import Bug, replaced
+from tests.bugs.windows import after_execute_moved
+
+DISK_S = 0.02
+real_take, real_run_group, real_finish = Committer._take, Committer._run_group, Group.finish
+
+
+@contextlib.contextmanager
+def plant() -> Iterator[None]:
+    """Replies leave as soon as the calls have run; the commit comes later, and `after_execute` in between."""
+    with after_execute_moved() as after_reply, _replies_first(after_reply):
+        yield
+
+
+@contextlib.contextmanager
+def _replies_first(after_reply: Callable[[], None]) -> Iterator[None]:
+    ready: list[_Ticket] = []
+
+    def take(self: Committer) -> tuple[list[Call], list[_Ticket]]:
+        calls, finished = real_take(self)
+        ready.extend(finished)
+        return calls, []
+
+    def answer() -> None:
+        while ready:
+            ready.pop().done.release()
+
+    def finish(self: Group, clock_ms: int, *, save_clock: bool) -> None:
+        real_finish(self, clock_ms, save_clock=save_clock)
+        if ready:
+            answer()
+            time.sleep(DISK_S)
+        after_reply()
+
+    def run_group(self: Committer, calls: Sequence[Call], **options: Any) -> None:
+        real_run_group(self, calls, **options)
+        answer()  # a group that failed never came as far
+
+    with replaced(Committer, _take=take, _run_group=run_group), replaced(Group, finish=finish):
+        yield
+
+
+BUG = Bug(
+    number=13,
+    name="reply-before-commit",
+    side="server",
+    breaks="no reply leaves before its effect is durable",
+    caught_by=(("crash-after-execute", "at-most-once"),),
+    plant=plant,
+)

@@ -1,0 +1,39 @@
+"""Session names are given out again after a restart. "s1, s2, s3: short names that one can read in a log." It looks
+right, for no two sessions of one server's life have the same name.
+
+It breaks rules 5 and 7: the counter starts again with the process, the sessions in the store do not, and a new client
+finds itself in an old one's session, among its records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from itertools import count
+
+from oncekv.server.config import Config
+from oncekv.server.sessions import Sessions
+from tests.bugs.base import Bug, replaced
+
+real_init = Sessions.__init__
+
+
+def init(self: Sessions, config: Config, new_name: Callable[[], str]) -> None:
+    """Names are counted."""
+    numbers = count(1)
+    real_init(self, config, lambda: f"s{next(numbers)}")
+
+
+def plant() -> AbstractContextManager[None]:
+    """A counter instead of 128 random bits."""
+    return replaced(Sessions, __init__=init)
+
+
+BUG = Bug(
+    number=9,
+    name="session-names-reused",
+    side="server",
+    breaks="session names are never given out twice",
+    caught_by=(("crash-after-commit", "exactly-once"),),
+    plant=plant,
+)
