@@ -1,0 +1,139 @@
+"""The courier before a real server: what it does to exactly one message, and what the server makes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import oncekv.client as oncekv
+from chaos.courier import KEEP, LOSE_REPLY, LOSE_REQUEST, PASS, TWICE, Courier, Delivered
+from oncekv.client import Ok, RetryPolicy
+from tests.support.caller import LOST, Caller
+from tests.support.node import Node
+from tests.support.waiting import in_background, until
+
+
+@pytest.fixture
+def courier(node: Node) -> Iterator[Courier]:
+    """A courier to the shared server; in the end it leaves no thread."""
+    with contextlib.closing(Courier("c", node.server.url)) as courier:
+        yield courier
+    assert not [thread for thread in threading.enumerate() if thread.name == "courier-c"]
+
+
+@pytest.fixture
+def through(courier: Courier) -> Iterator[Caller]:
+    """A caller that goes through the courier."""
+    with Caller(courier.url, timeout_s=0.5) as caller:
+        yield caller
+
+
+def test_calls_pass_on_one_connection(through: Caller) -> None:
+    """A keep-alive client notices nothing of the courier."""
+    before = through.get("courier/pass")
+    for number in range(20):
+        assert through.ok("kv.append", key="courier/pass", value="x") == {"version": number + 1, "offset": number}
+    assert (before, through.get("courier/pass")) == ((None, 0), ("x" * 20, 20))
+
+
+def test_large_messages_pass(through: Caller) -> None:
+    """A request and a reply of 3 MiB go through whole, and one over the server's limit is answered as without."""
+    values = {f"courier/large/{number}": str(number) * 2**20 for number in range(3)}
+    ops = [{"op": "put", "key": key, "value": value} for key, value in values.items()]
+    assert len(through.ok("kv.txn", checks=[], ops=ops)["results"]) == 3
+    items = through.ok("kv.list", prefix="courier/large/")["items"]
+    assert {item["key"]: item["value"] for item in items} == values
+    # A server that refuses by the head alone closes over what it did not read; then the refusal itself may be lost.
+    with contextlib.suppress(*LOST):
+        assert through.post(b" " * (5 * 2**20)).status == 413
+    assert through.get("courier/large/0")[1] == 1
+
+
+@pytest.mark.parametrize(("action", "effects"), [(LOSE_REQUEST, 1), (LOSE_REPLY, 2)])
+def test_a_retry_doubles_what_only_the_reply_was_lost_of(
+    courier: Courier, through: Caller, action: str, effects: int
+) -> None:
+    """To the client both are the same silence; without an identity, the retry after a lost reply runs it again."""
+    name = f"c0-{effects}"
+    courier.rule = lambda call, attempt: action if attempt == 1 else PASS
+    with pytest.raises(TimeoutError):
+        through.call("kv.increment", key=f"n/{name}")
+    assert through.ok("kv.increment", key=f"n/{name}")["value"] == effects
+    assert (courier.lost_requests, courier.lost_replies) == ((1, 0) if action == LOSE_REQUEST else (0, 1))
+
+
+@pytest.mark.parametrize(("with_identity", "effects"), [(False, 2), (True, 1)])
+def test_a_doubled_request_has_one_effect_with_an_identity(
+    courier: Courier, through: Caller, with_identity: bool, effects: int
+) -> None:
+    """Two deliveries at once: without an identity both run; with one, the second gets the first one's reply."""
+    session = through.open()
+    courier.rule = lambda call, attempt: TWICE
+    meta = {"_meta": {"session": session.name, "seq": 1}} if with_identity else {}
+    key = f"n/c1-{effects}"
+    through.ok("kv.increment", key=key, **meta)
+    until(lambda: courier.doubled == 1, what="the second delivery")
+    assert through.get(key)[0] == str(effects)
+
+
+def test_late_copies_are_told_apart(courier: Courier, through: Caller) -> None:
+    """A copy is replayed while its record is kept, stale once it is acknowledged, and lost with its session."""
+    courier.rule = lambda call, attempt: KEEP
+    session = through.open()
+    for seq in (1, 2):
+        session.call("kv.increment", meta={"seq": seq, "acked": seq - 1}, key=f"n/c2-{seq}")
+    assert [copy.answer for copy in courier.deliver_kept()] == ["stale_call", "replayed"]
+    session.ack(2)
+    assert [copy.answer for copy in courier.deliver_kept()] == ["stale_call", "stale_call"]
+    session.close()
+    assert courier.deliver_kept()[1] == Delivered("c2-2", 1, 200, "session_unknown")
+    assert (through.get("n/c2-1")[0], through.get("n/c2-2")[0]) == ("1", "1")
+
+
+def test_a_server_that_dies_in_a_call_is_seen_to(fresh: Callable[..., Node]) -> None:
+    """The client is told at once, not at its deadline; and the courier carries on when the server is back."""
+    node = fresh(failpoints=True)
+    with contextlib.closing(Courier("dying", node.server.url)) as courier:
+        courier.rule = lambda call, attempt: KEEP
+        with Caller(courier.url, timeout_s=10) as caller:
+            node.arm("after_commit", "sleep:9000")
+            lost = in_background(lambda: caller.call("kv.increment", key="n/c3-1"))
+            node.when_fired("after_commit", 0)
+            node.server.kill()
+            with pytest.raises(LOST):
+                lost.result(5)
+        assert courier.deliver_kept() == [Delivered("c3-1", 1, 0, "no answer")]
+        node.server.start()
+        assert courier.deliver_kept() == [Delivered("c3-1", 1, 200, "ok")]
+        with Caller(courier.url) as caller:
+            assert caller.get("n/c3-1")[0] == "2"
+
+
+def test_the_projects_own_client_gets_a_lost_call_done_once(courier: Courier) -> None:
+    """The request of the first attempt and the reply of the second are lost; the third has the reply of the second."""
+    plan = {1: LOSE_REQUEST, 2: LOSE_REPLY}
+    courier.rule = lambda call, attempt: plan.get(attempt, PASS)
+    policy = RetryPolicy(first_delay_s=0.01, delay_max_s=0.02, attempt_timeout_s=0.2)
+    with oncekv.connect([courier.url], semantics="at-most-once", timeout_s=10.0, retry=policy) as client:
+        outcome = client.outcome("kv.increment", {"key": "n/c4-1"})
+    assert isinstance(outcome, Ok)
+    assert outcome.result["value"] == 1
+    assert [attempt.ending for attempt in outcome.attempts][2:] == ["ok (replayed)"]
+    assert (courier.lost_requests, courier.lost_replies) == (1, 1)
+
+
+def test_an_attempt_belongs_to_its_call_whatever_the_connection(courier: Courier, through: Caller) -> None:
+    """Attempts are counted by call: another call between two of them does not count."""
+    asked: list[tuple[str, int]] = []
+
+    def rule(call: str, attempt: int) -> str:
+        asked.append((call, attempt))
+        return PASS
+
+    courier.rule = rule
+    for name in ("c5-1", "c5-2", "c5-1"):
+        through.ok("kv.append", key="log/courier", value=f"{name};")
+    assert asked == [("c5-1", 1), ("c5-2", 1), ("c5-1", 2)]
