@@ -6,6 +6,7 @@ Exit code 0: every promise kept, every control red, every fault fired. 1: not so
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import signal
 import sys
@@ -15,21 +16,26 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-from chaos import check, client
-from chaos.cell import COLUMNS, Cell, Column, Effort
+from chaos import check, client, rejudge
+from chaos.cell import COLUMNS, Column, Effort, Task
 from chaos.matrix import FolderTaken, Run, run_matrix
 from chaos.runtime import runtimes
 from chaos.runtime.base import ServerError
 from chaos.scenarios import scenarios
-from chaos.scenarios.base import Scenario
 from chaos.table import details, grid, in_words
 from chaos.toxiproxy import ToxiproxyFailed, ToxiproxyMissing
+from chaos.verdict import Cell
+from chaos.world import Interrupted, World
 
+KEPT_MAX_S = 24 * 3600.0
 EXAMPLES = """\
   python -m chaos list
   python -m chaos run lost-reply                             one fault, every semantics
   python -m chaos run crash-after-commit --semantics at-most-once --seed 7
-  python -m chaos matrix --out out/demo                      the whole table
+  python -m chaos run lost-reply --semantics maybe --keep    and look at the server afterwards
+  python -m chaos matrix --out out/all                       the whole table
+  python -m chaos check out/all/bank--maybe/history.jsonl    one history against the model
+  python -m chaos report out/all                             judge it all again, from the files alone
 """
 LEGEND = """\
 kept: what the callers were told and what the store holds agree with the semantics' promise. doubled: calls that ran
@@ -49,13 +55,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.command == "list":
         return _list()
+    if args.command == "check":
+        return check.run(args)
     if args.command == "client":
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         return client.run(args, stop)
-    if args.command == "check":
-        return check.run(args)
+    if args.command == "report":
+        return rejudge.run(args)
     signal.signal(signal.SIGTERM, _interrupt)  # SIGTERM cleans up as Ctrl-C does
     rows = [row for row in scenarios().values() if row.runs_on(args.runtime)]
     columns: Sequence[Column] = COLUMNS
@@ -65,23 +73,62 @@ def main(argv: Sequence[str] | None = None) -> int:
             _say(f"{args.scenario} needs --runtime {' or '.join(scenarios()[args.scenario].runtimes)}")
             return 2
         columns = [column for column in COLUMNS if args.semantics in (None, column.name)]
-    return _measure(args, rows, columns)
+        if args.keep and len(columns) > 1:
+            _say("--keep needs one --semantics: what is kept is one server and its links")
+            return 2
+    elif args.quick:
+        rows = [row for row in rows if row.quick]
+    return _measure(args, [Task(row, column, _effort(args)) for row in rows for column in columns])
 
 
-def _measure(args: argparse.Namespace, rows: Sequence[Scenario], columns: Sequence[Column]) -> int:
-    effort = Effort(args.seed, args.clients, args.calls)
+def _effort(args: argparse.Namespace) -> Effort:
+    return Effort(args.seed, args.clients, args.calls)
+
+
+def _measure(args: argparse.Namespace, tasks: Sequence[Task]) -> int:
     folder = args.out or Path("out", f"{args.command}-{datetime.now():%Y%m%d-%H%M%S}")
-    _say(f"seed {effort.seed}; {len(rows) * len(columns)} cells on runtime {args.runtime}; evidence in {folder}/")
+    repeat = _repeat(args)
+    _say(f"seed {args.seed}; {len(tasks)} cells on runtime {args.runtime}; evidence in {folder}/; again: {repeat}")
+    told = _say if args.command == "run" else lambda _line: None
+    keep = _keep if getattr(args, "keep", False) else lambda _world: None
     try:
-        run = run_matrix(args.runtime, rows, columns, effort, folder, _progress)
+        run = run_matrix(args.runtime, tasks, folder, repeat, _progress, told, keep)
     except (FolderTaken, ToxiproxyMissing, ToxiproxyFailed, ServerError) as error:
         _say(str(error))
         return 1
     except KeyboardInterrupt:
-        _say(f"interrupted; what was measured so far is in {folder}/matrix.json, and nothing is left running")
+        _report(folder)
+        _say(f"interrupted; what was measured so far is in {folder}/, and nothing is left running; again: {repeat}")
         return 130
     _print(run, folder)
+    _report(folder)
+    _say(f"again: {repeat}")
     return 0 if run.good else 1
+
+
+def _report(folder: Path) -> None:
+    """The page for people, made here, where its libraries are wanted."""
+    from chaos.report import write_report
+
+    _say(f"report: {write_report(folder)}")
+
+
+def _repeat(args: argparse.Namespace) -> str:
+    """The command that does the same again."""
+    words = [args.command]
+    if args.command == "run":
+        words += [args.scenario, *(["--semantics", args.semantics] if args.semantics else [])]
+    elif args.quick:
+        words.append("--quick")
+    words += [] if args.runtime == "local" else ["--runtime", args.runtime]
+    return f"python -m chaos {' '.join(words)} --seed {args.seed} --clients {args.clients} --calls {args.calls}"
+
+
+def _keep(world: World) -> None:
+    """Leave server and links up until Ctrl-C, for a person to look at."""
+    _say(f"kept: server {world.server.url}, links {' '.join(link.url for link in world.links)}; Ctrl-C ends them")
+    with contextlib.suppress(Interrupted):
+        world.wait(KEPT_MAX_S)
 
 
 def _print(run: Run, folder: Path) -> None:
@@ -94,7 +141,7 @@ def _print(run: Run, folder: Path) -> None:
     print()
     for cell in run.cells:
         for problem in cell.problems:
-            print(f"PROBLEM {cell.scenario} x {cell.column}: {problem} {'; '.join(cell.violations)}")
+            print(f"PROBLEM {cell.scenario} x {cell.column}: {problem} {'; '.join(cell.violations)}\n  {cell.repeat}")
     verdict = "every promise kept that can be, every control red, every fault fired" if run.good else "THE RUN FAILED"
     print(f"{verdict}; evidence in {folder}/")
 
@@ -125,14 +172,19 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="list | run | matrix | check | client")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="list | run | matrix | check | report | client"
+    )
     commands.add_parser("list", help="the scenarios, and what the lecture says about each")
     run = commands.add_parser("run", help="one scenario against every semantics, or one")
     run.add_argument("scenario", choices=list(scenarios()), metavar="SCENARIO", help="a name from `list`")
     run.add_argument("--semantics", choices=[column.name for column in COLUMNS], help="one column alone")
-    check.configure(commands.add_parser("check", help="is a recorded history linearizable?"))
     client.configure(commands.add_parser("client", help="one client to watch, as `docker compose up` runs two"))
     matrix = commands.add_parser("matrix", help="every scenario against every semantics")
+    run.add_argument("--keep", action="store_true", help="leave server and links up afterwards, until Ctrl-C")
+    matrix.add_argument("--quick", action="store_true", help="a selection, as `make demo` runs it")
+    check.configure(commands.add_parser("check", help="whether a recorded history is linearizable"))
+    rejudge.configure(commands.add_parser("report", help="judge a run again, from its files alone"))
     for command in (run, matrix):
         command.add_argument("--runtime", choices=runtimes(), default="local", help="where the servers run")
         command.add_argument(

@@ -1,31 +1,41 @@
-"""One cell of the table: one scenario against one semantics, from a healthy start to a judged end.
+"""One cell of the table: one scenario against one semantics, from a healthy start to the evidence of what came out.
 
-The order is always the same: a fresh server and fresh links; proof that every link is healthy; clients begin; the fault
-strikes, holds, is healed; clients finish; everything held back arrives; the store is read; the judge compares.
+The order is always the same: a fresh server and fresh links; the steady state is checked; clients begin; the fault
+strikes, holds, is healed; clients finish; everything held back arrives; the steady state is checked again; the store
+is dumped. Whatever goes wrong, Ctrl-C included, the fault is taken out, nothing is left running, and the evidence so
+far is written. Judging is done from the written evidence alone (`verdict`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import statistics
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chaos import evidence
+from chaos.clients import ClientPlan, open_client
+from chaos.courier import Courier
+from chaos.evidence import CallRecord, CellRecord, Counts, StoreRecord
 from chaos.faults.base import Fault
-from chaos.judge import Evidence, Judgement, judge
+from chaos.hand import Hand
+from chaos.judge import found_in
 from chaos.runtime.base import Runtime, ServerError
-from chaos.scenarios.base import AT_LEAST_ONCE, AT_MOST_ONCE, EXACTLY_ONCE, MAYBE, MEMORY, Scenario
-from chaos.workload import Plan, Told, Workload
-from chaos.world import World, WorldError
+from chaos.scenarios.base import AT_LEAST_ONCE, AT_MOST_ONCE, EXACTLY_ONCE, IDENTIFIED, MAYBE, MEMORY, Scenario
+from chaos.steady import unsteady
+from chaos.verdict import Cell, judge_cell
+from chaos.workload import Plan, Workload
+from chaos.world import Interrupted, World, WorldError
 from oncekv.client import History
 
-__all__ = ["COLUMNS", "Cell", "Column", "Effort", "run_cell"]
+__all__ = ["COLUMNS", "Column", "Effort", "Task", "run_cell"]
 
 FINISH_MAX_S = 40.0
+ABANDON_MAX_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -48,151 +58,210 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Effort:
-    """How much work a cell gets."""
+    """How much work a cell gets, and what its choices are drawn from."""
 
     seed: int
     clients: int = 4
     calls: int = 25
 
 
-@dataclass
-class Cell:
-    """What one cell measured. Where it could not be measured, `problems` says why, and the cell proves nothing."""
+@dataclass(frozen=True)
+class Task:
+    """A cell to be measured."""
 
-    scenario: str
-    column: str
-    calls: int = 0
-    attempts: int = 0
-    effects: dict[str, int] = field(default_factory=dict)
-    told: dict[str, int] = field(default_factory=dict)
-    p50_ms: float = 0.0
-    p99_ms: float = 0.0
-    fired: int = 0
-    kept: bool = False
-    red: bool = False
-    violations: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    """Why the run must fail because of this cell; empty when it came out as it must."""
-    took_s: float = 0.0
+    scenario: Scenario
+    column: Column
+    effort: Effort
 
     @property
-    def good(self) -> bool:
-        return not self.problems
+    def name(self) -> str:
+        """Of its folder, and first part of the names of its links."""
+        return f"{self.scenario.name}--{self.column.name.replace('/', '-')}"
 
-    def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "good": self.good}
+    @property
+    def seed(self) -> str:
+        return f"{self.effort.seed}/{self.scenario.name}/{self.column.name}"
+
+    @property
+    def delivery(self) -> str:
+        return self.scenario.delivery or self.column.delivery
+
+    def record(self, runtime: str) -> CellRecord:
+        """What there is to say of it before it is measured."""
+        effort = self.effort
+        where = "" if runtime == "local" else f" --runtime {runtime}"
+        return CellRecord(
+            scenario=self.scenario.name,
+            column=self.column.name,
+            semantics=self.column.semantics,
+            delivery=self.delivery,
+            runtime=runtime,
+            seed=effort.seed,
+            clients=effort.clients,
+            calls=effort.calls,
+            repeat=f"python -m chaos run {self.scenario.name} --semantics {self.column.name}{where}"
+            f" --seed {effort.seed} --clients {effort.clients} --calls {effort.calls}",
+            lecture=" ".join(self.scenario.lecture.split()),
+            expected=self.scenario.expects(self.column.name),
+        )
 
 
 def run_cell(
-    runtime: Runtime, scenario: Scenario, column: Column, effort: Effort, folder: Path, stop: threading.Event
+    runtime: Runtime,
+    task: Task,
+    folder: Path,
+    stop: threading.Event,
+    say: Callable[[str], None] = lambda _line: None,
+    keep: Callable[[World], None] = lambda _world: None,
 ) -> Cell:
-    """Run and judge one cell; its history and logs go to `folder`. Raises Interrupted."""
-    cell = Cell(scenario.name, column.name)
+    """Run and judge one cell; its evidence goes to `folder`. When `stop` is set it ends early and says so.
+
+    say: told how far it is, line by line. keep: called with the world when everything is measured, before it ends.
+    """
+    place = folder / task.name
+    place.mkdir(parents=True)
+    record = task.record(runtime.name)
     began_s = time.monotonic()
+    measured = _Measured()
     try:
-        _measure(cell, runtime, scenario, column, effort, folder, stop)
+        _measure(runtime, task, place, stop, say, keep, record, measured)
     except (WorldError, ServerError) as error:
-        cell.problems.append(f"not measured: {error}")
-    cell.took_s = round(time.monotonic() - began_s, 2)
-    return cell
+        record.hindrance = f"not measured: {error}"
+    except Interrupted:
+        record.hindrance = f"interrupted after {len(measured.calls)} calls"
+    record.took_s = round(time.monotonic() - began_s, 2)
+    evidence.write(place, record, [*measured.calls], measured.store)
+    return judge_cell(place)
+
+
+class _Measured:
+    """What there is to write when it ends, early or not."""
+
+    def __init__(self) -> None:
+        self.calls: Sequence[CallRecord] = ()
+        self.store: StoreRecord | None = None
 
 
 def _measure(
-    cell: Cell,
     runtime: Runtime,
-    scenario: Scenario,
-    column: Column,
-    effort: Effort,
-    folder: Path,
+    task: Task,
+    place: Path,
     stop: threading.Event,
+    say: Callable[[str], None],
+    keep: Callable[[World], None],
+    record: CellRecord,
+    measured: _Measured,
 ) -> None:
-    name = f"{scenario.name}--{column.name.replace('/', '-')}"
-    place = folder / name
-    place.mkdir(parents=True)
-    plan = Plan(
-        column.semantics,
-        effort.clients,
-        effort.calls,
-        scenario.attempt_timeout_s,
-        scenario.call_timeout_s,
-        f"{effort.seed}/{scenario.name}/{column.name}",
-    )
+    scenario, identified = task.scenario, task.column.name in IDENTIFIED
     fault = scenario.fault()
     with contextlib.ExitStack() as stack:
-        server = runtime.server(place / "data", column.delivery)
-        stack.callback(server.release)
-        first = [runtime.link(f"{name}--c{number}", server) for number in range(effort.clients)]
-        spare = [
-            runtime.link(f"{name}--c{number}-spare", server) for number in range(effort.clients * scenario.spare_link)
-        ]
-        world = World(server, first, spare, stop)
-        stack.callback(world.close)
-        history = stack.enter_context(History(place / "history.jsonl"))
-        links = [[link.url for link in (first[n], *spare[n : n + 1])] for n in range(effort.clients)]
-        workload = Workload(plan, links, place, history)
-        stack.callback(workload.abandon)
-        world.check_healthy()
+        world, workload, history = _open(stack, runtime, task, place, stop, record)
+        measured.calls = workload.told
+        record.unsteady = [f"before: {wrong}" for wrong in unsteady(world, identified=identified)]
+        say("steady state checked; clients begin")
         workload.start()
-        _strike(scenario, fault, world, workload, history)
+        _strike(scenario, fault, world, workload, history, say)
+        if scenario.endless:
+            workload.stop()
         world.wait_until(lambda: not workload.running(), FINISH_MAX_S, "all clients have finished")
         if workload.failure:
             raise WorldError(f"a client failed: {workload.failure!r}")
         world.wait_healthy()
         world.wait_quiet()
-        _judge(cell, scenario, column, fault, world, workload.told)
+        record.counts = _counts(identified, world, [*workload.told, *workload.reads])
+        record.fired, record.proof = fault.fired(record.counts), fault.proof()
+        record.unsteady += [f"meanwhile: {wrong}" for wrong in fault.wrong(record.counts)]
+        record.unsteady += [f"after: {wrong}" for wrong in unsteady(world, identified=identified)]
+        say(f"{len(workload.told)} calls have ended; steady state checked")
+        measured.store = StoreRecord(world.ask("server.info")["boot"], world.rows())
+        measured.calls = _with_effects(measured.store, workload)
+        keep(world)
 
 
-def _strike(scenario: Scenario, fault: Fault, world: World, workload: Workload, history: History) -> None:
+def _open(
+    stack: contextlib.ExitStack,
+    runtime: Runtime,
+    task: Task,
+    place: Path,
+    stop: threading.Event,
+    record: CellRecord,
+) -> tuple[World, Workload, History]:
+    """Server, links, couriers and clients, none of which outlives `stack`."""
+    scenario, effort = task.scenario, task.effort
+    server = runtime.server(place / "data", task.delivery, own_clock=scenario.own_clock)
+    stack.callback(server.release)
+    first = [runtime.link(f"{task.name}--c{number}", server) for number in range(effort.clients)]
+    spare = [
+        runtime.link(f"{task.name}--c{number}-spare", server) for number in range(effort.clients * scenario.spare_link)
+    ]
+    world = World(server, first, spare, stop, task.seed)
+    stack.callback(world.close)
+    if scenario.courier:
+        world.couriers = [_courier(stack, f"c{number}", link.url) for number, link in enumerate(first)]
+    mix = scenario.mix()
+    mix.prepare(world.ask)
+    record.totals = [mix.total] if mix.total is not None else []
+    history = stack.enter_context(History(place / evidence.HISTORY))
+    clients = list(_clients(task, world, place))
+    plan = Plan(effort.clients, None if scenario.endless else effort.calls, scenario.attempt_timeout_s, task.seed)
+    workload = world.workload = Workload(plan, mix, clients, history)
+    stack.callback(workload.abandon, ABANDON_MAX_S)
+    return world, workload, history
+
+
+def _courier(stack: contextlib.ExitStack, name: str, url: str) -> Courier:
+    courier = Courier(name, url)
+    stack.callback(courier.close)
+    return courier
+
+
+def _clients(task: Task, world: World, place: Path) -> Iterator[AbstractContextManager[Any]]:
+    scenario, clients = task.scenario, task.effort.clients
+    nearest = [courier.url for courier in world.couriers] or [link.url for link in world.first_links]
+    spare = [link.url for link in world.links[clients:]]
+    for number in range(clients):
+        plan = ClientPlan(
+            semantics=task.column.semantics,
+            links=[nearest[number], *spare[number : number + 1]],
+            attempt_timeout_s=scenario.attempt_timeout_s,
+            call_timeout_s=scenario.call_timeout_s,
+            lease_ms=scenario.lease_ms,
+            outbox=str(place / f"client-{number}.outbox"),
+            seed=f"{task.seed}/retries-{number}",
+        )
+        yield Hand(plan) if scenario.own_process else open_client(plan)
+
+
+def _strike(
+    scenario: Scenario, fault: Fault, world: World, workload: Workload, history: History, say: Callable[[str], None]
+) -> None:
     """Put the fault in and take it out, each time the workload has got far enough; healed whatever goes wrong."""
     for fraction in scenario.strikes_at:
         due = int(fraction * workload.total)
         world.wait_until(lambda: workload.settled >= due, FINISH_MAX_S, f"{due} calls are settled")  # noqa: B023 used at once
+        say(f"{workload.settled} calls have ended; the fault goes in")
         try:
-            fault.inject(world)
             history.nemesis("begin", scenario.name)
+            fault.inject(world)
             fault.hold(world, scenario.hold_s)
         finally:
             fault.heal(world)
             history.nemesis("end", scenario.name)
+        say(f"{workload.settled} calls have ended; the fault is out")
 
 
-def _judge(cell: Cell, scenario: Scenario, column: Column, fault: Fault, world: World, told: Sequence[Told]) -> None:
-    rows = world.rows()
-    calls = [call.judged(rows) for call in told]
-    judgement = judge(column.semantics, calls)
-    latencies_ms = sorted(call.took_s * 1000 for call in calls)
-    cell.calls = len(calls)
-    cell.attempts = sum(call.attempts for call in calls)
-    cell.effects, cell.told = judgement.effects, judgement.told
-    cell.kept, cell.red, cell.violations = judgement.kept, judgement.red, judgement.violations
-    cell.p50_ms = round(statistics.median(latencies_ms), 1)
-    cell.p99_ms = round(latencies_ms[min(len(latencies_ms) - 1, len(latencies_ms) * 99 // 100)], 1)
-    cell.fired = fault.fired(_evidence(column, world, told))
-    cell.problems += _problems(cell, scenario, column, judgement)
-
-
-def _evidence(column: Column, world: World, told: Sequence[Told]) -> Evidence:
+def _counts(identified: bool, world: World, told: Sequence[CallRecord]) -> Counts:
     attempts = [attempt for call in told for attempt in call.attempts if attempt.ending != "not sent"]
-    counters = world.counters()
-    return Evidence(
+    return Counts(
         sent=len(attempts),
         answered=sum(1 for attempt in attempts if attempt.ending == "ok" or attempt.ending.startswith("refused")),
         arrived=world.arrived(),
-        refused=counters.get("oncekv_refusals", {}),
+        refused=dict(world.counters().get("oncekv_refusals", {})),
         failpoints=world.ask("debug.failpoints")["failpoints"],
-        identified=column.semantics in (AT_MOST_ONCE, EXACTLY_ONCE),
+        identified=identified,
     )
 
 
-def _problems(cell: Cell, scenario: Scenario, column: Column, judgement: Judgement) -> list[str]:
-    """Why this cell must fail the run."""
-    problems = []
-    if scenario.has_fault and cell.fired < 1:
-        problems.append("the fault did not fire")
-    if not judgement.kept and column.name not in scenario.may_break | scenario.must_break:
-        problems.append("the promise was broken")
-    if judgement.kept and column.name in scenario.must_break:
-        problems.append("the control stayed green: the promise was kept")
-    if column.name in scenario.must_be_red and not judgement.red:
-        problems.append("the control stayed green: no call was doubled")
-    return problems
+def _with_effects(store: StoreRecord, workload: Workload) -> list[CallRecord]:
+    found = [evidence.with_effects(call, found_in(store, call).effects) for call in workload.told]
+    return sorted([*found, *workload.reads], key=lambda call: call.began_ms + call.took_ms)

@@ -57,6 +57,11 @@ class Link:
             while self._toxics:
                 self._proxy.destroy_toxic(self._toxics.pop())
 
+    def toxics(self) -> list[str]:
+        """The names of its toxics, as Toxiproxy has them."""
+        with _API_LOCK:
+            return list(self._proxy.toxics())
+
     def remove(self) -> None:
         """No such link any more; its connections are closed."""
         with _API_LOCK:

@@ -14,18 +14,18 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
 
 import oncekv
-from chaos.cell import Cell, Column, Effort, run_cell
+from chaos.cell import Effort, Task, run_cell
 from chaos.runtime import open_runtime
 from chaos.runtime.base import Runtime
-from chaos.scenarios.base import Scenario
 from chaos.toxiproxy import VERSION as TOXIPROXY_VERSION
-from chaos.world import Interrupted
+from chaos.verdict import Cell
+from chaos.world import World
 
 __all__ = ["FolderTaken", "Run", "run_matrix"]
 
@@ -40,11 +40,12 @@ class FolderTaken(Exception):
 class Run:
     """Cells that were measured, and what they were measured with."""
 
-    def __init__(self, runtime: str, effort: Effort) -> None:
+    def __init__(self, runtime: str, effort: Effort, command: str) -> None:
         self.cells: list[Cell] = []
         self.complete = False
         self._facts = {
             "began": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": command,
             "runtime": runtime,
             "seed": effort.seed,
             "clients": effort.clients,
@@ -67,52 +68,67 @@ class Run:
 
 def run_matrix(
     runtime_name: str,
-    rows: Sequence[Scenario],
-    columns: Sequence[Column],
-    effort: Effort,
+    tasks: Sequence[Task],
     folder: Path,
+    command: str,
     progress: Callable[[Cell, int, int], None],
+    say: Callable[[str], None] = lambda _line: None,
+    keep: Callable[[World], None] = lambda _world: None,
 ) -> Run:
-    """Measure all cells; on Ctrl-C those that are done are kept, the others ended, and KeyboardInterrupt goes on.
+    """Measure all cells; on Ctrl-C the others are ended, all that was measured is kept, and KeyboardInterrupt goes on.
 
-    Raises FolderTaken, ToxiproxyMissing, ToxiproxyFailed or ServerError before anything runs.
+    command: what repeats the run. say, keep: as in `run_cell`. Raises FolderTaken, ToxiproxyMissing, ToxiproxyFailed or
+    ServerError before anything runs.
     """
     _make_room(folder)
-    run = Run(runtime_name, effort)
+    run = Run(runtime_name, tasks[0].effort, command)
     run.save(folder)
-    pairs = [(row, column) for row in rows for column in columns]
     with contextlib.closing(open_runtime(runtime_name, folder)) as runtime:
         try:
-            for cell in _measure(runtime, pairs, effort, folder):
+            for cell in _measure(run, runtime, tasks, folder, say, keep):
                 run.cells.append(cell)
-                progress(cell, len(run.cells), len(pairs))
-            run.complete = len(run.cells) == len(pairs)
+                progress(cell, len(run.cells), len(tasks))
+            run.complete = len(run.cells) == len(tasks)
         finally:
-            order = {(row.name, column.name): place for place, (row, column) in enumerate(pairs)}
-            run.cells.sort(key=lambda cell: order[cell.scenario, cell.column])
+            order = {task.name: place for place, task in enumerate(tasks)}
+            run.cells.sort(key=lambda cell: order[cell.folder])
             run.save(folder)
     return run
 
 
 def _measure(
-    runtime: Runtime, pairs: Iterable[tuple[Scenario, Column]], effort: Effort, folder: Path
+    run: Run,
+    runtime: Runtime,
+    tasks: Sequence[Task],
+    folder: Path,
+    say: Callable[[str], None],
+    keep: Callable[[World], None],
 ) -> Iterator[Cell]:
     stop = threading.Event()
     with ThreadPoolExecutor(runtime.cells_at_once, thread_name_prefix="cell") as pool:
-        futures: list[Future[Cell]] = [
-            pool.submit(run_cell, runtime, row, column, effort, folder, stop) for row, column in pairs
-        ]
+        futures: list[Future[Cell]] = []
+        for task in tasks:
+            futures.append(pool.submit(run_cell, runtime, task, folder, stop, _prefixed(say, task), keep))
         try:
             for future in as_completed(futures):
                 yield future.result()
         except BaseException:
             stop.set()
             pool.shutdown(cancel_futures=True)
-            for future in futures:
-                if not future.cancelled():
-                    with contextlib.suppress(Interrupted):
-                        future.result()
+            done = {cell.folder for cell in run.cells}
+            run.cells += [cell for cell in _ended(futures) if cell.folder not in done]
             raise
+
+
+def _ended(futures: Sequence[Future[Cell]]) -> Iterator[Cell]:
+    """The cells that were under way when the run was stopped; each says so itself."""
+    for future in futures:
+        if not future.cancelled() and future.exception() is None:
+            yield future.result()
+
+
+def _prefixed(say: Callable[[str], None], task: Task) -> Callable[[str], None]:
+    return lambda line: say(f"{task.scenario.name} x {task.column.name}: {line}")
 
 
 def _make_room(folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chaos.cell import Cell
+from chaos.verdict import Cell
 
 __all__ = ["details", "grid", "in_words"]
 

@@ -1,7 +1,8 @@
-"""The workload: seeded clients that append and increment at the same time, and write down what they were told.
+"""Seeded clients that call what the mix says, each over its own link, and write down what they were told.
 
-Every append carries a token of its own (`c3-17;`) to a key that all clients share, and every increment counts on a key
-of its own (`n/c3-17`), so that the effects of each call can be counted in the store itself.
+A client has two lanes, threads that share its session, so several of its calls are outstanding at once. Guarantee: the
+history is complete, and every call in it has a token, or a key, of its own. Limit: the same seed gives the same calls,
+not the same interleaving.
 """
 
 from __future__ import annotations
@@ -9,89 +10,73 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
-import oncekv.client as oncekv
-from chaos.judge import Call
-from oncekv.client import Attempt, Failed, History, Ok, Outcome, RetryPolicy
+from chaos.evidence import AttemptRecord, CallRecord
+from chaos.mixes.base import Mix, Wanted
+from oncekv.client import Failed, History, Ok, Outcome
 
-__all__ = ["Plan", "Told", "Workload"]
+__all__ = ["LANES", "Caller", "ClientDied", "Plan", "Workload"]
 
-KEYS = 3
-RETRY_FIRST_DELAY_S = 0.02
-RETRY_DELAY_MAX_S = 0.1
-PACE_MAX_S = 0.02
+LANES = 2
+PACE_MAX_S = 0.04
+READS = 0.25  # reads for each call
+
+
+class ClientDied(Exception):
+    """The client's process was killed in the middle of the call; it was told nothing."""
+
+
+class Caller(Protocol):
+    """What a lane needs of a client."""
+
+    def outcome(self, method: str, params: dict[str, object]) -> Outcome:
+        """Raises ClientDied."""
+        ...
+
+    def close(self) -> None:
+        """End the calls under way."""
+        ...
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How the clients behave. Times in seconds; `seed` fixes keys, kinds of calls and the jitter of retries."""
+    """How the clients behave. calls: of each client; None: until told to stop. `seed` fixes what they call."""
 
-    semantics: str
     clients: int
-    calls: int
-    attempt_timeout_s: float
-    call_timeout_s: float
+    calls: int | None
+    pause_s: float
+    """How long a client that got no answer looks up, or else an outage would use up the workload at once."""
     seed: str
 
 
-@dataclass(frozen=True)
-class Told:
-    """One call, as its client saw it."""
-
-    name: str
-    method: str
-    key: str
-    outcome: Outcome
-    took_s: float
-
-    @property
-    def attempts(self) -> Sequence[Attempt]:
-        return self.outcome.attempts
-
-    def judged(self, rows: Mapping[str, str]) -> Call:
-        """The call with its effects, as the store's rows have them."""
-        value = rows.get(self.key, "")
-        misplaced = False
-        if self.method == "kv.append":
-            token = token_of(self.name)
-            effects = value.count(token)
-            if isinstance(self.outcome, Ok):
-                misplaced = not value.startswith(token, self.outcome.result["offset"])
-        else:
-            effects = int(value or "0")
-            if isinstance(self.outcome, Ok):
-                misplaced = self.outcome.result["value"] != effects
-        return Call(self.name, _told(self.outcome), effects, len(self.attempts), self.took_s, misplaced)
-
-
-def token_of(name: str) -> str:
-    """What the call of that name appends; no token is part of another."""
-    return f"{name};"
-
-
 class Workload:
-    """Clients in threads. `told` grows as calls end; `settled` counts them."""
+    """Clients in threads. `told` and `reads` grow as calls end; `settled` counts the former."""
 
-    def __init__(self, plan: Plan, links: Sequence[Sequence[str]], folder: Path, history: History) -> None:
+    def __init__(
+        self, plan: Plan, mix: Mix, clients: Sequence[AbstractContextManager[Caller]], history: History
+    ) -> None:
         self._plan = plan
-        self._links = links
-        self._folder = folder
+        self._mix = mix
+        self._clients = clients
         self._history = history
         self._threads = [
             threading.Thread(target=self._client, args=(number,), name=f"client-{number}", daemon=True)
             for number in range(plan.clients)
         ]
         self._stop = threading.Event()
-        self._open: list[oncekv.Client] = []
-        self.told: list[Told] = []
+        self.callers: dict[int, Caller] = {}
+        """The clients that are open, by their numbers."""
+        self.told: list[CallRecord] = []
+        self.reads: list[CallRecord] = []
         self.failure: BaseException | None = None
 
     @property
     def total(self) -> int:
-        return self._plan.clients * self._plan.calls
+        return self._plan.clients * (self._plan.calls or 0)
 
     @property
     def settled(self) -> int:
@@ -108,61 +93,95 @@ class Workload:
         """No further calls; those under way end by themselves."""
         self._stop.set()
 
-    def abandon(self) -> None:
-        """End the calls that are still under way as well: nobody waits for them any more."""
+    def abandon(self, timeout_s: float) -> None:
+        """End the calls that are still under way as well, nobody waits for them any more; bounded."""
         self.stop()
-        for client in self._open:
-            client.close()
+        for caller in list(self.callers.values()):
+            caller.close()
+        end_s = time.monotonic() + timeout_s
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, end_s - time.monotonic()))
 
     def _client(self, number: int) -> None:
         try:
-            self._run_client(number)
+            with self._clients[number] as caller:
+                self.callers[number] = caller
+                lanes = [
+                    threading.Thread(target=self._lane, args=(number, lane, caller), daemon=True)
+                    for lane in range(LANES)
+                ]
+                for thread in lanes:
+                    thread.start()
+                for thread in lanes:
+                    thread.join()
         except BaseException as error:
             self.failure = error
 
-    def _run_client(self, number: int) -> None:
-        plan = self._plan
-        rng = random.Random(f"{plan.seed}/client-{number}")
-        exactly_once = plan.semantics == "exactly-once"
-        with oncekv.connect(
-            self._links[number],
-            semantics=plan.semantics,
-            timeout_s=None if exactly_once else plan.call_timeout_s,
-            retry=RetryPolicy(
-                first_delay_s=RETRY_FIRST_DELAY_S,
-                delay_max_s=RETRY_DELAY_MAX_S,
-                attempt_timeout_s=plan.attempt_timeout_s,
-            ),
-            outbox=self._folder / f"client-{number}.outbox" if exactly_once else None,
-            sends_timeout=False,  # its mercy would hide what the dedup gate is there for: late arrivals are to run
-            stays_on_good_link=False,
-            rng=random.Random(rng.random()),
-        ) as client:
-            self._open.append(client)
-            for index in range(plan.calls):
-                if self._stop.is_set():
-                    return
-                told = self._call(client.outcome, f"c{number}-{index}", number, rng)
-                # Who got no answer looks up before the next call; or else an outage would use up the workload at once.
-                self._stop.wait(rng.uniform(0, PACE_MAX_S) if isinstance(told.outcome, Ok) else plan.attempt_timeout_s)
+    def _lane(self, number: int, lane: int, caller: Caller) -> None:
+        try:
+            rng = random.Random(f"{self._plan.seed}/client-{number}/{lane}")
+            index = lane
+            while not self._stop.is_set() and (self._plan.calls is None or index < self._plan.calls):
+                name = f"c{number}-{index}"
+                self._call(self._mix.call(name, rng), caller, name, number, lane)
+                if rng.random() < READS:
+                    self._call(self._mix.read(rng), caller, f"r{number}-{index}", number, lane)
+                index += LANES
+                self._stop.wait(rng.uniform(0, PACE_MAX_S))
+        except BaseException as error:
+            self.failure = error
 
-    def _call(self, perform: Callable[..., Outcome], name: str, process: int, rng: random.Random) -> Told:
-        key, value = f"log/{rng.randrange(KEYS)}", token_of(name)
-        method, params = "kv.append", {"key": key, "value": value}
-        if rng.random() < 0.5:
-            key = f"n/{name}"
-            method, params = "kv.increment", {"key": key}
-        event = self._history.invoke(process, method[3:], key, params.get("value", 1), call=name)
+    def _call(self, wanted: Wanted, caller: Caller, name: str, number: int, lane: int) -> None:
+        operation = self._history.invoke(number * LANES + lane, wanted.f, wanted.key, wanted.value, call=name)
         began_s = time.monotonic()
-        outcome = perform(method, params)
+        outcome: Outcome | None = None
+        try:
+            outcome = caller.outcome(wanted.method, dict(wanted.params))
+        except ClientDied:
+            operation.info("the client died")
         took_s = time.monotonic() - began_s
-        event.complete(outcome)
-        told = Told(name, method, key, outcome, took_s)
-        self.told.append(told)
-        return told
+        if isinstance(outcome, Ok) and wanted.told is not None:
+            operation.ok(wanted.told(outcome.result), attempts=len(outcome.attempts))
+        elif outcome is not None:
+            operation.complete(outcome)
+        record = self._record(wanted, outcome, name, number, lane, began_s, took_s)
+        (self.reads if wanted.is_read else self.told).append(record)
+        if not isinstance(outcome, Ok):
+            self._stop.wait(self._plan.pause_s)
+
+    def _record(
+        self, wanted: Wanted, outcome: Outcome | None, name: str, number: int, lane: int, began_s: float, took_s: float
+    ) -> CallRecord:
+        attempts = () if outcome is None else outcome.attempts
+        return CallRecord(
+            name=name,
+            client=number,
+            lane=lane,
+            method=wanted.method,
+            key=wanted.key,
+            token=wanted.token,
+            told=told_of(outcome),
+            began_ms=self._ms(began_s),
+            took_ms=round(took_s * 1000, 2),
+            attempts=tuple(
+                AttemptRecord(a.number, a.link, self._ms(a.started_s), round(a.took_s * 1000, 2), a.ending)
+                for a in attempts
+            ),
+            result={k: v for k, v in outcome.result.items() if k != "_meta"} if isinstance(outcome, Ok) else None,
+            replayed=isinstance(outcome, Ok | Failed) and outcome.replayed,
+            error=outcome.error.name if isinstance(outcome, Failed) else "",
+            reason=outcome.error.message if isinstance(outcome, Failed) else getattr(outcome, "reason", ""),
+        )
+
+    def _ms(self, at_s: float) -> float:
+        return round((at_s - self._history.began_s) * 1000, 2)
 
 
-def _told(outcome: Outcome) -> str:
+def told_of(outcome: Outcome | None) -> str:
+    """The word of the evidence for an outcome; None is that of a client that died."""
+    if outcome is None:
+        return "never"
     if isinstance(outcome, Ok):
         return "ok"
     return "definite" if isinstance(outcome, Failed) else "unknown"

@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from chaos.courier import Courier
+from chaos.evidence import Row
 from chaos.links import Link
 from chaos.runtime.base import Server
+from chaos.workload import Caller, Workload
 
 __all__ = ["Interrupted", "World", "WorldError"]
 
@@ -25,6 +28,7 @@ QUIET_S = 0.25
 QUIET_MAX_S = 10.0
 HEALTHY_MAX_S = 30.0
 POLL_S = 0.02
+WORKLOAD_METHODS = ("kv.append", "kv.increment", "kv.get", "kv.txn")
 
 
 class WorldError(Exception):
@@ -38,13 +42,26 @@ class Interrupted(Exception):
 class World:
     """What a fault breaks and a scenario watches."""
 
-    def __init__(self, server: Server, first_links: list[Link], spare_links: list[Link], stop: threading.Event) -> None:
+    def __init__(
+        self, server: Server, first_links: Sequence[Link], spare_links: Sequence[Link], stop: threading.Event, seed: str
+    ) -> None:
         self.server = server
         self.first_links = first_links
         self.links = [*first_links, *spare_links]
+        self.seed = seed
+        """What a fault's own choices are drawn from."""
+        self.couriers: Sequence[Courier] = ()
+        """One for each client, where the scenario has them: before its first link."""
+        self.workload: Workload | None = None
         self._stop = stop
         self._http = requests.Session()
         self._http.trust_env = False
+
+    @property
+    def callers(self) -> list[Caller]:
+        """The clients, in order."""
+        assert self.workload is not None
+        return [caller for _, caller in sorted(self.workload.callers.items())]
 
     def close(self) -> None:
         self._http.close()
@@ -69,20 +86,25 @@ class World:
         return self.ask_at(self.server.url, method, **params)
 
     def ask_at(self, url: str, method: str, **params: Any) -> Any:
-        """A call to the server at `url`, a link's or its own. Raises WorldError."""
-        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        try:
-            reply = self._http.post(f"{url}/rpc", json=request, timeout=ASK_TIMEOUT_S).json()
-        except (requests.RequestException, ValueError) as error:
-            raise WorldError(f"{method} at {url}: {error}") from None
+        """A call to the server at `url`, a link's or its own; its result. Raises WorldError."""
+        reply = self.reply_at(url, method, params)
         if "error" in reply:
             raise WorldError(f"{method} at {url}: {reply['error']['message']}")
         return reply["result"]
 
+    def reply_at(self, url: str, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The same, with the whole reply. Raises WorldError where there is none."""
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        try:
+            reply: dict[str, Any] = self._http.post(f"{url}/rpc", json=request, timeout=ASK_TIMEOUT_S).json()
+        except (requests.RequestException, ValueError) as error:
+            raise WorldError(f"{method} at {url}: {error}") from None
+        return reply
+
     def check_healthy(self) -> None:
         """Every link leads to the server, and it answers. Raises WorldError."""
         for link in self.links:
-            self.ask_at(link.url, "kv.list", limit=1)
+            self.ask_at(link.url, "server.info")
 
     def wait_healthy(self) -> None:
         """Until every link leads to the server again, now that what broke it is gone. Raises WorldError."""
@@ -118,7 +140,7 @@ class World:
     def arrived(self) -> int:
         """Attempts of the workload that the server's present life has seen."""
         attempts = self.counters().get("oncekv_attempts", {})
-        return attempts.get("kv.append", 0) + attempts.get("kv.increment", 0)
+        return sum(attempts.get(method, 0) for method in WORKLOAD_METHODS)
 
     def wait_quiet(self) -> None:
         """Until nothing of the workload arrives any more: what was held back is through."""
@@ -133,12 +155,12 @@ class World:
 
         self.wait_until(quiet, QUIET_MAX_S, "the server is quiet")
 
-    def rows(self) -> dict[str, str]:
-        """All keys and values, read from the store through the server, page by page."""
-        found: dict[str, str] = {}
+    def rows(self) -> dict[str, Row]:
+        """All keys, read from the store through the server, page by page."""
+        found: dict[str, Row] = {}
         after: str | None = ""
         while after is not None:
             page = self.ask("kv.list", limit=1000, after=after)
-            found.update({item["key"]: item["value"] for item in page["items"]})
+            found.update({item["key"]: Row(item["value"], item["version"]) for item in page["items"]})
             after = page["next"]
         return found

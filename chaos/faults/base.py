@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chaos.judge import Evidence
+from chaos.evidence import Counts
 
 if TYPE_CHECKING:
     from chaos.world import World
@@ -25,6 +25,14 @@ class Fault:
     def heal(self, world: World) -> None:
         """Take it out; harmless when it is not in, so that it can be called whatever went wrong."""
 
-    def fired(self, evidence: Evidence) -> int:
+    def fired(self, counts: Counts) -> int:
         """How often it provably hit an attempt of the workload; counted from both ends, never from the intention."""
         return 0
+
+    def proof(self) -> list[str]:
+        """What else it saw that belongs to the evidence, in words."""
+        return []
+
+    def wrong(self, counts: Counts) -> list[str]:
+        """What it saw go wrong by itself; the cell fails for it."""
+        return []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
+from chaos.evidence import Counts
 from chaos.faults.base import Fault
-from chaos.judge import Evidence
 from chaos.world import World, WorldError
 
 DEATH_MAX_S = 10.0
@@ -33,6 +33,6 @@ class Crash(Fault):
             world.ask("debug.failpoint", name=self._failpoint, action="crash", count=0)
         world.revive()
 
-    def fired(self, evidence: Evidence) -> int:
+    def fired(self, counts: Counts) -> int:
         """Deaths by a signal while the failpoint was armed."""
         return self._deaths

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chaos.evidence import Counts
 from chaos.faults.base import Fault
-from chaos.judge import Evidence
 
 if TYPE_CHECKING:
     from chaos.world import World
@@ -26,6 +26,6 @@ class Disconnect(Fault):
             world.server.connect()
         self._is_off = False
 
-    def fired(self, evidence: Evidence) -> int:
+    def fired(self, counts: Counts) -> int:
         """Attempts that left a client and got no answer."""
-        return evidence.sent - evidence.answered
+        return counts.sent - counts.answered

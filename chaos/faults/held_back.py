@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chaos.evidence import Counts
 from chaos.faults.base import Fault
-from chaos.judge import Evidence
 
 if TYPE_CHECKING:
     from chaos.world import World
@@ -28,7 +28,7 @@ class HeldBack(Fault):
         for link in world.first_links:
             link.heal()
 
-    def fired(self, evidence: Evidence) -> int:
+    def fired(self, counts: Counts) -> int:
         """Attempts that arrived although their clients had stopped waiting; with an identity, as stale duplicates."""
-        unheard = evidence.arrived - evidence.answered
-        return min(unheard, evidence.refused.get("stale_call", 0)) if evidence.identified else unheard
+        unheard = counts.arrived - counts.answered
+        return min(unheard, counts.refused.get("stale_call", 0)) if counts.identified else unheard

@@ -1,7 +1,7 @@
 """Replies are swallowed: the call runs, the client hears nothing."""
 
+from chaos.evidence import Counts
 from chaos.faults.silence import Silence
-from chaos.judge import Evidence
 
 
 class LostReply(Silence):
@@ -9,6 +9,6 @@ class LostReply(Silence):
 
     streams = ("downstream",)
 
-    def fired(self, evidence: Evidence) -> int:
+    def fired(self, counts: Counts) -> int:
         """Attempts that arrived, and whose clients heard nothing of it."""
-        return evidence.arrived - evidence.answered
+        return counts.arrived - counts.answered

@@ -1,7 +1,7 @@
 """Requests are swallowed: the client sends, the server hears nothing."""
 
+from chaos.evidence import Counts
 from chaos.faults.silence import Silence
-from chaos.judge import Evidence
 
 
 class LostRequest(Silence):
@@ -9,6 +9,6 @@ class LostRequest(Silence):
 
     streams = ("upstream",)
 
-    def fired(self, evidence: Evidence) -> int:
+    def fired(self, counts: Counts) -> int:
         """Attempts that left a client and never arrived."""
-        return evidence.sent - evidence.arrived
+        return counts.sent - counts.arrived

@@ -1,7 +1,7 @@
 """Nothing comes through, in either direction, until it heals."""
 
+from chaos.evidence import Counts
 from chaos.faults.silence import Silence
-from chaos.judge import Evidence
 
 
 class Partition(Silence):
@@ -9,6 +9,6 @@ class Partition(Silence):
 
     streams = ("downstream", "upstream")
 
-    def fired(self, evidence: Evidence) -> int:
+    def fired(self, counts: Counts) -> int:
         """Attempts that left a client and got no answer."""
-        return evidence.sent - evidence.answered
+        return counts.sent - counts.answered

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chaos.evidence import Counts
 from chaos.faults.base import Fault
-from chaos.judge import Evidence
 
 if TYPE_CHECKING:
     from chaos.world import World
@@ -23,6 +23,6 @@ class Pause(Fault):
     def heal(self, world: World) -> None:
         world.server.resume()
 
-    def fired(self, evidence: Evidence) -> int:
+    def fired(self, counts: Counts) -> int:
         """Attempts that left a client and got no answer."""
-        return evidence.sent - evidence.answered
+        return counts.sent - counts.answered

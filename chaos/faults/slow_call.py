@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chaos.evidence import Counts
 from chaos.faults.base import Fault
-from chaos.judge import Evidence
 
 if TYPE_CHECKING:
     from chaos.world import World
@@ -24,6 +24,6 @@ class SlowCall(Fault):
         if world.server.returncode is None:
             world.ask("debug.failpoint", name="before_execute", action="drop", count=0)
 
-    def fired(self, evidence: Evidence) -> int:
+    def fired(self, counts: Counts) -> int:
         """Times the failpoint held a call, if clients stopped waiting meanwhile."""
-        return min(evidence.failpoints.get("before_execute", 0), evidence.arrived - evidence.answered)
+        return min(counts.failpoints.get("before_execute", 0), counts.arrived - counts.answered)

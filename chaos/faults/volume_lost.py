@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chaos.evidence import Counts
 from chaos.faults.base import Fault
-from chaos.judge import Evidence
 
 if TYPE_CHECKING:
     from chaos.world import World
@@ -25,6 +25,6 @@ class VolumeLost(Fault):
     def heal(self, world: World) -> None:
         world.revive()
 
-    def fired(self, evidence: Evidence) -> int:
+    def fired(self, counts: Counts) -> int:
         """Times the data was lost."""
         return self._losses

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from chaos.clock import ServerClock
 from chaos.links import Link
 
 __all__ = ["Runtime", "Server", "ServerError"]
@@ -22,6 +23,9 @@ class Server(Protocol):
 
     `url` is its own address, past all links: for observing and for arming failpoints, never for the workload.
     """
+
+    clock: ServerClock | None
+    """The clock that was asked for."""
 
     @property
     def url(self) -> str: ...
@@ -65,8 +69,8 @@ class Runtime(Protocol):
     cells_at_once: int
     """How many cells may run beside each other."""
 
-    def server(self, folder: Path, delivery: str) -> Server:
-        """A started server with failpoints, its data in `folder`."""
+    def server(self, folder: Path, delivery: str, *, own_clock: bool = False) -> Server:
+        """A started server with failpoints, its data in `folder`; on a clock of its own that can be set, if wanted."""
         ...
 
     def link(self, name: str, server: Server) -> Link:

@@ -21,6 +21,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+from chaos.clock import ServerClock
 from chaos.links import Link, Links
 from chaos.runtime.base import Server, ServerError
 
@@ -32,6 +33,7 @@ LINKS_MAX = 36  # three cells at once, each with four clients, their spare links
 COMMAND_MAX_S = 120.0
 READY_MAX_S = 60.0
 POLL_S = 0.02
+CLOCK_MOUNT = "/clock"
 
 
 def docker(*words: str, timeout_s: float = COMMAND_MAX_S, environment: dict[str, str] | None = None) -> str:
@@ -60,8 +62,9 @@ def docker(*words: str, timeout_s: float = COMMAND_MAX_S, environment: dict[str,
 class ComposeServer:
     """One store of the project, seen from outside; `url` leads through a link of its own that no fault touches."""
 
-    def __init__(self, runtime: ComposeRuntime, service: str, delivery: str) -> None:
+    def __init__(self, runtime: ComposeRuntime, service: str, delivery: str, clock: ServerClock | None = None) -> None:
         self._runtime = runtime
+        self.clock = clock
         self._delivery = delivery
         self.service = service
         self.container = f"{runtime.project}-{service}-1"
@@ -139,7 +142,17 @@ class ComposeServer:
 
     def _up(self) -> None:
         options = {"ONCEKV_DELIVERY": self._delivery, "ONCEKV_SERVE_OPTIONS": "--failpoints"}
-        self._runtime.compose("up", "--detach", "--no-deps", "--no-build", self.service, environment=options)
+        files = ["--file", "compose.yaml", *(["--file", str(self._own_clock_file())] if self.clock else [])]
+        self._runtime.compose(*files, "up", "--detach", "--no-deps", "--no-build", self.service, environment=options)
+
+    def _own_clock_file(self) -> Path:
+        """What is added to compose.yaml for a server with a clock of its own."""
+        assert self.clock is not None
+        path = self.clock.folder / "compose.json"
+        mount = {"type": "bind", "source": str(self.clock.folder), "target": CLOCK_MOUNT}
+        extra = {"environment": self.clock.environment(Path(CLOCK_MOUNT)), "volumes": [mount]}
+        path.write_text(json.dumps({"services": {self.service: extra}}), encoding="utf-8")
+        return path
 
     def _wait_ready(self) -> None:
         end_s = time.monotonic() + READY_MAX_S
@@ -192,9 +205,10 @@ class ComposeRuntime:
         with self._lock:
             return docker("compose", *words, environment={**self._environment, **(environment or {})})
 
-    def server(self, folder: Path, delivery: str) -> ComposeServer:  # noqa: ARG002 its data stand in a volume
+    def server(self, folder: Path, delivery: str, *, own_clock: bool = False) -> ComposeServer:
         """A started server with failpoints, its volume empty; waits for one of the pool."""
-        server = ComposeServer(self, self._servers.get(timeout=10 * COMMAND_MAX_S), delivery)
+        clock = ServerClock(folder.with_name("clock")) if own_clock else None
+        server = ComposeServer(self, self._servers.get(timeout=10 * COMMAND_MAX_S), delivery, clock)
         try:
             return server.start()
         except BaseException:

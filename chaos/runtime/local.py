@@ -20,12 +20,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from chaos.clock import ServerClock
 from chaos.links import Link, Links
 from chaos.runtime.base import Server, ServerError
 from chaos.toxiproxy import Toxiproxy
@@ -49,12 +50,14 @@ class LocalServer:
     """One `oncekv serve` on one data directory; at most one process at a time, any number one after another.
 
     The port that the first start chose is kept for the later ones, so that links to it stay valid. `name` tells
-    servers on one directory apart; the log, `DIR-NAME.log`, stands beside the directory.
+    servers on one directory apart; the log, `DIR-NAME.log`, stands beside the directory. `command`: other words than
+    `oncekv` before `serve`.
     """
 
     def __init__(
         self, data_dir: Path, *, delivery: str = "persisted", workers: int = 1, failpoints: bool = False,
         extra_args: Sequence[str] = (), port: int = 0, name: str = "server", start_timeout_s: float = 20.0,
+        command: Sequence[str] = (), clock: ServerClock | None = None,
     ) -> None:  # fmt: skip
         self.data_dir = data_dir.absolute()
         self.store = f"sqlite:///{self.data_dir / 'kv.db'}"
@@ -63,6 +66,8 @@ class LocalServer:
         self.url, self.pid, self.boot = "", 0, 0
         self.stdout = b""
         """All that the present or last process wrote to stdout; complete when it has ended."""
+        self.clock = clock
+        self._command = [*(command or oncekv_command()), "serve"]
         self._options = ["--delivery", delivery, "--workers", str(workers), *extra_args]
         self._options += ["--failpoints"] if failpoints else []
         self._start_timeout_s = start_timeout_s
@@ -91,8 +96,10 @@ class LocalServer:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         where = ["--listen", f"127.0.0.1:{self.port}", "--store", self.store]
         self.stdout = b""
+        words = [*self._command, *where, *self._options]
+        environment = self.clock.environment(self.clock.folder) if self.clock else {}
         with self.log.open("ab") as log:
-            self._process = _SPAWNER.submit(_spawn, [*where, *self._options], log.fileno()).result()
+            self._process = _SPAWNER.submit(_spawn, words, log.fileno(), environment).result()
         try:
             ready = self._read_ready_line(self._process)
         except BaseException:
@@ -195,7 +202,7 @@ class LocalServer:
         stream.close()
 
 
-def _spawn(options: list[str], stderr: int) -> subprocess.Popen[bytes]:
+def _spawn(words: list[str], stderr: int, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     parent = os.getpid()
 
     def die_with_parent() -> None:
@@ -204,9 +211,8 @@ def _spawn(options: list[str], stderr: int) -> subprocess.Popen[bytes]:
             os._exit(1)
 
     # Between fork and exec run two system calls alone, nothing that could wait for another thread's lock.
-    command = [*oncekv_command(), "serve", *options]
     return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, env={**os.environ, **environment},
         process_group=0, preexec_fn=die_with_parent,
     )  # fmt: skip
 
@@ -225,14 +231,17 @@ class LocalRuntime:
     name = "local"
     cells_at_once = 4
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, command: Sequence[str] = ()) -> None:
+        """`command`: other words than `oncekv` to start a server with."""
         folder.mkdir(parents=True, exist_ok=True)
+        self._command = command
         self._toxiproxy = Toxiproxy(folder / "toxiproxy.log")
         self._links = Links("127.0.0.1", self._toxiproxy.port)
 
-    def server(self, folder: Path, delivery: str) -> LocalServer:
-        """A started server with failpoints, its data in `folder`."""
-        return LocalServer(folder, delivery=delivery, failpoints=True).start()
+    def server(self, folder: Path, delivery: str, *, own_clock: bool = False) -> LocalServer:
+        """A started server with failpoints, its data in `folder`; on a clock of its own that can be set, if wanted."""
+        clock = ServerClock(folder.with_name("clock")) if own_clock else None
+        return LocalServer(folder, delivery=delivery, failpoints=True, command=self._command, clock=clock).start()
 
     def link(self, name: str, server: Server) -> Link:
         """A healthy link to the server."""

@@ -9,40 +9,61 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from chaos.evidence import Expected
 from chaos.faults.base import Fault
+from chaos.mixes.base import Mix
+from chaos.mixes.journal import Journal
 
-__all__ = ["AT_LEAST_ONCE", "AT_MOST_ONCE", "EXACTLY_ONCE", "MAYBE", "MEMORY", "Scenario"]
+__all__ = ["AT_LEAST_ONCE", "AT_MOST_ONCE", "EXACTLY_ONCE", "IDENTIFIED", "MAYBE", "MEMORY", "Scenario"]
 
 MAYBE = "maybe"
 AT_LEAST_ONCE = "at-least-once"
 MEMORY = "at-most-once/memory"
 AT_MOST_ONCE = "at-most-once"
 EXACTLY_ONCE = "exactly-once"
+IDENTIFIED = frozenset({MEMORY, AT_MOST_ONCE, EXACTLY_ONCE})
 
 
 @dataclass(frozen=True)
 class Scenario:
     """One row of the table. Times in seconds.
 
-    order: where the lecture tells it. strikes_at: fractions of the workload after which the fault goes in, each time
-    held for `hold_s` (some faults: until it has done its work). call_timeout_s: the deadline of one call, but under
-    exactly-once, which has none. must_be_red: columns in which some call must come out with two effects or more.
-    may_break: columns whose promise this fault may break. must_break: those that it surely breaks, controls too.
-    spare_link: clients have a second link. runtimes: where it can be had; empty means everywhere.
+    order: where the lecture tells it. quick: it is in the quick selection, that of `make demo`.
+    strikes_at: fractions of the workload after which the fault goes in, each time held for `hold_s` (some faults:
+    until it has done its work). endless: the clients call until the last strike is over, however many calls that is.
+    call_timeout_s: the deadline of one call, but under exactly-once, which has none.
+
+    must_be_red: columns in which some call must come out with two effects or more. may_break: columns whose promise
+    this fault may break. must_break: those that it surely breaks, controls too. may_say_unknown: columns whose clients
+    may say "unknown" here although their semantics never does, because the scenario goes past its limit.
+
+    mix: what the clients call. delivery: of the server, where it is not the column's. own_clock: the server has a clock
+    that the fault can set. lease_ms: of the sessions.
+    spare_link: clients have a second link. courier: clients go through couriers, which know where a message ends.
+    own_process: each client is a process of its own. runtimes: where it can be had; empty means everywhere.
     """
 
     name: str
     order: int
     lecture: str
     fault: Callable[[], Fault]
+    quick: bool = False
     strikes_at: tuple[float, ...] = (0.25,)
     hold_s: float = 0.7
+    endless: bool = False
     attempt_timeout_s: float = 0.25
     call_timeout_s: float = 20.0
     must_be_red: frozenset[str] = frozenset()
     may_break: frozenset[str] = frozenset()
     must_break: frozenset[str] = frozenset()
+    may_say_unknown: frozenset[str] = frozenset()
+    mix: Callable[[], Mix] = Journal
+    delivery: str | None = None
+    own_clock: bool = False
+    lease_ms: int | None = None
     spare_link: bool = False
+    courier: bool = False
+    own_process: bool = False
     runtimes: frozenset[str] = frozenset()
 
     def runs_on(self, runtime: str) -> bool:
@@ -52,3 +73,13 @@ class Scenario:
     @property
     def has_fault(self) -> bool:
         return bool(self.strikes_at)
+
+    def expects(self, column: str) -> Expected:
+        """What is to come out in that column."""
+        return Expected(
+            fault=self.has_fault,
+            red=column in self.must_be_red,
+            broken=column in self.must_break,
+            excused=column in self.may_break | self.must_break,
+            unknown=column in self.may_say_unknown,
+        )

@@ -10,6 +10,7 @@ SCENARIO = Scenario(
     order=70,
     lecture=__doc__,
     fault=lambda: Crash("after_commit"),
+    quick=True,
     strikes_at=(0.2, 0.5),
     hold_s=0.1,
     must_be_red=frozenset({AT_LEAST_ONCE, MEMORY}),

@@ -10,6 +10,7 @@ SCENARIO = Scenario(
     order=60,
     lecture=__doc__,
     fault=lambda: Crash("after_execute"),
+    quick=True,
     strikes_at=(0.2, 0.5),
     hold_s=0.1,
     may_break=frozenset({MEMORY}),

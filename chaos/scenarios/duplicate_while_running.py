@@ -10,6 +10,7 @@ SCENARIO = Scenario(
     order=90,
     lecture=__doc__,
     fault=lambda: SlowCall(sleep_ms=800),
+    quick=True,
     strikes_at=(0.2, 0.5),
     hold_s=0.9,
     must_be_red=frozenset({AT_LEAST_ONCE}),

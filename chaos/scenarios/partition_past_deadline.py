@@ -6,5 +6,11 @@ from chaos.faults.partition import Partition
 from chaos.scenarios.base import Scenario
 
 SCENARIO = Scenario(
-    name="partition-past-deadline", order=40, lecture=__doc__, fault=Partition, hold_s=1.5, call_timeout_s=0.6
+    name="partition-past-deadline",
+    order=40,
+    lecture=__doc__,
+    fault=Partition,
+    quick=True,
+    hold_s=1.5,
+    call_timeout_s=0.6,
 )

@@ -10,6 +10,7 @@ SCENARIO = Scenario(
     order=120,
     lecture=__doc__,
     fault=VolumeLost,
+    quick=True,
     strikes_at=(0.5,),
     hold_s=0.1,
     must_break=frozenset({MAYBE, AT_LEAST_ONCE, MEMORY, AT_MOST_ONCE, EXACTLY_ONCE}),

@@ -100,6 +100,11 @@ class History:
     ) -> None:
         self.close()
 
+    @property
+    def began_s(self) -> float:
+        """When it began, on its clock: where `time` counts from."""
+        return self._began_ns / 1e9
+
     def invoke(self, worker: Hashable, f: str, key: str | None = None, value: Any = None, call: str = "") -> Operation:
         """A worker is about to begin an operation; call this before its first attempt can leave.
 

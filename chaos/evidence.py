@@ -1,0 +1,174 @@
+"""Evidence: what a cell measured, as files, and back. Whatever is judged or reported is read from here and nowhere else.
+
+    out/<run>/matrix.json                 what was run, with which versions, and the judged figures of every cell
+    out/<run>/<cell>/cell.json            what was asked for, what the fault did, counts from both ends
+    out/<run>/<cell>/history.jsonl        what clients did and were told, and when faults began and ended (PROTOCOL §8)
+    out/<run>/<cell>/calls.jsonl          every call with its attempts
+    out/<run>/<cell>/store.json           the store at the end
+
+Times are milliseconds since the history began. Guarantee: a cell that was interrupted leaves what it had. Limit: the
+server's counters are those of its last life.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct, field
+
+__all__ = ["AttemptRecord", "CallRecord", "CellRecord", "Counts", "Expected", "Row", "StoreRecord", "read_calls",
+           "read_cell", "read_history", "read_store", "with_effects", "write"]  # fmt: skip
+
+CALLS, CELL, HISTORY, STORE = "calls.jsonl", "cell.json", "history.jsonl", "store.json"
+T = TypeVar("T")
+
+
+class AttemptRecord(Struct, frozen=True):
+    """One transmission."""
+
+    number: int
+    link: str
+    began_ms: float
+    took_ms: float
+    ending: str
+
+
+class CallRecord(Struct, frozen=True):
+    """One call, as its client saw it.
+
+    told: "ok", "definite", "unknown", or "never" when its client died before it was told. token: what the call wrote
+    into `key`, once an effect; empty: it counted on a key of its own; None: a read. error: the name of a definite one.
+    """
+
+    name: str
+    client: int
+    lane: int
+    method: str
+    key: str
+    token: str | None
+    told: str
+    began_ms: float
+    took_ms: float
+    attempts: tuple[AttemptRecord, ...] = ()
+    result: dict[str, Any] | None = None
+    replayed: bool = False
+    error: str = ""
+    reason: str = ""
+    effects: int | None = None
+    """As the store had them when the cell ended; the judge counts anew."""
+
+
+class Counts(Struct, frozen=True):
+    """Counts from both ends, for the proof that a fault fired.
+
+    sent: attempts that left the clients (connections that were refused not counted). answered: those that a client
+    got a reply to. arrived, refused (by name), failpoints (by name): as the server's present life counted them.
+    identified: whether the attempts carried an identity.
+    """
+
+    sent: int = 0
+    answered: int = 0
+    arrived: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    failpoints: dict[str, int] = field(default_factory=dict)
+    identified: bool = False
+
+
+class Expected(Struct, frozen=True):
+    """What the scenario says of this cell before it is run.
+
+    fault: one must have fired. red: some call must have two effects or more. broken: the promise must be broken.
+    excused: it may be. unknown: the client may say "unknown" although its semantics never does.
+    """
+
+    fault: bool = True
+    red: bool = False
+    broken: bool = False
+    excused: bool = False
+    unknown: bool = False
+
+
+class CellRecord(Struct):
+    """What was asked for, and what happened around the calls."""
+
+    scenario: str
+    column: str
+    semantics: str
+    delivery: str
+    runtime: str
+    seed: int
+    clients: int
+    calls: int
+    repeat: str
+    lecture: str
+    expected: Expected
+    counts: Counts = field(default_factory=Counts)
+    fired: int = 0
+    proof: list[str] = field(default_factory=list)
+    """What else a fault saw that belongs to the evidence, in words."""
+    unsteady: list[str] = field(default_factory=list)
+    """Hypotheses about the healthy system that did not hold, before the fault or after it."""
+    totals: list[int] = field(default_factory=list)
+    """What every read of all accounts must sum up to, where the workload is a bank."""
+    hindrance: str = ""
+    """Why it could not be measured to the end, if so."""
+    took_s: float = 0.0
+
+
+class Row(Struct, frozen=True):
+    """A key's value and version."""
+
+    value: str
+    version: int
+
+
+class StoreRecord(Struct, frozen=True):
+    """The whole store when the cell ended."""
+
+    boot: int = 0
+    rows: dict[str, Row] = field(default_factory=dict)
+
+
+def with_effects(call: CallRecord, effects: int) -> CallRecord:
+    """The call with the number of its effects."""
+    return msgspec.structs.replace(call, effects=effects)
+
+
+def write(folder: Path, cell: CellRecord, calls: Sequence[CallRecord] | None, store: StoreRecord | None) -> None:
+    """Write what there is."""
+    (folder / CELL).write_bytes(msgspec.json.format(msgspec.json.encode(cell), indent=1) + b"\n")
+    if calls is not None:
+        (folder / CALLS).write_bytes(b"".join(msgspec.json.encode(call) + b"\n" for call in calls))
+    if store is not None:
+        (folder / STORE).write_bytes(msgspec.json.encode(store) + b"\n")
+
+
+def read_cell(folder: Path) -> CellRecord:
+    """Raises OSError, msgspec.DecodeError."""
+    return msgspec.json.decode((folder / CELL).read_bytes(), type=CellRecord)
+
+
+def read_calls(folder: Path) -> list[CallRecord]:
+    """The calls in the order in which they ended; none when the cell did not get that far."""
+    return _lines(folder / CALLS, CallRecord)
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """The events of the cell's history."""
+    return _lines(folder / HISTORY, dict[str, Any])
+
+
+def read_store(folder: Path) -> StoreRecord | None:
+    """The store, None when the cell did not get that far."""
+    path = folder / STORE
+    return msgspec.json.decode(path.read_bytes(), type=StoreRecord) if path.exists() else None
+
+
+def _lines(path: Path, kind: type[T]) -> list[T]:
+    if not path.exists():
+        return []
+    decoder = msgspec.json.Decoder(kind)
+    return [decoder.decode(line) for line in path.read_bytes().splitlines() if line]

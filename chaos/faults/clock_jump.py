@@ -1,0 +1,67 @@
+"""The server's clock jumps: the wall clock while it runs, both clocks while it is down, forward and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chaos.evidence import Counts
+from chaos.faults.base import Fault
+
+if TYPE_CHECKING:
+    from chaos.world import World
+
+HOUR_S = 3600
+SHORT_LEASE_MS = 300
+
+
+class ClockJump(Fault):
+    """An hour on, restart, two hours back, restart; replies are lost meanwhile, so that retries meet every clock.
+
+    A lease that is over must be over on whatever clock: of a session of the fault's own, opened before each jump with a
+    short lease, it is seen.
+    """
+
+    def __init__(self) -> None:
+        self._immortal = 0
+        self._seen: list[str] = []
+
+    def inject(self, world: World) -> None:
+        for link in world.links:
+            link.add("timeout", "downstream", timeout=0)
+
+    def hold(self, world: World, hold_s: float) -> None:
+        for offset_s in (HOUR_S, -HOUR_S):
+            session = world.ask("session.open", lease_ms=SHORT_LEASE_MS)["session"]
+            self._jump(world, offset_s)
+            world.wait(hold_s)
+            world.server.kill()
+            world.server.restart()
+            world.wait(2 * SHORT_LEASE_MS / 1000)
+            self._expect_expired(world, session)
+
+    def heal(self, world: World) -> None:
+        self._jump(world, 0)
+        world.revive()
+        for link in world.links:
+            link.heal()
+
+    def fired(self, counts: Counts) -> int:
+        """Clocks that the server looked at while they were off."""
+        return sum(1 for seen in self._seen if not seen.endswith(" 0"))
+
+    def proof(self) -> list[str]:
+        return [f"the server looked at its {seen} s off" for seen in self._seen]
+
+    def wrong(self, counts: Counts) -> list[str]:
+        return [f"{self._immortal} sessions outlived their leases"] if self._immortal else []
+
+    def _jump(self, world: World, offset_s: int) -> None:
+        assert world.server.clock is not None, "the scenario has own_clock=True"
+        world.server.clock.set(offset_s)
+        self._seen = world.server.clock.seen()
+
+    def _expect_expired(self, world: World, session: str) -> None:
+        meta = {"session": session, "seq": 1}
+        reply = world.reply_at(world.server.url, "kv.put", {"key": "steady/clock", "value": "x", "_meta": meta})
+        if reply.get("error", {}).get("data", {}).get("name") != "session_unknown":
+            self._immortal += 1

@@ -1,0 +1,42 @@
+"""Links flap: each goes silent for a moment, in one direction or the other, and comes back, again and again."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+from chaos.evidence import Counts
+from chaos.faults.base import Fault
+
+if TYPE_CHECKING:
+    from chaos.world import World
+
+SILENT_S = (0.05, 0.3)
+BREATH_S = (0.02, 0.1)
+
+
+class Flapping(Fault):
+    """Half of the links at a time, drawn from the seed."""
+
+    def hold(self, world: World, hold_s: float) -> None:
+        rng = random.Random(f"{world.seed}/flapping")
+        end_s = time.monotonic() + hold_s
+        while time.monotonic() < end_s:
+            self.flap(world, rng)
+
+    def flap(self, world: World, rng: random.Random) -> None:
+        """Once."""
+        for link in rng.sample(list(world.links), max(1, len(world.links) // 2)):
+            link.add("timeout", rng.choice(["upstream", "downstream"]), timeout=0)
+        world.wait(rng.uniform(*SILENT_S))
+        self.heal(world)
+        world.wait(rng.uniform(*BREATH_S))
+
+    def heal(self, world: World) -> None:
+        for link in world.links:
+            link.heal()
+
+    def fired(self, counts: Counts) -> int:
+        """Attempts that left a client and got no answer."""
+        return counts.sent - counts.answered

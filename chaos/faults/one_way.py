@@ -1,0 +1,33 @@
+"""A partition in one direction, and only for some: every other client is cut off, the rest go on as if nothing were.
+
+To the server a client whose requests are swallowed is silent; to a client whose replies are swallowed the server is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chaos.evidence import Counts
+from chaos.faults.base import Fault
+
+if TYPE_CHECKING:
+    from chaos.world import World
+
+
+class OneWay(Fault):
+    """`stream`: "upstream" swallows requests, "downstream" replies."""
+
+    def __init__(self, stream: str) -> None:
+        self._stream = stream
+
+    def inject(self, world: World) -> None:
+        for link in world.links[::2]:
+            link.add("timeout", self._stream, timeout=0)
+
+    def heal(self, world: World) -> None:
+        for link in world.links[::2]:
+            link.heal()
+
+    def fired(self, counts: Counts) -> int:
+        """Attempts that left and did not arrive, or that arrived and whose clients heard nothing."""
+        return counts.sent - counts.arrived if self._stream == "upstream" else counts.arrived - counts.answered

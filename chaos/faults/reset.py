@@ -1,0 +1,30 @@
+"""Connections are reset (toxic `reset_peer`): the client is told at once, by an error that does not say what ran."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chaos.evidence import Counts
+from chaos.faults.base import Fault
+
+if TYPE_CHECKING:
+    from chaos.world import World
+
+
+class Reset(Fault):
+    """`stream`: "upstream" resets before the request reaches the server, "downstream" when the reply comes back."""
+
+    def __init__(self, stream: str) -> None:
+        self._stream = stream
+
+    def inject(self, world: World) -> None:
+        for link in world.links:
+            link.add("reset_peer", self._stream, timeout=0)
+
+    def heal(self, world: World) -> None:
+        for link in world.links:
+            link.heal()
+
+    def fired(self, counts: Counts) -> int:
+        """Attempts that left and did not arrive, or that arrived and whose clients heard nothing."""
+        return counts.sent - counts.arrived if self._stream == "upstream" else counts.arrived - counts.answered

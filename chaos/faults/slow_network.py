@@ -1,0 +1,31 @@
+"""The network is slow both ways, each message by another time (toxic `latency` with jitter), beyond what clients wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chaos.evidence import Counts
+from chaos.faults.base import Fault
+
+if TYPE_CHECKING:
+    from chaos.world import World
+
+LATENCY_MS = 250
+JITTER_MS = 150
+
+
+class SlowNetwork(Fault):
+    """Nothing is lost; everything is late."""
+
+    def inject(self, world: World) -> None:
+        for link in world.links:
+            for stream in ("upstream", "downstream"):
+                link.add("latency", stream, latency=LATENCY_MS, jitter=JITTER_MS)
+
+    def heal(self, world: World) -> None:
+        for link in world.links:
+            link.heal()
+
+    def fired(self, counts: Counts) -> int:
+        """Attempts that arrived, and whose clients had stopped waiting before the answer came."""
+        return counts.arrived - counts.answered

@@ -1,0 +1,34 @@
+"""The server takes longer over calls than the client waits, at each place where one can stand: before it runs, when its
+effect is done and not committed, when it is committed and not answered (failpoints, `sleep`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chaos.evidence import Counts
+from chaos.faults.base import Fault
+
+if TYPE_CHECKING:
+    from chaos.world import World
+
+FAILPOINTS = ("before_execute", "after_execute", "after_commit")
+SLEEP_MS = 400
+
+
+class SlowServer(Fault):
+    """Two calls stand still at each failpoint."""
+
+    def inject(self, world: World) -> None:
+        for name in FAILPOINTS:
+            world.ask("debug.failpoint", name=name, action=f"sleep:{SLEEP_MS}", count=2)
+
+    def heal(self, world: World) -> None:
+        if world.server.returncode is None:
+            for name in FAILPOINTS:
+                world.ask("debug.failpoint", name=name, action="drop", count=0)
+
+    def fired(self, counts: Counts) -> int:
+        """Times a failpoint held a call, if each of them did, and if clients stopped waiting meanwhile."""
+        held = [counts.failpoints.get(name, 0) for name in FAILPOINTS]
+        return min(sum(held), counts.arrived - counts.answered) if all(held) else 0

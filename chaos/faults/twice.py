@@ -1,0 +1,53 @@
+"""Requests are doubled in flight: both copies reach the server at about the same moment, on two connections.
+
+No retry is needed for a duplicate: what stands in the middle may make one by itself, of a call that was sent once.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from chaos.courier import PASS, TWICE, Courier
+from chaos.evidence import Counts
+from chaos.faults.base import Fault
+
+if TYPE_CHECKING:
+    from chaos.world import World
+
+__all__ = ["Twice", "is_doubled"]
+
+SHARE = 0.5
+
+
+def is_doubled(seed: str, courier: str, call: str) -> bool:
+    """Whether the first attempt of a call is sent twice. Pure."""
+    return random.Random(f"{seed}/{courier}/{call}").random() < SHARE
+
+
+class Twice(Fault):
+    """Couriers double the first attempts of some calls."""
+
+    def __init__(self) -> None:
+        self._couriers: Sequence[Courier] = ()
+
+    def inject(self, world: World) -> None:
+        self._couriers = world.couriers
+        for courier in self._couriers:
+            courier.rule = _rule(world.seed, courier.name)
+
+    def heal(self, world: World) -> None:
+        for courier in world.couriers:
+            courier.rule = lambda call, attempt: PASS
+
+    def fired(self, counts: Counts) -> int:
+        """Second copies that the server answered."""
+        return sum(courier.doubled for courier in self._couriers)
+
+
+def _rule(seed: str, courier: str) -> Callable[[str, int], str]:
+    def rule(call: str, attempt: int) -> str:
+        return TWICE if attempt == 1 and is_doubled(seed, courier, call) else PASS
+
+    return rule

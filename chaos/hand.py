@@ -1,0 +1,183 @@
+"""A client in a process of its own, which can be killed: the runner tells it what to call and hears what became of it.
+
+`python -m chaos.hand PLAN` reads one call a line and answers each with a line. The runner writes the history, so a
+call counts as invoked before the process can have sent it, and ends when the process said so: the intervals are wider
+than the true ones, never narrower.
+
+When the process is killed, its calls were told nothing. A new one on the same outbox finishes what the old one left
+(exactly-once); under at-least-once the application sends again what it has no answer to; otherwise the call stays
+untold for good. Limit: a call whose reply the process had, and did not pass on before it died, is untold too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO, Any, Self
+
+import msgspec
+
+from chaos.clients import ClientPlan, open_client
+from chaos.workload import ClientDied, told_of
+from oncekv.client import Attempt, Failed, Ok, Outcome, Unknown
+from oncekv.wire.errors import KvError
+
+__all__ = ["Hand"]
+
+AT_ONCE_MAX = 8
+START_MAX_S = 30.0
+END_MAX_S = 5.0
+
+
+class Hand:
+    """The runner's side. `kill` and `restart` are the fault's."""
+
+    def __init__(self, plan: ClientPlan) -> None:
+        self._plan = plan
+        self._resends = plan.semantics == "at-least-once"
+        self._changed = threading.Condition()
+        self._waiting: dict[int, queue.SimpleQueue[Outcome | None]] = {}
+        self._recovered: list[tuple[str, dict[str, Any], Outcome]] = []
+        self._numbers = 0
+        self._alive = False
+        self._process: subprocess.Popen[str] | None = None
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        self.restart()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def outcome(self, method: str, params: dict[str, Any]) -> Outcome:
+        """Raises ClientDied."""
+        while True:
+            outcome = self._send(method, params).get()
+            if outcome is not None:
+                return outcome
+            with self._changed:
+                self._wait_alive()
+            for was_method, was_params, was_outcome in self._recovered:
+                if (was_method, was_params) == (method, params):
+                    return was_outcome
+            if not self._resends:
+                raise ClientDied()
+
+    def kill(self) -> int:
+        """SIGKILL; how many calls were under way."""
+        with self._changed:
+            under_way = len(self._waiting)
+            assert self._process is not None
+            self._process.kill()
+        self._process.wait(END_MAX_S)
+        return under_way
+
+    def restart(self) -> None:
+        """A new process on the same outbox; what it recovered stands in `outcome` of the calls concerned."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "chaos.hand", msgspec.json.encode(self._plan).decode()],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, process_group=0,
+        )  # fmt: skip
+        threading.Thread(target=self._listen, args=(process,), name="hand", daemon=True).start()
+        with self._changed:
+            self._process = process
+
+    def close(self) -> None:
+        """End it; calls under way are told nothing."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            process = self._process
+        if process is None or process.stdin is None:
+            return
+        process.stdin.close()
+        try:
+            process.wait(END_MAX_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(END_MAX_S)
+
+    def _send(self, method: str, params: dict[str, Any]) -> queue.SimpleQueue[Outcome | None]:
+        told: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
+        with self._changed:
+            self._wait_alive()
+            self._numbers += 1
+            self._waiting[self._numbers] = told
+            assert self._process is not None
+            assert self._process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # it has just been killed; what listens to it will say so
+                self._process.stdin.write(json.dumps([self._numbers, method, params]) + "\n")
+        return told
+
+    def _wait_alive(self) -> None:
+        came_up = self._changed.wait_for(lambda: self._alive or self._closed, START_MAX_S)
+        if self._closed:
+            raise ClientDied()
+        if not came_up:
+            raise TimeoutError(f"the client did not come up within {START_MAX_S:g} s")
+
+    def _listen(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said = json.loads(line)
+            with self._changed:
+                if said[0] == "ready":
+                    self._recovered += [(method, params, _load(told)) for method, params, told in said[1]]
+                    self._alive = True
+                    self._changed.notify_all()
+                else:
+                    self._waiting.pop(said[0]).put(_load(said[1]))
+        process.wait(END_MAX_S)
+        with self._changed:
+            self._alive = False
+            for told in self._waiting.values():
+                told.put(None)
+            self._waiting.clear()
+
+
+def _dump(outcome: Outcome) -> dict[str, Any]:
+    said: dict[str, Any] = {"told": told_of(outcome), "attempts": [msgspec.to_builtins(a) for a in outcome.attempts]}
+    if isinstance(outcome, Ok):
+        return {**said, "result": outcome.result, "replayed": outcome.replayed}
+    if isinstance(outcome, Failed):
+        return {**said, "error": outcome.error.name, "reason": outcome.error.message, "replayed": outcome.replayed}
+    return {**said, "reason": outcome.reason, "kept": outcome.kept}
+
+
+def _load(said: dict[str, Any]) -> Outcome:
+    attempts = tuple(msgspec.convert(attempt, Attempt) for attempt in said["attempts"])
+    if said["told"] == "ok":
+        return Ok(said["result"], said["replayed"], attempts)
+    if said["told"] == "definite":
+        error = KvError(said["reason"])
+        error.name = said["error"]
+        return Failed(error, said["replayed"], attempts)
+    return Unknown(said["reason"], said["kept"], attempts)
+
+
+def _serve(plan: ClientPlan, calls: IO[str], answers: IO[str]) -> None:
+    """The process's own side: until there is nothing more to read."""
+    lock = threading.Lock()
+
+    def say(what: list[Any]) -> None:
+        with lock:
+            answers.write(json.dumps(what) + "\n")
+            answers.flush()
+
+    with open_client(plan) as client, ThreadPoolExecutor(AT_ONCE_MAX) as pool:
+        recovered = [[found.method, found.params, _dump(found.outcome)] for found in client.recovered]
+        say(["ready", recovered])
+        for line in calls:
+            number, method, params = json.loads(line)
+            pool.submit(lambda n=number, m=method, p=params: say([n, _dump(client.outcome(m, p))]))
+        client.close()
+
+
+if __name__ == "__main__":
+    _serve(msgspec.json.decode(sys.argv[1], type=ClientPlan), sys.stdin, sys.stdout)

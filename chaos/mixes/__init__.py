@@ -1,0 +1,1 @@
+"""Mixes: what the clients of a scenario call; one file each."""

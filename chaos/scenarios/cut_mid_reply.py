@@ -1,0 +1,14 @@
+"""The connection is closed in the middle of a reply. Its first line may already have said 200 OK: a reply that cannot be
+read to its end is no reply, neither a success nor a failure, and the call has run.
+"""
+
+from chaos.faults.cut import Cut
+from chaos.scenarios.base import AT_LEAST_ONCE, Scenario
+
+SCENARIO = Scenario(
+    name="cut-mid-reply",
+    order=24,
+    lecture=__doc__,
+    fault=lambda: Cut("downstream"),
+    must_be_red=frozenset({AT_LEAST_ONCE}),
+)

@@ -1,0 +1,8 @@
+"""The connection is closed in the middle of a request: in its header, in its body. Half a request must do nothing at all,
+or "all or nothing" ends where the message does.
+"""
+
+from chaos.faults.cut import Cut
+from chaos.scenarios.base import Scenario
+
+SCENARIO = Scenario(name="cut-mid-request", order=14, lecture=__doc__, fault=lambda: Cut("upstream"))

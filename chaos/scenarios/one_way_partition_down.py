@@ -1,0 +1,15 @@
+"""Some clients' requests get through, and their replies do not. Every retry arrives, so every retry runs, unless the
+server knows that it is one. No failure detector between the two could agree on who is dead.
+"""
+
+from chaos.faults.one_way import OneWay
+from chaos.scenarios.base import AT_LEAST_ONCE, Scenario
+
+SCENARIO = Scenario(
+    name="one-way-partition-down",
+    order=34,
+    lecture=__doc__,
+    fault=lambda: OneWay("downstream"),
+    hold_s=1.0,
+    must_be_red=frozenset({AT_LEAST_ONCE}),
+)

@@ -1,0 +1,126 @@
+"""The steady state: what must be true of the healthy system, before a fault goes in and after it has been taken out.
+
+Each hypothesis is a function that returns what is wrong, or nothing. They are asked through a link, as a client would,
+with sessions and keys of their own, and by methods that no workload uses, so that they disturb no count.
+
+Limit: they say that the system is well in calm weather. What it does in the storm the workload shows.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chaos.world import World
+
+__all__ = ["HYPOTHESES", "unsteady"]
+
+_NUMBERS = itertools.count(1)
+
+
+def unsteady(world: World, *, identified: bool) -> list[str]:
+    """Which hypotheses do not hold; those about identities are asked only where the column has them.
+
+    Raises WorldError when the server does not answer.
+    """
+    return [wrong for hypothesis, about in HYPOTHESES if identified or not about for wrong in hypothesis(world)]
+
+
+def _every_link_leads_to_the_server(world: World) -> Iterator[str]:
+    boot = world.ask("server.info")["boot"]
+    for link in world.links:
+        if world.ask_at(link.url, "server.info")["boot"] != boot:
+            yield f"link {link.name} leads elsewhere"
+
+
+def _no_toxic_is_left(world: World) -> Iterator[str]:
+    for link in world.links:
+        for toxic in link.toxics():
+            yield f"link {link.name} still has toxic {toxic}"
+
+
+def _a_write_is_read_back(world: World) -> Iterator[str]:
+    url, key = world.links[0].url, _key()
+    world.ask_at(url, "kv.put", key=key, value="here")
+    found = world.ask_at(url, "kv.list", prefix=key, limit=1)["items"]
+    if found != [{"key": key, "value": "here", "version": 1}]:
+        yield f"a write was read back as {found}"
+
+
+def _a_settled_call_is_replayed(world: World) -> Iterator[str]:
+    key, meta = _key(), _identity(world)
+    first = _reply(world, key, "once", meta)
+    again = _reply(world, key, "once", meta)
+    if again.get("result", {}).pop("_meta", None) != {"replayed": True} or again != first:
+        yield f"a call sent again was answered {again}, first {first}"
+    found = world.ask("kv.list", prefix=key, limit=1)["items"]
+    if [item["version"] for item in found] != [1]:
+        yield f"a call sent again ran again: {found}"
+
+
+def _an_identity_stands_for_one_call(world: World) -> Iterator[str]:
+    key, meta = _key(), _identity(world)
+    _reply(world, key, "mine", meta)
+    other = _reply(world, key, "other", meta)
+    if _name(other) != "identity_reused":
+        yield f"another call under the same identity was answered {other}"
+
+
+def _an_error_of_the_application_is_replayed(world: World) -> Iterator[str]:
+    key, meta = _key(), _identity(world)
+    first = _reply(world, key, "conditional", meta, if_version=1)
+    world.ask("kv.put", key=key, value="now the condition would hold")
+    again = _reply(world, key, "conditional", meta, if_version=1)
+    if _name(first) != "version_mismatch" or _name(again) != "version_mismatch":
+        yield f"a call that had failed was answered {again}, first {first}"
+
+
+def _an_unknown_session_is_refused(world: World) -> Iterator[str]:
+    reply = _reply(world, _key(), "forged", {"session": "A" * 22, "seq": 1})
+    if _name(reply) != "session_unknown":
+        yield f"a session that was never opened was answered {reply}"
+
+
+def _sessions_are_strangers(world: World) -> Iterator[str]:
+    one, other = _identity(world), _identity(world)
+    if one["session"] == other["session"]:
+        yield "two sessions have one name"
+    key, other_key = _key(), _key()
+    _reply(world, key, "one", one)
+    reply = _reply(world, other_key, "other", other)
+    if reply.get("result") != {"version": 1}:
+        yield f"the first call of a fresh session was answered {reply}"
+
+
+Hypothesis = Callable[["World"], Iterator[str]]
+HYPOTHESES: tuple[tuple[Hypothesis, bool], ...] = (
+    (_every_link_leads_to_the_server, False),
+    (_no_toxic_is_left, False),
+    (_a_write_is_read_back, False),
+    (_a_settled_call_is_replayed, True),
+    (_an_identity_stands_for_one_call, True),
+    (_an_error_of_the_application_is_replayed, True),
+    (_an_unknown_session_is_refused, True),
+    (_sessions_are_strangers, True),
+)
+
+
+def _key() -> str:
+    return f"steady/{next(_NUMBERS)}/"
+
+
+def _identity(world: World) -> dict[str, Any]:
+    return {"session": world.ask_at(world.links[0].url, "session.open")["session"], "seq": 1}
+
+
+def _reply(world: World, key: str, value: str, meta: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The whole reply to a put through the first link."""
+    params = {"key": key, "value": value, "_meta": meta, **more}
+    reply = world.reply_at(world.links[0].url, "kv.put", params)
+    return {member: reply[member] for member in ("result", "error") if member in reply}
+
+
+def _name(reply: dict[str, Any]) -> str:
+    return str(reply.get("error", {}).get("data", {}).get("name", ""))
