@@ -123,17 +123,3 @@ def test_the_projects_own_client_gets_a_lost_call_done_once(courier: Courier) ->
     assert outcome.result["value"] == 1
     assert [attempt.ending for attempt in outcome.attempts][2:] == ["ok (replayed)"]
     assert (courier.lost_requests, courier.lost_replies) == (1, 1)
-
-
-def test_an_attempt_belongs_to_its_call_whatever_the_connection(courier: Courier, through: Caller) -> None:
-    """Attempts are counted by call: another call between two of them does not count."""
-    asked: list[tuple[str, int]] = []
-
-    def rule(call: str, attempt: int) -> str:
-        asked.append((call, attempt))
-        return PASS
-
-    courier.rule = rule
-    for name in ("c5-1", "c5-2", "c5-1"):
-        through.ok("kv.append", key="log/courier", value=f"{name};")
-    assert asked == [("c5-1", 1), ("c5-2", 1), ("c5-1", 2)]
