@@ -1,0 +1,73 @@
+"""The orders that explain a history, and where a call stands in the store, both cut to what a person reads. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chaos.report.evidence import Call, KeyOrder, Linearization
+
+__all__ = ["Excerpt", "Orders", "cut", "excerpt", "orders_of"]
+
+FIRST, LAST = 20, 5
+KEYS_MAX = 60
+AROUND = 24
+
+
+@dataclass(frozen=True)
+class Orders:
+    """`keys`: those with more than one step, or with none that explains them. `single`: the others."""
+
+    verdict: str
+    keys: list[tuple[str, KeyOrder]]
+    single: list[str]
+    more: int
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """Parts of a value, in order; `is_it`: the part is what the call wrote."""
+
+    key: str
+    parts: list[tuple[str, bool]]
+
+
+def orders_of(linearization: Linearization) -> Orders:
+    """Keys without an order first, then the longest."""
+    many = [(key, found) for key, found in linearization.keys.items() if _is_worth_showing(found)]
+    many.sort(key=lambda pair: (pair[1].verdict == "yes", -len(pair[1].order), pair[0]))
+    single = sorted(key for key, found in linearization.keys.items() if not _is_worth_showing(found))
+    return Orders(linearization.verdict, many[:KEYS_MAX], single, max(0, len(many) - KEYS_MAX))
+
+
+def _is_worth_showing(found: KeyOrder) -> bool:
+    return len(found.order) > 1 or found.verdict != "yes"
+
+
+def cut(order: list[str]) -> tuple[list[str], int, list[str]]:
+    """The first steps, how many are left out, and the last ones."""
+    if len(order) <= FIRST + LAST + 1:
+        return order, 0, []
+    return order[:FIRST], len(order) - FIRST - LAST, order[-LAST:]
+
+
+def excerpt(call: Call, rows: Mapping[str, Mapping[str, Any]]) -> Excerpt | None:
+    """Where an append's token (its name and `;`) stands in its key, with a little around it; None without a token."""
+    value = rows.get(call.key, {}).get("value")
+    token = f"{call.name};"
+    if not isinstance(value, str) or token not in value:
+        return None
+    pieces = value.split(token)
+    parts: list[tuple[str, bool]] = []
+    for place, piece in enumerate(pieces):
+        parts += [(token, True)] if place else []
+        parts += [(_trimmed(piece, place == 0, place == len(pieces) - 1), False)] if piece else []
+    return Excerpt(call.key, parts)
+
+
+def _trimmed(text: str, is_first: bool, is_last: bool) -> str:
+    if len(text) <= 2 * AROUND:
+        return text
+    head = "" if is_first else text[:AROUND]
+    return f"{head}…{'' if is_last else text[-AROUND:]}"

@@ -1,0 +1,137 @@
+"""What the plots of a cell draw: the rows of each, by name; `specs` says how they are drawn. Pure.
+
+    timeline       one lane a client; each attempt a bar, coloured by its ending, faults shaded
+    latency        when each call began and how long it took, on a logarithmic scale
+    distribution   which share of the calls had their answer after so long, of all: the others are missing
+
+Limit: thousands of calls are thinned out, and `left_out` says so; the distribution has them all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chaos.report.evidence import Band, Call
+from chaos.report.words import TOLD, ending_of, told_of
+
+__all__ = ["ATTEMPTS_MAX", "datasets", "left_out", "thinned"]
+
+ATTEMPTS_MAX = 1500
+CURVE_MAX = 160
+
+Json = dict[str, Any]
+
+
+def datasets(calls: Sequence[Call], bands: Sequence[Band]) -> Json:
+    """The rows that the specifications draw, by name. Times in seconds on the x axis, in milliseconds as latencies."""
+    shown = thinned(calls)
+    lanes = _lanes(calls)
+    end_ms = max((call.ended_ms for call in calls), default=0.0)
+    return {
+        "bands": [
+            {"from": _s(band.began_ms), "to": _s(band.ended_ms), "fault": band.label}
+            for band in bands
+            if band.began_ms <= end_ms
+        ],
+        "calls": [_call(call, lanes) for call in shown],
+        "attempts": [row for call in shown for row in _attempts(call, lanes)],
+        "curve": _curve(calls),
+        "lanes": [{"lane": lane} for lane in dict.fromkeys(lanes.values())],
+    }
+
+
+def thinned(calls: Sequence[Call]) -> list[Call]:
+    """All of them, or so many that their attempts can be drawn: first those in which something happened."""
+    telling = [call for call in calls if _is_telling(call)]
+    plain = [call for call in calls if not _is_telling(call)]
+    kept = _spread(telling, ATTEMPTS_MAX)
+    room = ATTEMPTS_MAX - sum(len(call.attempts) for call in kept)
+    return sorted([*kept, *_spread(plain, room)], key=lambda call: call.began_ms)
+
+
+def left_out(calls: Sequence[Call]) -> str:
+    """What the plots do not show, in words; empty when they show it all."""
+    shown = thinned(calls)
+    if len(shown) == len(calls):
+        return ""
+    telling = sum(1 for call in calls if _is_telling(call))
+    kept = sum(1 for call in shown if _is_telling(call))
+    return (
+        f"Thinned out: {len(shown):,} of {len(calls):,} calls are drawn, among them {kept:,} of the {telling:,} that "
+        "took several attempts, ran twice or stayed unknown. The distribution is of all calls."
+    )
+
+
+def _is_telling(call: Call) -> bool:
+    return len(call.attempts) != 1 or call.told != "ok" or call.effects != 1 or call.replayed
+
+
+def _spread(calls: Sequence[Call], room: int) -> list[Call]:
+    """An even choice over time whose attempts have room."""
+    attempts = sum(max(1, len(call.attempts)) for call in calls)
+    step = max(1, math.ceil(attempts / max(1, room)))
+    return list(calls[::step]) if room > 0 else []
+
+
+def _lanes(calls: Sequence[Call]) -> dict[tuple[int | str, int | str], str]:
+    """The name of each client's lane; a client with a single lane goes by its own name."""
+    pairs = sorted({(call.client, call.lane) for call in calls}, key=lambda pair: tuple(map(_natural, pair)))
+    clients = [client for client, _ in pairs]
+    return {
+        (client, lane): f"client {client}" if clients.count(client) == 1 else f"client {client}.{lane}"
+        for client, lane in pairs
+    }
+
+
+def _natural(name: int | str) -> tuple[int, str]:
+    return (name, "") if isinstance(name, int) else (-1, name)
+
+
+def _call(call: Call, lanes: Mapping[tuple[int | str, int | str], str]) -> Json:
+    took_ms = call.ended_ms - call.began_ms
+    row: Json = {
+        "call": call.name,
+        "lane": lanes[call.client, call.lane],
+        "from": _s(call.began_ms),
+        "to": _s(call.ended_ms),
+        "ms": max(0.1, round(took_ms, 2)),
+        "kind": told_of(call).name,
+        "told": told_of(call).meaning,
+        "key": call.key,
+        "tries": len(call.attempts),
+        "effects": call.effects,
+    }
+    mark = f"{call.effects}×" if call.effects > 1 else "?" if told_of(call) is TOLD[-1] else ""
+    return {**row, "mark": mark} if mark else row
+
+
+def _attempts(call: Call, lanes: Mapping[tuple[int | str, int | str], str]) -> list[Json]:
+    return [
+        {
+            "call": call.name,
+            "lane": lanes[call.client, call.lane],
+            "key": call.key,
+            "try": f"{attempt.number} of {len(call.attempts)}",
+            "from": _s(attempt.began_ms),
+            "to": _s(attempt.began_ms + attempt.took_ms),
+            "ms": round(attempt.took_ms, 1),
+            "kind": ending_of(attempt.ending).name,
+            "ending": attempt.ending,
+            "link": attempt.link,
+        }
+        for attempt in call.attempts
+    ]
+
+
+def _curve(calls: Sequence[Call]) -> list[Json]:
+    """The share of all calls that had an answer after so many milliseconds."""
+    took = sorted(call.ended_ms - call.began_ms for call in calls if call.told in ("ok", "definite"))
+    step = max(1, len(took) // CURVE_MAX)
+    places = sorted({*range(0, len(took), step), *([len(took) - 1] if took else [])})
+    return [{"ms": max(0.1, round(took[n], 2)), "share": round((n + 1) / len(calls), 4)} for n in places]
+
+
+def _s(ms: float) -> float:
+    return round(ms / 1000, 4)
