@@ -81,6 +81,6 @@ BUG = Bug(
     name="check-then-act",
     side="server",
     breaks="a duplicate of a running call waits for it and gets its reply",
-    caught_by=(("duplicate-while-running", "at-most-once"),),
+    caught_by=(("duplicate-while-running", "exactly-once"),),
     plant=plant,
 )

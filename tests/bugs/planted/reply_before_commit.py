@@ -1,5 +1,5 @@
 """The reply is sent before the commit. "fsync every 20 ms and not for every group; the reply need not wait for the
-disk." It looks right, for the effect is there for every later call, and the figures are splendid.
+disk." It looks right, for the effect is there for every later write, and the figures are splendid.
 
 It breaks durability: a crash in these 20 ms takes back what clients were told was done.
 """

@@ -1,0 +1,101 @@
+"""The hunt: each bug against its scenarios until one of them catches it, and each of these without the bug.
+
+A scenario that is always red would catch every bug; so whatever caught one must be green against the product itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from tests.bugs.base import Bug
+from tests.bugs.trial import Plan, Trial, TrialFailed, run
+
+__all__ = ["Control", "Hunt", "control", "controls_of", "hunt", "run_all"]
+
+AT_ONCE = 2
+T = TypeVar("T")
+
+
+@dataclass
+class Hunt:
+    """One bug, and what its trials said. `tries` counts the seeds that the catching pair, or the last one, took."""
+
+    bug: Bug
+    plan: Plan | None = None
+    trial: Trial | None = None
+    tries: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        """Whether it was caught, and by what it does wrong."""
+        return self.trial is not None and self.trial.is_catch and not self.problems
+
+
+@dataclass
+class Control:
+    """The same cell without a bug."""
+
+    plan: Plan
+    problems: list[str]
+
+    @property
+    def good(self) -> bool:
+        return not self.problems
+
+
+def hunt(bug: Bug, seed: int, folder: Path, without: Sequence[str] = ()) -> Hunt:
+    """Try the bug's cells, each with a few seeds, until one catches it."""
+    found = Hunt(bug)
+    for scenario, column in bug.caught_by:
+        for found.tries in range(1, bug.tries_max + 1):
+            plan = Plan(scenario, column, seed + found.tries - 1, bug.name, bug.calls, tuple(without))
+            try:
+                trial = run(plan, folder / f"{bug.name}--{scenario}--{column}--{found.tries}")
+            except TrialFailed as failure:
+                found.problems.append(str(failure))
+                return found
+            found.plan, found.trial = plan, trial
+            if trial.crashed:
+                found.problems.append(f"the planted code fell over: {trial.crashed}")
+                return found
+            if trial.is_catch:
+                return found
+    found.problems.append("slipped through: " + ("; ".join(found.trial.problems) if found.trial else "never tried"))
+    return found
+
+
+def controls_of(hunts: Iterable[Hunt]) -> list[Plan]:
+    """Every cell that caught a bug, once, without the bug."""
+    cells = {(h.plan.scenario, h.plan.column): h.plan for h in hunts if h.plan is not None}
+    return [Plan(plan.scenario, plan.column, plan.seed, calls=plan.calls) for plan in cells.values()]
+
+
+def run_all(bugs: Sequence[Bug], seed: int, folder: Path) -> Iterator[Hunt | Control]:
+    """Every hunt and then every control, as they end; a few at a time, for most of their time is waiting."""
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="hunt") as pool:
+        hunts = [pool.submit(hunt, bug, seed, folder) for bug in bugs]
+        yield from _as_they_end(pool, hunts)
+        plans = controls_of(future.result() for future in hunts)
+        yield from _as_they_end(pool, [pool.submit(control, plan, folder) for plan in plans])
+
+
+def _as_they_end(pool: ThreadPoolExecutor, futures: Sequence[Future[T]]) -> Iterator[T]:
+    try:
+        for future in as_completed(futures):
+            yield future.result()
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
+
+
+def control(plan: Plan, folder: Path) -> Control:
+    """Try a cell without a bug."""
+    try:
+        return Control(plan, run(plan, folder / f"control--{plan.scenario}--{plan.column}").problems)
+    except TrialFailed as failure:
+        return Control(plan, [str(failure)])

@@ -1,0 +1,86 @@
+"""The hunt as tests: each bug is caught, what caught it is green without it, and each kind of check is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chaos.cell import COLUMNS
+from chaos.scenarios import scenarios
+from oncekv.client import caller, core, issue, session
+from oncekv.server import committer, sessions
+from oncekv.server.delivery import persisted
+from oncekv.server.storage import sqlite, staged
+from tests.bugs.base import Bug
+from tests.bugs.hunt import hunt
+from tests.bugs.planted import bugs
+from tests.bugs.trial import Caught, Plan, Trial, run
+from tests.support.seed import SEED
+
+EACH = [pytest.param(bug, id=bug.name) for bug in bugs().values()]
+CELLS = sorted({cell for bug in bugs().values() for cell in bug.caught_by})
+PARTS = (
+    caller, caller.Caller, core.Core, issue, session.Identity, committer.Committer, sessions.Sessions, persisted,
+    persisted.Persisted, sqlite.SqliteView, staged.Group,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("bug", EACH)
+def test_the_bug_is_caught(bug: Bug, tmp_path: Path) -> None:
+    """What the bug does wrong is found by a scenario that the bug names."""
+    found = hunt(bug, SEED, tmp_path)
+    assert found.good, found.problems
+
+
+@pytest.mark.parametrize(("scenario", "column"), CELLS)
+def test_what_catches_a_bug_is_green_without_it(scenario: str, column: str, tmp_path: Path) -> None:
+    """A scenario that is always red would prove nothing."""
+    assert run(Plan(scenario, column, SEED), tmp_path / "trial").problems == []
+
+
+@pytest.mark.parametrize(
+    ("name", "without"),
+    [
+        ("fingerprint-ignored", ["steady state"]),
+        ("errors-not-recorded", ["steady state"]),
+        ("session-names-reused", ["steady state"]),
+        ("acknowledges-unheard", ["judge"]),
+        ("dedup-in-memory", ["judge", "checker"]),
+        ("record-before-effect", ["judge", "checker"]),
+        ("timeout-as-failure", ["judge", "checker"]),
+    ],
+)
+def test_without_the_check_that_caught_it_the_bug_slips_through(name: str, without: list[str], tmp_path: Path) -> None:
+    """The same run comes out as good when nobody looks: it is this check that catches the bug, and no accident."""
+    bug = bugs()[name]
+    scenario, column = bug.caught_by[0]
+    trial = run(Plan(scenario, column, SEED, name, bug.calls, tuple(without)), tmp_path / "trial")
+    assert trial.problems == []
+    assert not trial.is_catch
+
+
+@pytest.mark.parametrize("bug", EACH)
+def test_a_bug_is_taken_out_again(bug: Bug) -> None:
+    """Planting changes some part of the product, and afterwards all are as they were."""
+    before = [dict(vars(part)) for part in PARTS]
+    with bug.plant():
+        assert [dict(vars(part)) for part in PARTS] != before
+    assert [dict(vars(part)) for part in PARTS] == before
+
+
+@pytest.mark.parametrize("bug", EACH)
+def test_a_bug_names_cells_that_must_be_kept(bug: Bug) -> None:
+    """Only where the product keeps its promise is a broken one a catch."""
+    assert bug.caught_by
+    for scenario, column in bug.caught_by:
+        assert column in {known.name for known in COLUMNS}
+        expected = scenarios()[scenario].expects(column)
+        assert not expected.broken
+        assert not expected.red
+
+
+def test_a_server_that_falls_over_is_no_catch() -> None:
+    """Planted code that only crashes has shown nothing."""
+    assert not Trial(["the promise was broken"], [Caught("judge", "…")], crashed="KeyError: 1").is_catch
+    assert not Trial(["not measured: the server died"]).is_catch
