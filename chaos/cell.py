@@ -36,6 +36,7 @@ __all__ = ["COLUMNS", "Column", "Effort", "Task", "run_cell"]
 
 FINISH_MAX_S = 40.0
 ABANDON_MAX_S = 10.0
+SHARED = ("log/", "n/")  # keys of the model that the checker knows
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,7 @@ def _measure(
         say(f"{len(workload.told)} calls have ended; steady state checked")
         measured.store = StoreRecord(world.ask("server.info")["boot"], world.rows())
         measured.calls = _with_effects(measured.store, workload)
+        _read_last(history, measured.store)
         keep(world)
 
 
@@ -260,6 +262,13 @@ def _counts(identified: bool, world: World, told: Sequence[CallRecord]) -> Count
         failpoints=world.ask("debug.failpoints")["failpoints"],
         identified=identified,
     )
+
+
+def _read_last(history: History, store: StoreRecord) -> None:
+    """The dump as the last reads of the history: what is in the store at the end, all operations must explain."""
+    for key, row in store.rows.items():
+        if key.startswith(SHARED):
+            history.invoke("dump", "get", key, call="dump").ok(row.value, version=row.version)
 
 
 def _with_effects(store: StoreRecord, workload: Workload) -> list[CallRecord]:

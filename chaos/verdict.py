@@ -9,6 +9,7 @@ the verdict is unknown, and an unknown verdict fails the cell.
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,8 +18,11 @@ from typing import Any
 import msgspec
 
 from chaos import evidence
+from chaos.checker import Verdict, check, models, parse, report
+from chaos.checker.counts import out_of_order, unconserved
+from chaos.checker.explain import in_words
 from chaos.evidence import CallRecord, CellRecord, Counts, StoreRecord
-from chaos.judge import Judgement, found_in, judge
+from chaos.judge import Judgement, found_in, judge, shortened
 
 __all__ = ["Cell", "judge_cell"]
 
@@ -89,7 +93,7 @@ def judge_cell(folder: Path) -> Cell:
     calls = evidence.read_calls(folder)
     _figures(cell, calls)
     judgement = _hold_against_the_promise(cell, record, calls, store)
-    _hold_against_the_history(cell, record, folder)
+    _hold_against_the_history(cell, record, calls, folder)
     cell.kept = not cell.violations
     cell.problems += _problems(cell, record, judgement)
     return cell
@@ -133,5 +137,65 @@ def _problems(cell: Cell, record: CellRecord, judgement: Judgement) -> list[str]
     return problems
 
 
-def _hold_against_the_history(cell: Cell, record: CellRecord, folder: Path) -> None:
-    pass
+def _hold_against_the_history(cell: Cell, record: CellRecord, calls: Sequence[CallRecord], folder: Path) -> None:
+    """What the store alone cannot show: orders that no single copy of the data could have, and totals that moved."""
+    history = evidence.read_history(folder)
+    if record.totals:
+        reads = [(event["call"], event["value"]) for event in history if (event["f"], event["type"]) == ("balances", "ok")]
+        for total in record.totals:
+            cell.violations += shortened(unconserved(reads, list(reads[0][1]) if reads else [], total))
+    elif record.semantics != "at-least-once":
+        verdict = check(parse(history, models()["kv"]), models()["kv"], time.monotonic, timeout_s=CHECK_MAX_S)
+        cell.linearizable = {True: "yes", False: "no", None: "unknown"}[verdict.holds]
+        _write_linearization(verdict, cell, folder)
+        if verdict.holds is False:
+            cell.violations.append(f"the history is not linearizable: {_first_reason(verdict)}")
+            _wrong_from(cell, _ended_by(history, min(key.counterexample.line for key in verdict.keys if key.counterexample)))
+        cell.violations += shortened(_out_of_order(calls, folder))
+    if cell.violations:
+        _wrong_from(cell, cell.calls)
+
+
+def _wrong_from(cell: Cell, calls: int) -> None:
+    cell.violated_after = min(calls, cell.violated_after or calls)
+
+
+def _ended_by(history: Sequence[dict[str, Any]], line: int) -> int:
+    ended = [event for event in history[:line] if event["process"] != "nemesis" and event["type"] != "invoke"]
+    return sum(1 for event in ended if event["f"] != "get")
+
+
+def _out_of_order(calls: Sequence[CallRecord], folder: Path) -> list[str]:
+    """Lanes whose tokens stand in another order than they were appended in."""
+    store = evidence.read_store(folder)
+    appended = [call for call in sorted(calls, key=lambda call: call.began_ms) if call.token]
+    violations = []
+    for log in {call.key for call in appended}:
+        lanes: dict[str, list[tuple[str, bool]]] = {}
+        for call in appended:
+            if call.key == log:
+                lanes.setdefault(f"client {call.client}, lane {call.lane}", []).append((call.token or "", call.told == "ok"))
+        value = store.rows[log].value if store and log in store.rows else ""
+        violations += out_of_order([f"{token};" for token in value.split(";") if token], lanes)
+    return violations
+
+
+def _first_reason(verdict: Verdict) -> str:
+    bad = next(key for key in verdict.keys if key.holds is False)
+    assert bad.counterexample is not None
+    obstacles = bad.counterexample.obstacles
+    return f"key {bad.key}: {in_words(bad.counterexample.last)}" + (f": {obstacles[0].reason}" if obstacles else "")
+
+
+def _write_linearization(verdict: Verdict, cell: Cell, folder: Path) -> None:
+    words = {True: "yes", False: "no", None: "unknown"}
+    keys = {
+        key.key: {
+            "verdict": words[key.holds],
+            "order": [in_words(operation) for operation in key.order],
+            "reason": "" if key.holds else report(Verdict(verdict.model, (key,))),
+        }
+        for key in verdict.keys
+    }
+    content = {"verdict": cell.linearizable, "keys": keys}
+    (folder / LINEARIZATION).write_bytes(msgspec.json.encode(content) + b"\n")

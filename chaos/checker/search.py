@@ -95,8 +95,8 @@ class Search:
     def run(self) -> Found:
         """Search until an order is found, all have failed, or a limit is reached."""
         path: Path = None
-        self._enter(path, 0)
-        branches = [iter(self._successors(self._rules.start))]
+        self._enter(path)
+        branches = [self._successors(self._rules.start)]
         chosen: list[int] = []
         while not self._is_done():
             if ran_out := self._ran_out():
@@ -107,8 +107,8 @@ class Search:
                 if self._is_new(state):
                     path = (path, self._operations[number], state)
                     chosen.append(number)
-                    self._enter(path, len(chosen))
-                    branches.append(iter(self._successors(state)))
+                    self._enter(path)
+                    branches.append(self._successors(state))
                 else:
                     self._put_back(number)
             elif chosen:
@@ -136,22 +136,44 @@ class Search:
             yield number
             number = self._next[number]
 
-    def _successors(self, state: State) -> list[tuple[int, State]]:
+    def _successors(self, state: State) -> Iterator[tuple[int, State]]:
         """What may come next, in the order in which it is tried: who completes first goes first, the pending last."""
         if self._is_done():
-            return []
-        fitting = []
-        for number in self._candidates():
+            return
+        candidates = list(self._candidates())
+        fitting, unfit = [], []
+        for number in candidates:
             operation = self._operations[number]
-            if operation.is_pending and not self._may_be_used(number):
+            if operation.is_pending:
                 continue
             after = self._rules.step(operation, state)
-            if after is None or (operation.is_pending and after == state):
+            if after is None:
+                unfit.append(operation)
+            elif self._rules.only_reads(operation):
+                yield number, after
+                return
+            else:
+                fitting.append((number, after))
+        yield from sorted(fitting, key=lambda successor: self._deadline[successor[0]])
+        yield from self._pending_successors(state, candidates, unfit)
+
+    def _pending_successors(
+        self, state: State, candidates: Sequence[int], unfit: Sequence[Operation]
+    ) -> Iterator[tuple[int, State]]:
+        """Those of unknown outcome that have an effect here; first the ones after which something fits that did not."""
+        helpless = []
+        for number in candidates:
+            operation = self._operations[number]
+            if not operation.is_pending or not self._may_be_used(number):
                 continue
-            if self._rules.only_reads(operation):
-                return [(number, after)]
-            fitting.append((number, after))
-        return sorted(fitting, key=lambda successor: self._deadline[successor[0]])
+            after = self._rules.step(operation, state)
+            if after is None or after == state:
+                continue
+            if any(self._rules.step(other, after) is not None for other in unfit):
+                yield number, after
+            else:
+                helpless.append((number, after))
+        yield from helpless
 
     def _may_be_used(self, number: int) -> bool:
         """Whether its twin that was invoked before it is used already."""
@@ -191,8 +213,9 @@ class Search:
 
     # --- what is said of it ------------------------------------------------------------------------------------------
 
-    def _enter(self, path: Path, taken: int) -> None:
-        reached = (self._lowest(), taken)
+    def _enter(self, path: Path) -> None:
+        """Note it if it is the furthest so far; what need not have happened does not count as progress."""
+        reached = (self._lowest(), self._taken.bit_count())
         if reached > self._best:
             self._best, self._best_path = reached, path
 

@@ -55,6 +55,10 @@ class LateCopies(Fault):
         """Copies that the server took for new calls, or refused as acknowledged ones."""
         return late(self.delivered)
 
+    def proof(self) -> list[str]:
+        answers = Counter(copy.answer for copy in self.delivered)
+        return [f"{count} late copies were answered {answer}" for answer, count in answers.most_common()]
+
 
 def late(delivered: Sequence[Delivered]) -> int:
     """How many copies were late for certain. Pure.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chaos.world import World
 
 PIECE_BYTES = 24
-GAP_US = 8_000
+GAP_US = 18_000
 RATE_KB_S = 4
 
 

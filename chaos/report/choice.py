@@ -23,7 +23,9 @@ _REASONS = (
 def most_telling(calls: Sequence[Call]) -> Call | None:
     """The call that best shows what this cell is about; of several, the one with the fewest attempts."""
     return min(
-        calls, key=lambda call: (_rank(call), not _waited(call), len(call.attempts), call.began_ms), default=None
+        calls,
+        key=lambda call: (call.is_read, _rank(call), not _waited(call), len(call.attempts), call.began_ms),
+        default=None,
     )
 
 
@@ -49,7 +51,7 @@ def _happened(call: Call) -> bool:
 
 
 def _rank(call: Call) -> int:
-    if call.effects > 1:
+    if call.ran > 1:
         return 0
     if call.replayed and len(call.attempts) > 1:
         return 1

@@ -95,7 +95,11 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One call as its client saw it. `effects`: how often the store has it. `took_ms` None: never told anything."""
+    """One call as its client saw it.
+
+    `token`: what it wrote into `key`; None: it is a read, and has no `effects`: how often the store holds a write.
+    `took_ms` None: its client was never told anything.
+    """
 
     name: str
     told: str
@@ -104,12 +108,22 @@ class Call(msgspec.Struct, frozen=True):
     lane: int | str = 0
     method: str = ""
     key: str = ""
+    token: str | None = ""
     reason: str = ""
     replayed: bool = False
     result: dict[str, Any] | None = None
-    effects: int = 0
+    effects: int | None = 0
     took_ms: float | None = None
     attempts: list[Attempt] = []
+
+    @property
+    def ran(self) -> int:
+        """How many effects it has in the store; a read has none."""
+        return self.effects or 0
+
+    @property
+    def is_read(self) -> bool:
+        return self.effects is None
 
     @property
     def ended_ms(self) -> float:
@@ -149,6 +163,24 @@ class Store(msgspec.Struct, frozen=True):
     rows: dict[str, dict[str, Any]] = {}
 
 
+class Counts(msgspec.Struct, frozen=True):
+    """Attempts, counted at both ends; the server's counters are those of its last life."""
+
+    sent: int = 0
+    answered: int = 0
+    arrived: int = 0
+    refused: dict[str, int] = {}
+    failpoints: dict[str, int] = {}
+
+
+class Conditions(msgspec.Struct, frozen=True):
+    """`cell.json`. `proof`: what a fault saw, in words. `unsteady`: what was not healthy before or after it."""
+
+    counts: Counts = Counts()
+    proof: list[str] = []
+    unsteady: list[str] = []
+
+
 class CellEvidence(msgspec.Struct, frozen=True):
     """All of one cell. None: the file is not there or cannot be read. `unread`: lines that could not be read."""
 
@@ -156,6 +188,7 @@ class CellEvidence(msgspec.Struct, frozen=True):
     calls: list[Call] | None = None
     bands: list[Band] = []
     store: Store | None = None
+    conditions: Conditions | None = None
     linearization: Linearization | None = None
     unread: int = 0
     missing: list[str] = []
@@ -192,6 +225,7 @@ def read_cell(folder: Path, figures: Figures) -> CellEvidence:
         calls=sorted(calls, key=lambda call: call.began_ms) if calls is not None else None,
         bands=list(bands_of(events or [])),
         store=store,
+        conditions=_document(place / "cell.json", Conditions),
         linearization=linearization,
         unread=unread_events + unread_calls,
         missing=[name for name, content in zip(FILES, found, strict=True) if content is None],

@@ -55,7 +55,7 @@ def cut(order: list[str]) -> tuple[list[str], int, list[str]]:
 def excerpt(call: Call, rows: Mapping[str, Mapping[str, Any]]) -> Excerpt | None:
     """Where an append's token (its name and `;`) stands in its key, with a little around it; None without a token."""
     value = rows.get(call.key, {}).get("value")
-    token = f"{call.name};"
+    token = call.token or f"{call.name};"
     if not isinstance(value, str) or token not in value:
         return None
     pieces = value.split(token)

@@ -47,7 +47,7 @@ def render(folder: Path) -> str:
             rows=list(dict.fromkeys(cell.scenario for cell in cells)),
             found={(cell.scenario, cell.column): cell for cell in cells},
             scenarios=[
-                (name, [_section(folder, cell) for cell in group])
+                (name, _sections([read_cell(folder, cell) for cell in group]))
                 for name, group in groupby(cells, key=lambda cell: cell.scenario)
             ],
             specs=specs.SPECS,
@@ -66,6 +66,7 @@ def _templates() -> jinja2.Environment:
     )
     templates.filters |= {"state": words.state_of, "notes": words.notes_of, "cut": order.cut, "told": words.told_of}
     templates.filters |= {"ending": words.ending_of, "why": choice.why_telling, "explain": proof.explain}
+    templates.filters["brief"] = lambda ms: f"{ms:,.0f}" if ms >= 100 else f"{ms:.3g}"
     templates.globals |= {"states": words.STATES, "endings": words.ENDINGS, "outcomes": words.TOLD, "seq": sequence}
     return templates
 
@@ -80,20 +81,26 @@ def _totals(cells: list[Figures]) -> dict[str, int]:
     }
 
 
-def _section(folder: Path, figures: Figures) -> dict[str, Any]:
+def _sections(cells: list[CellEvidence]) -> list[dict[str, Any]]:
+    """The cells of one scenario: what one of them shows of the network holds for all."""
+    copies = any(proof.has_copies(cell.calls or []) for cell in cells)
+    return [_section(cell, copies) for cell in cells]
+
+
+def _section(cell: CellEvidence, copies: bool) -> dict[str, Any]:
     """What the template of one cell is given."""
-    cell = read_cell(folder, figures)
     calls = cell.calls or []
     telling = choice.most_telling(calls)
     return {
-        "cell": figures,
+        "cell": cell.figures,
+        "copies": copies,
         "evidence": cell,
         "data": plots.datasets(calls, cell.bands) if calls else None,
         "left_out": plots.left_out(calls),
         "listed": choice.listed(calls),
         "happened": choice.count(calls),
         "telling": telling,
-        "diagram": sequence.draw(telling, cell.bands) if telling else None,
+        "diagram": sequence.draw(telling, cell.bands, copies) if telling else None,
         "excerpt": _excerpt(telling, cell),
         "orders": order.orders_of(cell.linearization) if cell.linearization else None,
     }

@@ -75,11 +75,11 @@ class _Step:
     fate: str = ""
 
 
-def draw(call: Call, bands: Sequence[Band]) -> Diagram:
-    """The diagram, of a height that its steps need."""
+def draw(call: Call, bands: Sequence[Band], copies: bool = False) -> Diagram:
+    """The diagram, of a height that its steps need. `copies`: as in `proof`."""
     diagram = Diagram()
     y: float = HEAD + 12
-    for step in _steps(call, bands):
+    for step in _steps(call, bands, fates(call, copies)):
         y = _add(diagram, step, y)
     diagram.height = y + 4
     return diagram
@@ -131,9 +131,9 @@ def _end(diagram: Diagram, attempt: Attempt, fate: str, y: float) -> None:
         diagram.texts.append(Text((CLIENT_X + SERVER_X) / 2, y - 5, _short(attempt.ending), "reply"))
 
 
-def _steps(call: Call, bands: Sequence[Band]) -> list[_Step]:
+def _steps(call: Call, bands: Sequence[Band], known: Sequence[str]) -> list[_Step]:
     """Everything that happened between the call's begin and end, in order."""
-    steps = list(_of_attempts(call))
+    steps = list(_of_attempts(call, known))
     for band in bands:
         edges = [(band.began_ms, "begins"), *([] if band.is_open else [(band.ended_ms, "ends")])]
         steps += [
@@ -144,8 +144,8 @@ def _steps(call: Call, bands: Sequence[Band]) -> list[_Step]:
     return sorted(steps, key=lambda step: step.at_ms)
 
 
-def _of_attempts(call: Call) -> Iterator[_Step]:
-    pairs = list(zip(call.attempts, fates(call), strict=True))
+def _of_attempts(call: Call, known: Sequence[str]) -> Iterator[_Step]:
+    pairs = list(zip(call.attempts, known, strict=True))
     half = ATTEMPTS_SHOWN // 2
     hidden = range(half, len(pairs) - half) if len(pairs) > ATTEMPTS_SHOWN + 1 else range(0)
     for place, (attempt, fate) in enumerate(pairs):

@@ -87,7 +87,7 @@ _TIMELINE = _base(
         },
         {
             "data": {"name": "calls"},
-            "transform": [{"filter": "isValid(datum.mark)"}],
+            "transform": [{"filter": "datum.mark !== ''"}],
             "mark": {"type": "text", "dy": -12, "fontSize": 11, "fontWeight": "bold", "color": "var(--lost)"},
             "encoding": {
                 "y": _LANE,

@@ -30,7 +30,8 @@
   const draw = async (cell) => {
     const source = cell.querySelector("script.data");
     if (!source) return;
-    const datasets = JSON.parse(source.textContent);
+    const datasets = Object.fromEntries(Object.entries(JSON.parse(source.textContent)).map(([name, { columns, rows }]) =>
+      [name, rows.map((row) => Object.fromEntries(columns.map((column, place) => [column, row[place]])))]));
     const style = getComputedStyle(document.documentElement);
     for (const place of cell.querySelectorAll("[data-plot]")) {
       place.view?.finalize();
