@@ -1,4 +1,5 @@
-"""Evidence: what a cell measured, as files, and back. Whatever is judged or reported is read from here and nowhere else.
+"""Evidence: what a cell measured, as files, and back. Whatever is judged or reported is read from here and nowhere
+else.
 
     out/<run>/matrix.json                 what was run, with which versions, and the judged figures of every cell
     out/<run>/<cell>/cell.json            what was asked for, what the fault did, counts from both ends

@@ -17,6 +17,7 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any, Self
 
@@ -24,7 +25,7 @@ import msgspec
 
 from chaos.clients import ClientPlan, open_client
 from chaos.workload import ClientDied, told_of
-from oncekv.client import Attempt, Failed, Ok, Outcome, Unknown
+from oncekv.client import Attempt, Client, Failed, Ok, Outcome, Unknown
 from oncekv.wire.errors import KvError
 
 __all__ = ["Hand"]
@@ -156,7 +157,7 @@ def _load(said: dict[str, Any]) -> Outcome:
         return Ok(said["result"], said["replayed"], attempts)
     if said["told"] == "definite":
         error = KvError(said["reason"])
-        error.name = said["error"]
+        error.name = said["error"]  # type: ignore[misc]  # it stands for a class that only the process has seen
         return Failed(error, said["replayed"], attempts)
     return Unknown(said["reason"], said["kept"], attempts)
 
@@ -175,8 +176,12 @@ def _serve(plan: ClientPlan, calls: IO[str], answers: IO[str]) -> None:
         say(["ready", recovered])
         for line in calls:
             number, method, params = json.loads(line)
-            pool.submit(lambda n=number, m=method, p=params: say([n, _dump(client.outcome(m, p))]))
+            pool.submit(_answer, client, say, number, method, params)
         client.close()
+
+
+def _answer(client: Client, say: Callable[[list[Any]], None], number: int, method: str, params: dict[str, Any]) -> None:
+    say([number, _dump(client.outcome(method, params))])
 
 
 if __name__ == "__main__":

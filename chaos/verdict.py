@@ -141,7 +141,9 @@ def _hold_against_the_history(cell: Cell, record: CellRecord, calls: Sequence[Ca
     """What the store alone cannot show: orders that no single copy of the data could have, and totals that moved."""
     history = evidence.read_history(folder)
     if record.totals:
-        reads = [(event["call"], event["value"]) for event in history if (event["f"], event["type"]) == ("balances", "ok")]
+        reads = [
+            (event["call"], event["value"]) for event in history if (event["f"], event["type"]) == ("balances", "ok")
+        ]
         for total in record.totals:
             cell.violations += shortened(unconserved(reads, list(reads[0][1]) if reads else [], total))
     elif record.semantics != "at-least-once":
@@ -150,7 +152,9 @@ def _hold_against_the_history(cell: Cell, record: CellRecord, calls: Sequence[Ca
         _write_linearization(verdict, cell, folder)
         if verdict.holds is False:
             cell.violations.append(f"the history is not linearizable: {_first_reason(verdict)}")
-            _wrong_from(cell, _ended_by(history, min(key.counterexample.line for key in verdict.keys if key.counterexample)))
+            _wrong_from(
+                cell, _ended_by(history, min(key.counterexample.line for key in verdict.keys if key.counterexample))
+            )
         cell.violations += shortened(_out_of_order(calls, folder))
     if cell.violations:
         _wrong_from(cell, cell.calls)
@@ -174,7 +178,9 @@ def _out_of_order(calls: Sequence[CallRecord], folder: Path) -> list[str]:
         lanes: dict[str, list[tuple[str, bool]]] = {}
         for call in appended:
             if call.key == log:
-                lanes.setdefault(f"client {call.client}, lane {call.lane}", []).append((call.token or "", call.told == "ok"))
+                lanes.setdefault(f"client {call.client}, lane {call.lane}", []).append(
+                    (call.token or "", call.told == "ok")
+                )
         value = store.rows[log].value if store and log in store.rows else ""
         violations += out_of_order([f"{token};" for token in value.split(";") if token], lanes)
     return violations

@@ -1,5 +1,6 @@
-"""The client dies while it waits, and with it the knowledge that there was a call. What runs on the server has no one to
-tell; what the application sends again after its restart is a new call, unless an outbox on disk remembers the old one.
+"""The client dies while it waits, and with it the knowledge that there was a call. What runs on the server has no one
+to tell; what the application sends again after its restart is a new call, unless an outbox on disk remembers the old
+one.
 """
 
 from chaos.faults.client_crash import ClientCrash

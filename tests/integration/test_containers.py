@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from chaos.cell import COLUMNS, Cell, Effort, run_cell
+from chaos.cell import COLUMNS, Effort, Task, run_cell
 from chaos.runtime.base import Server
 from chaos.runtime.compose import ComposeRuntime, docker
 from chaos.scenarios import scenarios
+from chaos.verdict import Cell
 from tests.support.engine import need_images
 from tests.support.seed import SEED
 
@@ -21,12 +22,19 @@ BREAKS = [
     "lost-reply",
     "partition",
     "partition-past-deadline",
+    "one-way-partition-up",
+    "one-way-partition-down",
     "crash-before-execute",
     "crash-after-execute",
     "crash-after-commit",
+    "restart-keeps",
     "delayed-duplicate",
+    "stale-after-restart",
+    "session-expiry",
+    "clock-jump",
     "pause",
     "disconnect",
+    "bank",
 ]
 # Said inside a container: which of these addresses can be reached from there.
 PROBE = """
@@ -58,7 +66,7 @@ def server(runtime: ComposeRuntime, tmp_path: Path) -> Iterator[Server]:
 
 
 def _run(runtime: ComposeRuntime, scenario: str, column: str, folder: Path) -> Cell:
-    return run_cell(runtime, scenarios()[scenario], BY_NAME[column], Effort(SEED), folder, threading.Event())
+    return run_cell(runtime, Task(scenarios()[scenario], BY_NAME[column], Effort(SEED)), folder, threading.Event())
 
 
 @pytest.mark.parametrize("scenario", BREAKS)
