@@ -11,6 +11,7 @@ from chaos.report.evidence import Call, KeyOrder, Linearization
 __all__ = ["Excerpt", "Orders", "cut", "excerpt", "orders_of"]
 
 FIRST, LAST = 20, 5
+STEP_MAX = 150
 KEYS_MAX = 60
 AROUND = 24
 
@@ -46,10 +47,16 @@ def _is_worth_showing(found: KeyOrder) -> bool:
 
 
 def cut(order: list[str]) -> tuple[list[str], int, list[str]]:
-    """The first steps, how many are left out, and the last ones."""
+    """The first steps, how many are left out, and the last ones; each as long as two lines."""
+    steps = [_middle_out(step) for step in order]
     if len(order) <= FIRST + LAST + 1:
-        return order, 0, []
-    return order[:FIRST], len(order) - FIRST - LAST, order[-LAST:]
+        return steps, 0, []
+    return steps[:FIRST], len(order) - FIRST - LAST, steps[-LAST:]
+
+
+def _middle_out(text: str) -> str:
+    """What a read was told may be the whole value: its end says more than its middle."""
+    return text if len(text) <= STEP_MAX else f"{text[: STEP_MAX // 2]} … {text[-STEP_MAX // 2 :]}"
 
 
 def excerpt(call: Call, rows: Mapping[str, Mapping[str, Any]]) -> Excerpt | None:

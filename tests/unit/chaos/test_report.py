@@ -243,6 +243,16 @@ def test_a_storm_of_calls_is_thinned_out_and_it_is_said():
     assert plots.datasets(calls, [])["curve"]["rows"][-1][1] == 1
 
 
+def test_a_call_of_many_attempts_keeps_its_ends_and_their_number():
+    """Where attempts must be left out, the first and the last of each call stay, and the tooltip has the true count."""
+    calls = [_call(*["timed out"] * 99, "ok (replayed)", name=f"c0-{n}") for n in range(20)]
+    table = plots.datasets(calls, [])["calls"]
+    assert [row[table["columns"].index("tries")] for row in table["rows"]] == [100] * 20
+    shown = plots.thinned(calls)
+    assert [shown[0].attempts[0].number, shown[0].attempts[-1].number] == [1, 100]
+    assert "240 of 2,000 attempts" in plots.left_out(calls)
+
+
 def test_calls_without_an_answer_are_missing_in_the_distribution():
     """A call that stayed unknown never counts as answered, however long one waits."""
     calls = [_call("ok"), _call("timed out", told="unknown")]
