@@ -75,8 +75,8 @@ def left_out(calls: Sequence[Call]) -> str:
     kept = sum(1 for call in shown if _is_telling(call))
     return (
         f"Thinned out: {len(shown):,} of {len(calls):,} calls and {after:,} of {before:,} attempts are drawn, "
-        f"among them {kept:,} of the {telling:,} calls that took several attempts, ran twice or stayed unknown; of more than "
-        f"{ENDS * 2} attempts, the first and the last {ENDS}. The distribution is of all calls."
+        f"among them {kept:,} of the {telling:,} calls that took several attempts, ran twice or stayed unknown; "
+        f"of more than {ENDS * 2} attempts, the first and the last {ENDS}. The distribution is of all calls."
     )
 
 
