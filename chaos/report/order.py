@@ -12,17 +12,18 @@ __all__ = ["Excerpt", "Orders", "cut", "excerpt", "orders_of"]
 
 FIRST, LAST = 20, 5
 STEP_MAX = 150
+FEW = 3
 KEYS_MAX = 60
 AROUND = 24
 
 
 @dataclass(frozen=True)
 class Orders:
-    """`keys`: those with more than one step, or with none that explains them. `single`: the others."""
+    """`keys`: those with more than FEW steps, or with no order that explains them. `few`: the others, by name."""
 
     verdict: str
     keys: list[tuple[str, KeyOrder]]
-    single: list[str]
+    few: list[str]
     more: int
 
 
@@ -38,12 +39,12 @@ def orders_of(linearization: Linearization) -> Orders:
     """Keys without an order first, then the longest."""
     many = [(key, found) for key, found in linearization.keys.items() if _is_worth_showing(found)]
     many.sort(key=lambda pair: (pair[1].verdict == "yes", -len(pair[1].order), pair[0]))
-    single = sorted(key for key, found in linearization.keys.items() if not _is_worth_showing(found))
-    return Orders(linearization.verdict, many[:KEYS_MAX], single, max(0, len(many) - KEYS_MAX))
+    few = sorted(key for key, found in linearization.keys.items() if not _is_worth_showing(found))
+    return Orders(linearization.verdict, many[:KEYS_MAX], few, max(0, len(many) - KEYS_MAX))
 
 
 def _is_worth_showing(found: KeyOrder) -> bool:
-    return len(found.order) > 1 or found.verdict != "yes"
+    return len(found.order) > FEW or found.verdict != "yes"
 
 
 def cut(order: list[str]) -> tuple[list[str], int, list[str]]:

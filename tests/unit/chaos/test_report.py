@@ -268,7 +268,7 @@ def test_orders_show_what_has_none_first_and_are_cut():
     }
     orders = order.orders_of(Linearization("no", keys))
     assert [key for key, _ in orders.keys] == ["b", "a"]
-    assert orders.single == ["c"]
+    assert orders.few == ["c"]
     first, hidden, last = order.cut(["x"] * 100)
     assert len(first) + hidden + len(last) == 100
     assert hidden > 0
