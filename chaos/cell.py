@@ -76,7 +76,7 @@ class Task:
 
     @property
     def name(self) -> str:
-        """Of its folder, and first part of the names of its links."""
+        """Of its folder, and the first part of its links' names."""
         return f"{self.scenario.name}--{self.column.name.replace('/', '-')}"
 
     @property
@@ -192,10 +192,9 @@ def _open(
     scenario, effort = task.scenario, task.effort
     server = runtime.server(place / "data", task.delivery, own_clock=scenario.own_clock)
     stack.callback(server.release)
-    first = [runtime.link(f"{task.name}--c{number}", server) for number in range(effort.clients)]
-    spare = [
-        runtime.link(f"{task.name}--c{number}-spare", server) for number in range(effort.clients * scenario.spare_link)
-    ]
+    name = f"{task.name}--{effort.seed}"
+    first = [runtime.link(f"{name}--c{number}", server) for number in range(effort.clients)]
+    spare = [runtime.link(f"{name}--c{number}-spare", server) for number in range(effort.clients * scenario.spare_link)]
     world = World(server, first, spare, stop, task.seed)
     stack.callback(world.close)
     if scenario.courier:

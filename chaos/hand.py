@@ -112,7 +112,8 @@ class Hand:
             self._waiting[self._numbers] = told
             assert self._process is not None
             assert self._process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):  # it has just been killed; what listens to it will say so
+            # It may just have been killed; what listens to it will say so.
+            with contextlib.suppress(BrokenPipeError, ValueError):
                 self._process.stdin.write(json.dumps([self._numbers, method, params]) + "\n")
         return told
 
@@ -135,6 +136,9 @@ class Hand:
                 else:
                     self._waiting.pop(said[0]).put(_load(said[1]))
         process.wait(END_MAX_S)
+        for pipe in (process.stdout, process.stdin):
+            with contextlib.suppress(BrokenPipeError):  # a call on its way to one that was killed
+                pipe.close()  # type: ignore[union-attr]  # both were asked for
         with self._changed:
             self._alive = False
             for told in self._waiting.values():

@@ -12,7 +12,7 @@ SCENARIO = Scenario(
     lecture=__doc__,
     fault=ClientCrash,
     strikes_at=(0.2, 0.5),
-    hold_s=0.4,
+    hold_s=0.15,
     must_be_red=frozenset({AT_LEAST_ONCE}),
     own_process=True,
 )
