@@ -75,7 +75,7 @@ def test_no_call_runs_twice_whatever_breaks(cells: Mapping[tuple[str, str], Cell
     cell = cells[name, semantics]
     assert cell.kept, cell.violations
     assert cell.effects["2+"] == 0
-    assert cell.linearizable == ("" if name == "bank" else "yes")
+    assert cell.linearizable == "yes"
 
 
 def test_a_run_can_be_judged_again_from_its_files_alone(
