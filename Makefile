@@ -7,14 +7,16 @@ PY           := $(VENV)/bin/python
 STAMP        := $(VENV)/.setup-done
 PIP_INSTALL  := $(PY) -m pip install --quiet --disable-pip-version-check
 
-DEMO_ARGS    ?= matrix --out out/demo
-TEST_PATHS   ?= tests/unit tests/contract tests/integration
+DEMO_ARGS    ?= matrix --quick --out out/demo
+MATRIX_ARGS  ?= matrix --out out/matrix
+BUGS_ARGS    ?=
+TEST_PATHS   ?= tests/unit tests/contract tests/integration tests/browser tests/bugs
 TEST_ARGS    ?=
 # For example: make requirements PIN_ARGS=--upgrade
 PIN_ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toxiproxy demo test test-unit lint format images images-offline up down logs requirements clean
+.PHONY: help setup toxiproxy demo matrix bugs test test-unit lint format images images-offline up down logs requirements clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -38,8 +40,14 @@ $(STAMP): requirements/dev.txt pyproject.toml
 toxiproxy: setup ## Find or build the Toxiproxy server (about 40 seconds the first time)
 	@$(PY) -m chaos.toxiproxy >/dev/null
 
-demo: setup toxiproxy ## Break OnceKV on purpose and print what each semantics kept
+demo: setup toxiproxy ## Break OnceKV on purpose and print what each semantics kept (a selection, a minute)
 	@$(PY) -m chaos $(DEMO_ARGS)
+
+matrix: setup toxiproxy ## Every scenario against every semantics (three minutes)
+	@$(PY) -m chaos $(MATRIX_ARGS)
+
+bugs: setup toxiproxy ## Plant sixteen bugs, one at a time: each must be caught (a minute)
+	@$(PY) -m tests.bugs $(BUGS_ARGS)
 
 images: setup ## Build the container images (local stand-ins for the bases where no registry can be reached)
 	@scripts/images
@@ -56,7 +64,7 @@ down: ## Remove the containers and networks of `make up`; the data stay
 logs: ## Follow what the clients in the containers do and are told
 	@docker compose logs --follow --no-log-prefix c1 c2
 
-test: setup toxiproxy ## Run the unit, contract and integration tests
+test: setup toxiproxy ## Run all tests: unit, contract, integration, browser, planted bugs
 	@$(PY) -m pytest $(TEST_PATHS) $(TEST_ARGS)
 
 test-unit: setup ## Run the unit tests alone (no Toxiproxy)
