@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +18,7 @@ from chaos.runtime.base import Server
 from chaos.runtime.compose import ComposeRuntime, docker
 from chaos.scenarios import scenarios
 from chaos.verdict import Cell
-from tests.support.engine import need_images
+from tests.support.engine import ROOT, need_images
 from tests.support.seed import SEED
 
 BY_NAME = {column.name: column for column in COLUMNS}
@@ -124,3 +128,23 @@ def test_the_api_that_breaks_links_is_not_for_clients_or_servers(runtime: Compos
     assert _reachable(runtime, "clients", *asked) == []
     assert _reachable(runtime, "servers", *asked) == []
     assert len(_reachable(runtime, "admin", *asked)) >= 1, "it is there, on the network of its own"
+
+
+def test_ctrl_c_leaves_no_container(tmp_path: Path) -> None:
+    """In the middle of a partition SIGINT ends the run: no container, network or volume of it is left, a report is."""
+    need_images()
+    options = ["--runtime", "compose", "--semantics", "at-most-once", "--calls", "400", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "chaos", "run", "partition", *options]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
+        assert run.stderr is not None
+        for line in run.stderr:
+            if "the fault goes in" in line:
+                break
+        project = f"oncekv-chaos-{run.pid}"
+        assert docker("ps", "--quiet", "--filter", f"label=com.docker.compose.project={project}")
+        os.kill(run.pid, signal.SIGINT)
+        said = run.stderr.read()
+        assert run.wait(120) == 130, said
+    for kind in (("ps", "--all"), ("network", "ls"), ("volume", "ls")):
+        assert docker(*kind, "--quiet", "--filter", f"label=com.docker.compose.project={project}") == ""
+    assert (tmp_path / "out" / "report.html").exists()
