@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import random
 import signal
 import sys
@@ -18,11 +19,11 @@ from typing import NoReturn
 
 from chaos import check, client, rejudge
 from chaos.cell import COLUMNS, Column, Effort, Task
-from chaos.matrix import FolderTaken, Run, run_matrix
+from chaos.matrix import FolderTaken, run_matrix
 from chaos.runtime import runtimes
 from chaos.runtime.base import ServerError
 from chaos.scenarios import scenarios
-from chaos.table import details, grid, in_words
+from chaos.table import details, grid, in_words, troubles, write_table
 from chaos.toxiproxy import ToxiproxyFailed, ToxiproxyMissing
 from chaos.verdict import Cell
 from chaos.world import Interrupted, World
@@ -53,32 +54,39 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code."""
     args = _parser().parse_args(argv)
-    if args.command == "list":
-        return _list()
-    if args.command == "check":
-        return check.run(args)
-    if args.command == "client":
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
-        return client.run(args, stop)
-    if args.command == "report":
-        return rejudge.run(args)
-    signal.signal(signal.SIGTERM, _interrupt)  # SIGTERM cleans up as Ctrl-C does
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    others = {"list": _list, "check": check.run, "client": _client, "report": rejudge.run}
+    if args.command in others:
+        return others[args.command](args)
+    try:
+        return _measure(args, _tasks(args))
+    except ValueError as error:
+        _say(str(error))
+        return 2
+
+
+def _tasks(args: argparse.Namespace) -> list[Task]:
+    """The cells that are asked for. Raises ValueError when they cannot be had."""
     rows = [row for row in scenarios().values() if row.runs_on(args.runtime)]
     columns: Sequence[Column] = COLUMNS
     if args.command == "run":
         rows = [row for row in rows if row.name == args.scenario]
         if not rows:
-            _say(f"{args.scenario} needs --runtime {' or '.join(scenarios()[args.scenario].runtimes)}")
-            return 2
+            raise ValueError(f"{args.scenario} needs --runtime {' or '.join(scenarios()[args.scenario].runtimes)}")
         columns = [column for column in COLUMNS if args.semantics in (None, column.name)]
         if args.keep and len(columns) > 1:
-            _say("--keep needs one --semantics: what is kept is one server and its links")
-            return 2
+            raise ValueError("--keep needs one --semantics: what is kept is one server and its links")
     elif args.quick:
         rows = [row for row in rows if row.quick]
-    return _measure(args, [Task(row, column, _effort(args)) for row in rows for column in columns])
+    return [Task(row, column, _effort(args)) for row in rows for column in columns]
+
+
+def _client(args: argparse.Namespace) -> int:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return client.run(args, stop)
 
 
 def _effort(args: argparse.Namespace) -> Effort:
@@ -88,11 +96,12 @@ def _effort(args: argparse.Namespace) -> Effort:
 def _measure(args: argparse.Namespace, tasks: Sequence[Task]) -> int:
     folder = args.out or Path("out", f"{args.command}-{datetime.now():%Y%m%d-%H%M%S}")
     repeat = _repeat(args)
-    _say(f"seed {args.seed}; {len(tasks)} cells on runtime {args.runtime}; evidence in {folder}/; again: {repeat}")
+    cells_in_words = f"{len(tasks)} cell{'s' if len(tasks) > 1 else ''} on runtime {args.runtime}"
+    _say(f"seed {args.seed}; {cells_in_words}; evidence in {folder}/; again: {repeat}")
     told = _say if args.command == "run" else lambda _line: None
     keep = _keep if getattr(args, "keep", False) else lambda _world: None
     try:
-        run = run_matrix(args.runtime, tasks, folder, repeat, _progress, told, keep)
+        cells = run_matrix(args.runtime, tasks, folder, repeat, _progress, told, keep)
     except (FolderTaken, ToxiproxyMissing, ToxiproxyFailed, ServerError) as error:
         _say(str(error))
         return 1
@@ -100,10 +109,11 @@ def _measure(args: argparse.Namespace, tasks: Sequence[Task]) -> int:
         _report(folder)
         _say(f"interrupted; what was measured so far is in {folder}/, and nothing is left running; again: {repeat}")
         return 130
-    _print(run, folder)
+    good = all(cell.good for cell in cells)
+    _print(cells, folder, good=good)
     _report(folder)
     _say(f"again: {repeat}")
-    return 0 if run.good else 1
+    return 0 if good else 1
 
 
 def _report(folder: Path) -> None:
@@ -131,22 +141,21 @@ def _keep(world: World) -> None:
         world.wait(KEPT_MAX_S)
 
 
-def _print(run: Run, folder: Path) -> None:
-    (folder / "table.md").write_text(f"{grid(run.cells, colours=False)}\n\n{details(run.cells)}\n", encoding="utf-8")
-    print(details(run.cells))
+def _print(cells: Sequence[Cell], folder: Path, *, good: bool) -> None:
+    write_table(folder, cells)
+    print(details(cells))
     print()
-    print(grid(run.cells, colours=sys.stdout.isatty()))
+    print(grid(cells, colours=sys.stdout.isatty()))
     print()
     print(LEGEND)
     print()
-    for cell in run.cells:
-        for problem in cell.problems:
-            print(f"PROBLEM {cell.scenario} x {cell.column}: {problem} {'; '.join(cell.violations)}\n  {cell.repeat}")
-    verdict = "every promise kept that can be, every control red, every fault fired" if run.good else "THE RUN FAILED"
+    for line in troubles(cells):
+        print(line)
+    verdict = "every promise kept that can be, every control red, every fault fired" if good else "THE RUN FAILED"
     print(f"{verdict}; evidence in {folder}/")
 
 
-def _list() -> int:
+def _list(_args: argparse.Namespace) -> int:
     for scenario in scenarios().values():
         print(f"{scenario.name}\n    {' '.join(scenario.lecture.split())}")
     return 0
@@ -161,7 +170,10 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _interrupt(_signal: int, _frame: object) -> NoReturn:
+def _interrupt(_signal: int, _frame: object) -> None:
+    """The first Ctrl-C, or SIGTERM, ends the run; what cleans up after it is not to be interrupted by a second."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: _say("ending; this takes a few seconds"))
     raise KeyboardInterrupt
 
 
@@ -177,11 +189,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands.add_parser("list", help="the scenarios, and what the lecture says about each")
     run = commands.add_parser("run", help="one scenario against every semantics, or one")
-    run.add_argument("scenario", choices=list(scenarios()), metavar="SCENARIO", help="a name from `list`")
+    run.add_argument("scenario", type=_scenario, metavar="SCENARIO", help="a name from `list`")
     run.add_argument("--semantics", choices=[column.name for column in COLUMNS], help="one column alone")
+    run.add_argument("--keep", action="store_true", help="leave server and links up afterwards, until Ctrl-C")
     client.configure(commands.add_parser("client", help="one client to watch, as `docker compose up` runs two"))
     matrix = commands.add_parser("matrix", help="every scenario against every semantics")
-    run.add_argument("--keep", action="store_true", help="leave server and links up afterwards, until Ctrl-C")
     matrix.add_argument("--quick", action="store_true", help="a selection, as `make demo` runs it")
     check.configure(commands.add_parser("check", help="whether a recorded history is linearizable"))
     rejudge.configure(commands.add_parser("report", help="judge a run again, from its files alone"))
@@ -191,9 +203,24 @@ def _parser() -> argparse.ArgumentParser:
             "--seed", type=int, default=random.randrange(10**6), help="repeat a run; drawn if left out"
         )
         command.add_argument("--clients", type=_positive, default=Effort.clients, metavar="N")
-        command.add_argument("--calls", type=_positive, default=Effort.calls, metavar="N", help="of each client")
+        command.add_argument(
+            "--calls",
+            type=_positive,
+            default=Effort.calls,
+            metavar="N",
+            help="of each client; with few, a fault may find none",
+        )
         command.add_argument("--out", type=Path, metavar="DIR", help="where the evidence goes (default: out/…)")
     return parser
+
+
+def _scenario(text: str) -> str:
+    if text not in scenarios():
+        near = difflib.get_close_matches(text, scenarios(), n=3)
+        raise argparse.ArgumentTypeError(
+            f"there is no scenario {text!r}" + (f"; did you mean {' or '.join(near)}?" if near else "; `list` has them")
+        )
+    return text
 
 
 def _positive(text: str) -> int:
@@ -203,4 +230,7 @@ def _positive(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from chaos.judge import found_in
 from chaos.runtime.base import Runtime, ServerError
 from chaos.scenarios.base import AT_LEAST_ONCE, AT_MOST_ONCE, EXACTLY_ONCE, IDENTIFIED, MAYBE, MEMORY, Scenario
 from chaos.steady import unsteady
-from chaos.verdict import Cell, judge_cell
+from chaos.verdict import DUMP, Cell, judge_cell
 from chaos.workload import Plan, Workload
 from chaos.world import Interrupted, World, WorldError
 from oncekv.client import History
@@ -35,6 +36,8 @@ from oncekv.client import History
 __all__ = ["COLUMNS", "Column", "Effort", "Task", "run_cell"]
 
 FINISH_MAX_S = 40.0
+CALL_MAX_S = 0.1  # on the average, its reads and pauses included
+TRACEBACK = "traceback.txt"
 ABANDON_MAX_S = 10.0
 OUR_OWN = "steady/"  # keys of the steady state's, which no client has seen
 
@@ -103,7 +106,7 @@ class Task:
             repeat=f"python -m chaos run {self.scenario.name} --semantics {self.column.name}{where}"
             f" --seed {effort.seed} --clients {effort.clients} --calls {effort.calls}",
             lecture=" ".join(self.scenario.lecture.split()),
-            expected=self.scenario.expects(self.column.name),
+            expected=self.scenario.expects(self.column.name, effort.clients * effort.calls),
         )
 
 
@@ -126,10 +129,13 @@ def run_cell(
     measured = _Measured()
     try:
         _measure(runtime, task, place, stop, say, keep, record, measured)
-    except (WorldError, ServerError) as error:
-        record.hindrance = f"not measured: {error}"
     except Interrupted:
         record.hindrance = f"interrupted after {len(measured.calls)} calls"
+    except (WorldError, ServerError) as error:
+        record.hindrance = f"not measured: {error}"
+    except Exception as error:
+        record.hindrance = f"not measured: {error!r}; see {TRACEBACK}"
+        (place / TRACEBACK).write_text(traceback.format_exc(), encoding="utf-8")
     record.took_s = round(time.monotonic() - began_s, 2)
     evidence.write(place, record, [*measured.calls], measured.store)
     return judge_cell(place)
@@ -164,20 +170,26 @@ def _measure(
         _strike(scenario, fault, world, workload, history, say)
         if scenario.endless:
             workload.stop()
-        world.wait_until(lambda: not workload.running(), FINISH_MAX_S, "all clients have finished")
+        finish_max_s = FINISH_MAX_S + task.effort.calls * CALL_MAX_S
+        world.wait_until(lambda: not workload.running(), finish_max_s, "all clients have finished")
         if workload.failure:
             raise WorldError(f"a client failed: {workload.failure!r}")
-        world.wait_healthy()
-        world.wait_quiet()
-        record.counts = _counts(identified, world, [*workload.told, *workload.reads])
-        record.fired, record.proof = fault.fired(record.counts), fault.proof()
-        record.unsteady += [f"meanwhile: {wrong}" for wrong in fault.wrong(record.counts)]
-        record.unsteady += [f"after: {wrong}" for wrong in unsteady(world, identified=identified)]
+        _take_stock(fault, world, workload, record, identified=identified)
         say(f"{len(workload.told)} calls have ended; steady state checked")
         measured.store = StoreRecord(world.ask("server.info")["boot"], world.rows())
         measured.calls = _with_effects(measured.store, workload)
         _read_last(history, measured.store)
         keep(world)
+
+
+def _take_stock(fault: Fault, world: World, workload: Workload, record: CellRecord, *, identified: bool) -> None:
+    """When everything that was held back is through: the counts, the fault's proof, the steady state."""
+    world.wait_healthy()
+    world.wait_quiet()
+    record.counts = _counts(world, [*workload.told, *workload.reads], identified=identified)
+    record.fired, record.proof = fault.fired(record.counts), fault.proof()
+    record.unsteady += [f"meanwhile: {wrong}" for wrong in fault.wrong(record.counts)]
+    record.unsteady += [f"after: {wrong}" for wrong in unsteady(world, identified=identified)]
 
 
 def _open(
@@ -254,7 +266,7 @@ def _strike(
         say(f"{workload.settled} calls have ended; the fault is out")
 
 
-def _counts(identified: bool, world: World, told: Sequence[CallRecord]) -> Counts:
+def _counts(world: World, told: Sequence[CallRecord], *, identified: bool) -> Counts:
     attempts = [attempt for call in told for attempt in call.attempts if attempt.ending != "not sent"]
     return Counts(
         sent=len(attempts),
@@ -270,7 +282,7 @@ def _read_last(history: History, store: StoreRecord) -> None:
     """The dump as the last reads of the history: what is in the store at the end, all operations must explain."""
     for key, row in store.rows.items():
         if not key.startswith(OUR_OWN):
-            history.invoke("dump", "get", key, call="dump").ok(row.value, version=row.version)
+            history.invoke(DUMP, "get", key, call=DUMP).ok(row.value, version=row.version)
 
 
 def _with_effects(store: StoreRecord, workload: Workload) -> list[CallRecord]:

@@ -1,4 +1,4 @@
-"""The courier: loses, doubles or keeps exactly the messages that it is told to, such as the 2nd reply of call 17.
+"""The courier: loses, doubles, keeps or refuses exactly the messages it is told to, such as the 2nd reply of call 17.
 
     client ──► courier ──► link (Toxiproxy) ──► server
 
@@ -14,7 +14,6 @@ request at a time on a connection, one call in a request; an `Expect: 100-contin
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import socket
 import threading
@@ -25,10 +24,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from chaos.framing import Message, Unframed
+from chaos.framing import Unframed
 from chaos.passage import Ended, Passage, ask
+from chaos.replies import NO_ANSWER, REFUSE_413, REFUSE_503, Said, read, refusal
 
-__all__ = ["KEEP", "LOSE_REPLY", "LOSE_REQUEST", "PASS", "TWICE", "Courier", "Delivered", "call_of"]
+__all__ = ["KEEP", "LOSE_REPLY", "LOSE_REQUEST", "PASS", "REFUSE_413", "REFUSE_503", "TWICE", "Courier", "Delivered",
+           "call_of"]  # fmt: skip
 
 PASS = "pass"  # noqa: S105 the opposite of losing a message, not the word that opens doors
 LOSE_REQUEST = "lose-request"
@@ -53,15 +54,21 @@ _CALL = re.compile(rb"(?<![\w-])c\d+(?:\.\d+)?-\d+(?![\w-])")
 
 @dataclass(frozen=True)
 class Delivered:
-    """What became of one kept copy: the HTTP status (0: none came), and the answer in a word.
+    """What became of one kept copy: the HTTP status (0: none came), and what the reply said.
 
-    answer: "ok", "replayed", the name of the error, "no answer", or "not JSON-RPC".
+    first: the content of the first reply to the call that its client was sent before the copy went out, if any.
     """
 
     call: str
     attempt: int
     status: int
-    answer: str
+    said: Said
+    first: Any = None
+
+    @property
+    def answer(self) -> str:
+        """In a word."""
+        return self.said.answer
 
 
 @dataclass(frozen=True)
@@ -80,10 +87,14 @@ class Courier:
         self.lost_requests = 0
         self.lost_replies = 0
         self.doubled = 0
+        self.refused = 0
+        self.refused_retries = 0
         target = urlsplit(target_url)
         self._target = (target.hostname or "", target.port or 80)
         self._attempts: Counter[str] = Counter()
         self._kept: list[_Kept] = []
+        self._first: dict[str, Any] = {}  # of the calls with kept copies
+        self._twice: dict[tuple[str, int], list[Said]] = {}
         self._lock = threading.Lock()
         self._is_closed = False
         self._open: set[socket.socket] = set()
@@ -103,6 +114,11 @@ class Courier:
             if forget:
                 self._kept.clear()
         return [self._deliver(copy, end_s - time.monotonic()) for copy in copies]
+
+    def pairs(self) -> list[tuple[str, Said, Said]]:
+        """The calls of doubled requests that were answered twice, with both replies."""
+        with self._lock:
+            return [(call, *said) for (call, _), said in self._twice.items() if len(said) == 2]
 
     def close(self) -> None:
         """Let nobody else in, end what is under way, and wait until it has ended. Harmless when closed."""
@@ -139,56 +155,80 @@ class Courier:
         """One request and what becomes of it; whether the connection can go on. Raises Ended and Unframed."""
         request = passage.request()
         call = call_of(request.body)
-        action = PASS if call is None else self._decide(call, bytes(request.data))
+        if call is None:
+            passage.exchange(request.data, hand_on=True)
+            return True
+        action, attempt = self._decide(call, bytes(request.data))
         if action == LOSE_REQUEST:
             self._count(lost_requests=1)
             passage.keep_silent()
             return False
+        if action in (REFUSE_413, REFUSE_503):
+            passage.answer(refusal(action, request.body))
+            self._count(refused=1, refused_retries=int(attempt > 1))
+            return True
         if action == TWICE:
-            self._send_beside(bytes(request.data))
-        passage.exchange(request.data, hand_on=action != LOSE_REPLY)
+            self._send_beside(call, attempt, bytes(request.data))
+        reply = read(passage.exchange(request.data, hand_on=action != LOSE_REPLY))
         if action == LOSE_REPLY:
             self._count(lost_replies=1)
             passage.keep_silent()
             return False
+        self._remember(call, attempt, reply)
         return True
 
-    def _decide(self, call: str, request: bytes) -> str:
+    def _decide(self, call: str, request: bytes) -> tuple[str, int]:
+        """What to do with a request, and the how-manieth attempt of its call it is."""
         with self._lock:
             self._attempts[call] += 1
             attempt = self._attempts[call]
             action = self.rule(call, attempt)
-            assert action in (PASS, LOSE_REQUEST, LOSE_REPLY, TWICE, KEEP), action
+            assert action in (PASS, LOSE_REQUEST, LOSE_REPLY, TWICE, KEEP, REFUSE_413, REFUSE_503), action
             if action == KEEP and len(self._kept) < KEPT_MAX:
                 self._kept.append(_Kept(call, attempt, request))
-            return action
+                self._first.setdefault(call, None)
+            if action == TWICE and len(self._twice) < KEPT_MAX:
+                self._twice[call, attempt] = []
+            return action, attempt
 
-    def _count(self, lost_requests: int = 0, lost_replies: int = 0, doubled: int = 0) -> None:
+    def _remember(self, call: str, attempt: int, said: Said) -> None:
+        """What replies are compared with, where a copy was made."""
         with self._lock:
-            self.lost_requests += lost_requests
-            self.lost_replies += lost_replies
-            self.doubled += doubled
+            if said.settles and call in self._first and self._first[call] is None:
+                self._first[call] = said.content
+            if (call, attempt) in self._twice:
+                self._twice[call, attempt].append(said)
 
-    def _send_beside(self, request: bytes) -> None:
+    def _count(self, **more: int) -> None:
+        with self._lock:
+            for what, count in more.items():
+                setattr(self, what, getattr(self, what) + count)
+
+    def _send_beside(self, call: str, attempt: int, request: bytes) -> None:
         """Start the second delivery; its connection stands before either is sent, so that they race."""
         with contextlib.ExitStack() as stack, contextlib.suppress(Ended, OSError):
             target = stack.enter_context(self._dialled())
             held = stack.pop_all()
-            if not self._start(self._finish_beside, held, target, request):
+            if not self._start(self._finish_beside, held, target, call, attempt, request):
                 held.close()
 
-    def _finish_beside(self, held: contextlib.ExitStack, target: socket.socket, request: bytes) -> None:
+    def _finish_beside(
+        self, held: contextlib.ExitStack, target: socket.socket, call: str, attempt: int, request: bytes
+    ) -> None:
         with held, contextlib.suppress(Ended, Unframed):
-            ask(target, request, ANSWER_MAX_S)
+            said = read(ask(target, request, ANSWER_MAX_S))
+            self._remember(call, attempt, said)
             self._count(doubled=1)
 
     def _deliver(self, copy: _Kept, left_s: float) -> Delivered:
+        with self._lock:
+            first = self._first[copy.call]
         with contextlib.suppress(Ended, Unframed, OSError):
             if left_s > 0:
                 with self._dialled() as target:
                     reply = ask(target, copy.request, min(ANSWER_MAX_S, left_s))
-                return Delivered(copy.call, copy.attempt, reply.status, _answer(reply))
-        return Delivered(copy.call, copy.attempt, 0, "no answer")
+                return Delivered(copy.call, copy.attempt, reply.status, read(reply), first)
+        return Delivered(copy.call, copy.attempt, 0, NO_ANSWER, first)
 
     @contextlib.contextmanager
     def _dialled(self) -> Iterator[socket.socket]:
@@ -226,13 +266,3 @@ def call_of(body: bytes) -> str | None:
     """The name of the workload call that a request makes; None for other requests."""
     found = _CALL.search(body)
     return found.group().decode() if found else None
-
-
-def _answer(reply: Message) -> str:
-    try:
-        response: Any = json.loads(reply.body)
-        if "error" in response:
-            return str(response["error"]["data"]["name"])
-        return "replayed" if response["result"].get("_meta", {}).get("replayed") else "ok"
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return "not JSON-RPC"

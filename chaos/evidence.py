@@ -20,9 +20,11 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct, field
 
-__all__ = ["AttemptRecord", "CallRecord", "CellRecord", "Counts", "Expected", "Row", "StoreRecord", "read_calls",
-           "read_cell", "read_history", "read_store", "with_effects", "write"]  # fmt: skip
+__all__ = ["AttemptRecord", "CallRecord", "CellRecord", "Counts", "Expected", "Row", "RunRecord", "StoreRecord",
+           "read_calls", "read_cell", "read_history", "read_run", "read_store", "with_effects", "write",
+           "write_run"]  # fmt: skip
 
+SUMMARY = "matrix.json"
 CALLS, CELL, HISTORY, STORE = "calls.jsonl", "cell.json", "history.jsonl", "store.json"
 T = TypeVar("T")
 
@@ -82,14 +84,17 @@ class Expected(Struct, frozen=True):
     """What the scenario says of this cell before it is run.
 
     fault: one must have fired. red: some call must have two effects or more. broken: the promise must be broken.
-    excused: it may be. unknown: the client may say "unknown" although its semantics never does.
+    excused: it may be. unknown: "may" be said, "must" be said, or "never". calls: how many there must be; None: some.
+    calm: every call must be told ok by its first attempt.
     """
 
     fault: bool = True
     red: bool = False
     broken: bool = False
     excused: bool = False
-    unknown: bool = False
+    unknown: str = "never"
+    calls: int | None = None
+    calm: bool = False
 
 
 class CellRecord(Struct):
@@ -117,6 +122,22 @@ class CellRecord(Struct):
     hindrance: str = ""
     """Why it could not be measured to the end, if so."""
     took_s: float = 0.0
+
+
+class RunRecord(Struct):
+    """What was run, with what, and the judged figures of every cell."""
+
+    began: str
+    command: str
+    runtime: str
+    seed: int
+    clients: int
+    calls_per_client: int
+    versions: dict[str, str]
+    cells: list[dict[str, Any]] = field(default_factory=list)
+    took_s: float = 0.0
+    complete: bool = False
+    good: bool = False
 
 
 class Row(Struct, frozen=True):
@@ -147,29 +168,36 @@ def write(folder: Path, cell: CellRecord, calls: Sequence[CallRecord] | None, st
         (folder / STORE).write_bytes(msgspec.json.encode(store) + b"\n")
 
 
+def write_run(folder: Path, run: RunRecord) -> None:
+    """Write the summary."""
+    (folder / SUMMARY).write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Raises OSError, msgspec.DecodeError."""
+    return msgspec.json.decode((folder / SUMMARY).read_bytes(), type=RunRecord)
+
+
 def read_cell(folder: Path) -> CellRecord:
     """Raises OSError, msgspec.DecodeError."""
     return msgspec.json.decode((folder / CELL).read_bytes(), type=CellRecord)
 
 
 def read_calls(folder: Path) -> list[CallRecord]:
-    """The calls in the order in which they ended; none when the cell did not get that far."""
+    """The calls in the order in which they ended. Raises OSError, msgspec.DecodeError."""
     return _lines(folder / CALLS, CallRecord)
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """The events of the cell's history."""
+    """The events of the cell's history. Raises OSError, msgspec.DecodeError."""
     return _lines(folder / HISTORY, dict[str, Any])
 
 
-def read_store(folder: Path) -> StoreRecord | None:
-    """The store, None when the cell did not get that far."""
-    path = folder / STORE
-    return msgspec.json.decode(path.read_bytes(), type=StoreRecord) if path.exists() else None
+def read_store(folder: Path) -> StoreRecord:
+    """The store. Raises OSError, msgspec.DecodeError."""
+    return msgspec.json.decode((folder / STORE).read_bytes(), type=StoreRecord)
 
 
 def _lines(path: Path, kind: type[T]) -> list[T]:
-    if not path.exists():
-        return []
     decoder = msgspec.json.Decoder(kind)
     return [decoder.decode(line) for line in path.read_bytes().splitlines() if line]

@@ -5,8 +5,10 @@ call counts as invoked before the process can have sent it, and ends when the pr
 than the true ones, never narrower.
 
 When the process is killed, its calls were told nothing. A new one on the same outbox finishes what the old one left
-(exactly-once); under at-least-once the application sends again what it has no answer to; otherwise the call stays
-untold for good. Limit: a call whose reply the process had, and did not pass on before it died, is untold too.
+(exactly-once): the runner reads the dead one's file itself, and a call that stood there and that nobody finished is
+unknown, which exactly-once never says. Under at-least-once the application sends again what it has no answer to;
+otherwise the call stays untold for good. Limit: a call whose reply the process had, and did not pass on before it
+died, is untold too.
 """
 
 from __future__ import annotations
@@ -14,12 +16,16 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
+import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import IO, Any, Self
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, ClassVar, Self
 
 import msgspec
 
@@ -28,21 +34,39 @@ from chaos.workload import ClientDied, told_of
 from oncekv.client import Attempt, Client, Failed, Ok, Outcome, Unknown
 from oncekv.wire.errors import KvError
 
-__all__ = ["Hand"]
+__all__ = ["Hand", "UnderWay", "main"]
 
 AT_ONCE_MAX = 8
 START_MAX_S = 30.0
 END_MAX_S = 5.0
 
 
+@dataclass(frozen=True)
+class UnderWay:
+    """A call that the process was given and has not answered. `told` gets its outcome, None when the process dies."""
+
+    method: str
+    params: dict[str, Any]
+    began_s: float = field(default_factory=time.monotonic)
+    told: queue.SimpleQueue[Outcome | None] = field(default_factory=queue.SimpleQueue)
+
+    def is_any_of(self, calls: Sequence[tuple[str, dict[str, Any]]]) -> bool:
+        """Whether it is among them; what changes something is like no other call."""
+        return (self.method, self.params) in calls
+
+
 class Hand:
     """The runner's side. `kill` and `restart` are the fault's."""
+
+    command: ClassVar[Sequence[str]] = (sys.executable, "-m", "chaos.hand")
+    """The words that start the process, before the plan."""
 
     def __init__(self, plan: ClientPlan) -> None:
         self._plan = plan
         self._resends = plan.semantics == "at-least-once"
         self._changed = threading.Condition()
-        self._waiting: dict[int, queue.SimpleQueue[Outcome | None]] = {}
+        self._waiting: dict[int, UnderWay] = {}
+        self._left: list[tuple[str, dict[str, Any]]] = []
         self._recovered: list[tuple[str, dict[str, Any], Outcome]] = []
         self._numbers = 0
         self._alive = False
@@ -59,30 +83,40 @@ class Hand:
     def outcome(self, method: str, params: dict[str, Any]) -> Outcome:
         """Raises ClientDied."""
         while True:
-            outcome = self._send(method, params).get()
+            call = self._send(method, params)
+            outcome = call.told.get()
             if outcome is not None:
                 return outcome
             with self._changed:
                 self._wait_alive()
             for was_method, was_params, was_outcome in self._recovered:
-                if (was_method, was_params) == (method, params):
+                if call.is_any_of([(was_method, was_params)]):
                     return was_outcome
+            if call.is_any_of(self._left):
+                return Unknown("it stood in the outbox, and nobody finished it")
             if not self._resends:
                 raise ClientDied()
 
-    def kill(self) -> int:
-        """SIGKILL; how many calls were under way."""
+    def under_way(self) -> list[UnderWay]:
+        """The calls that the process has not answered."""
+        with self._changed:
+            return list(self._waiting.values())
+
+    def kill(self) -> tuple[int, int]:
+        """SIGKILL; how many calls were under way, and how many the outbox then held."""
         with self._changed:
             under_way = len(self._waiting)
             assert self._process is not None
             self._process.kill()
         self._process.wait(END_MAX_S)
-        return under_way
+        left = _calls_in(Path(self._plan.outbox))
+        self._left += left
+        return under_way, len(left)
 
     def restart(self) -> None:
         """A new process on the same outbox; what it recovered stands in `outcome` of the calls concerned."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "chaos.hand", msgspec.json.encode(self._plan).decode()],
+            [*self.command, msgspec.json.encode(self._plan).decode()],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, process_group=0,
         )  # fmt: skip
         threading.Thread(target=self._listen, args=(process,), name="hand", daemon=True).start()
@@ -104,18 +138,17 @@ class Hand:
             process.kill()
             process.wait(END_MAX_S)
 
-    def _send(self, method: str, params: dict[str, Any]) -> queue.SimpleQueue[Outcome | None]:
-        told: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
+    def _send(self, method: str, params: dict[str, Any]) -> UnderWay:
         with self._changed:
             self._wait_alive()
             self._numbers += 1
-            self._waiting[self._numbers] = told
+            call = self._waiting[self._numbers] = UnderWay(method, params)
             assert self._process is not None
             assert self._process.stdin is not None
             # It may just have been killed; what listens to it will say so.
             with contextlib.suppress(BrokenPipeError, ValueError):
                 self._process.stdin.write(json.dumps([self._numbers, method, params]) + "\n")
-        return told
+        return call
 
     def _wait_alive(self) -> None:
         came_up = self._changed.wait_for(lambda: self._alive or self._closed, START_MAX_S)
@@ -134,16 +167,29 @@ class Hand:
                     self._alive = True
                     self._changed.notify_all()
                 else:
-                    self._waiting.pop(said[0]).put(_load(said[1]))
+                    self._waiting.pop(said[0]).told.put(_load(said[1]))
         process.wait(END_MAX_S)
         for pipe in (process.stdout, process.stdin):
             with contextlib.suppress(BrokenPipeError):  # a call on its way to one that was killed
                 pipe.close()  # type: ignore[union-attr]  # both were asked for
         with self._changed:
             self._alive = False
-            for told in self._waiting.values():
-                told.put(None)
+            for call in self._waiting.values():
+                call.told.put(None)
             self._waiting.clear()
+
+
+def _calls_in(outbox: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Method and params of the calls in the outbox of a process that is dead; none, where it had not come to make one.
+
+    The file is only read, and read here, not by the client's own code: that is what is being judged.
+    """
+    if not outbox.exists():
+        return []
+    with contextlib.closing(sqlite3.connect(f"{outbox.absolute().as_uri()}?mode=ro", uri=True)) as file:
+        if not file.execute("SELECT 1 FROM sqlite_schema WHERE name = 'calls'").fetchone():
+            return []
+        return [(method, json.loads(params)) for method, params in file.execute("SELECT method, params FROM calls")]
 
 
 def _dump(outcome: Outcome) -> dict[str, Any]:
@@ -188,5 +234,10 @@ def _answer(client: Client, say: Callable[[list[Any]], None], number: int, metho
     say([number, _dump(client.outcome(method, params))])
 
 
+def main(words: Sequence[str]) -> None:
+    """The process; its one word is the plan."""
+    _serve(msgspec.json.decode(words[0], type=ClientPlan), sys.stdin, sys.stdout)
+
+
 if __name__ == "__main__":
-    _serve(msgspec.json.decode(sys.argv[1], type=ClientPlan), sys.stdin, sys.stdout)
+    main(sys.argv[1:])

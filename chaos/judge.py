@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from chaos.evidence import CallRecord, StoreRecord
 
-__all__ = ["Call", "Judgement", "found_in", "judge", "shortened"]
+__all__ = ["SHOWN_MAX", "Call", "Judgement", "found_in", "judge", "shortened"]
 
 SHOWN_MAX = 5
 # Errors that a call which is always the same, always valid and never conditional cannot get.
@@ -45,17 +45,18 @@ class Call:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What came out. `red`: some call has two effects or more. `first`: the place of the first call that is wrong."""
+    """What came out.
+
+    red: some call has two effects or more. lost: some call that was told ok has none. first: the place of the first
+    call that is wrong.
+    """
 
     violations: list[str]
     effects: dict[str, int]
     told: dict[str, int]
     red: bool
+    lost: bool
     first: int | None
-
-    @property
-    def kept(self) -> bool:
-        return not self.violations
 
 
 # semantics → what the client was told → (fewest, most) effects; None: no bound, absent: must never be told.
@@ -95,6 +96,7 @@ def judge(semantics: str, calls: Sequence[Call], *, may_say_unknown: bool = Fals
         effects={count: effects[count] for count in ("0", "1", "2+")},
         told={what: told[what] for what in ("ok", "definite", "unknown", "never")},
         red=effects["2+"] > 0,
+        lost=any(call.told == "ok" and not call.effects for call in calls),
         first=found[0][0] if found else None,
     )
 

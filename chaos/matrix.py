@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import json
 import platform
 import shutil
 import sqlite3
@@ -19,17 +18,21 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 import oncekv
-from chaos.cell import Effort, Task, run_cell
+from chaos import evidence
+from chaos.cell import Task, run_cell
+from chaos.evidence import RunRecord
 from chaos.runtime import open_runtime
 from chaos.runtime.base import Runtime
 from chaos.toxiproxy import VERSION as TOXIPROXY_VERSION
 from chaos.verdict import Cell
 from chaos.world import World
 
-__all__ = ["FolderTaken", "Run", "run_matrix"]
+__all__ = ["FolderTaken", "run_is_good", "run_matrix"]
 
-SUMMARY = "matrix.json"
+OWN_FILES = (evidence.SUMMARY, "table.md", "report.html", "no-links.json", "addresses.json")
 LIBRARIES = ("flask", "granian", "msgspec", "requests", "toxiproxy-python")
 
 
@@ -37,33 +40,9 @@ class FolderTaken(Exception):
     """The folder for the evidence holds something else; the message says so in one line."""
 
 
-class Run:
-    """Cells that were measured, and what they were measured with."""
-
-    def __init__(self, runtime: str, effort: Effort, command: str) -> None:
-        self.cells: list[Cell] = []
-        self.complete = False
-        self._facts = {
-            "began": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": command,
-            "runtime": runtime,
-            "seed": effort.seed,
-            "clients": effort.clients,
-            "calls_per_client": effort.calls,
-            "versions": _versions(),
-        }
-        self._began_s = time.monotonic()
-
-    @property
-    def good(self) -> bool:
-        """Every promise kept, every control red, every fault fired, and nothing left out."""
-        return self.complete and all(cell.good for cell in self.cells)
-
-    def save(self, folder: Path) -> None:
-        took_s = round(time.monotonic() - self._began_s, 1)
-        facts = {**self._facts, "took_s": took_s, "complete": self.complete, "good": self.good}
-        content = {**facts, "cells": [cell.as_json() for cell in self.cells]}
-        (folder / SUMMARY).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+def run_is_good(run: RunRecord, cells: Sequence[Cell]) -> bool:
+    """Every promise kept, every control red, every fault fired, and nothing left out."""
+    return run.complete and all(cell.good for cell in cells)
 
 
 def run_matrix(
@@ -74,30 +53,35 @@ def run_matrix(
     progress: Callable[[Cell, int, int], None],
     say: Callable[[str], None] = lambda _line: None,
     keep: Callable[[World], None] = lambda _world: None,
-) -> Run:
+) -> list[Cell]:
     """Measure all cells; on Ctrl-C the others are ended, all that was measured is kept, and KeyboardInterrupt goes on.
 
     command: what repeats the run. say, keep: as in `run_cell`. Raises FolderTaken, ToxiproxyMissing, ToxiproxyFailed or
     ServerError before anything runs.
     """
+    effort, began_s = tasks[0].effort, time.monotonic()
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    run = RunRecord(began, command, runtime_name, effort.seed, effort.clients, effort.calls, _versions())
+    cells: list[Cell] = []
     _make_room(folder)
-    run = Run(runtime_name, tasks[0].effort, command)
-    run.save(folder)
+    evidence.write_run(folder, run)
     with contextlib.closing(open_runtime(runtime_name, folder)) as runtime:
         try:
-            for cell in _measure(run, runtime, tasks, folder, say, keep):
-                run.cells.append(cell)
-                progress(cell, len(run.cells), len(tasks))
-            run.complete = len(run.cells) == len(tasks)
+            for cell in _measure(cells, runtime, tasks, folder, say, keep):
+                cells.append(cell)
+                progress(cell, len(cells), len(tasks))
+            run.complete = len(cells) == len(tasks)
         finally:
             order = {task.name: place for place, task in enumerate(tasks)}
-            run.cells.sort(key=lambda cell: order[cell.folder])
-            run.save(folder)
-    return run
+            cells.sort(key=lambda cell: order[cell.folder])
+            run.cells, run.good = [cell.as_json() for cell in cells], run_is_good(run, cells)
+            run.took_s = round(time.monotonic() - began_s, 1)
+            evidence.write_run(folder, run)
+    return cells
 
 
 def _measure(
-    run: Run,
+    cells: list[Cell],
     runtime: Runtime,
     tasks: Sequence[Task],
     folder: Path,
@@ -115,8 +99,8 @@ def _measure(
         except BaseException:
             stop.set()
             pool.shutdown(cancel_futures=True)
-            done = {cell.folder for cell in run.cells}
-            run.cells += [cell for cell in _ended(futures) if cell.folder not in done]
+            done = {cell.folder for cell in cells}
+            cells += [cell for cell in _ended(futures) if cell.folder not in done]
             raise
 
 
@@ -133,11 +117,27 @@ def _prefixed(say: Callable[[str], None], task: Task) -> Callable[[str], None]:
 
 def _make_room(folder: Path) -> None:
     """An empty folder; an earlier run's evidence makes way, anything else does not. Raises FolderTaken."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        if not (folder / SUMMARY).is_file():
-            raise FolderTaken(f"{folder} is not an earlier run of this command; name another --out")
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            if stranger := _stranger(folder):
+                raise FolderTaken(f"{folder} is not an earlier run of this command: {stranger}; name another --out")
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FolderTaken(f"cannot write to {folder}: {error.strerror}; name another --out") from None
+
+
+def _stranger(folder: Path) -> str:
+    """What in it is not ours, in words; empty if all is."""
+    try:
+        cells = {cell["folder"] for cell in evidence.read_run(folder).cells}
+    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        return "it has no summary of one"
+    for entry in sorted(folder.iterdir()):
+        ours = entry.name in cells or (entry / evidence.CELL).exists() or (entry / evidence.HISTORY).exists()
+        if not (ours or entry.name in OWN_FILES or entry.suffix == ".log"):
+            return f"{entry.name} is none of its files"
+    return ""
 
 
 def _versions() -> dict[str, str]:

@@ -54,7 +54,7 @@ class Passage:
             request.feed(self._read_client())
         return request
 
-    def exchange(self, request: bytes | bytearray, *, hand_on: bool) -> None:
+    def exchange(self, request: bytes | bytearray, *, hand_on: bool) -> Message:
         """Pass a request on and read its whole reply; the client gets it unless `hand_on` is false.
 
         Raises Ended when the reply was cut (the client has what came of it), and Unframed.
@@ -70,6 +70,11 @@ class Passage:
                 self._take_reply(reply, hand_on)
             elif events:
                 unsent = self._send_some(unsent)
+        return reply
+
+    def answer(self, reply: bytes) -> None:
+        """Hand the client a reply that is not the target's; nothing was passed on. Raises OSError."""
+        self._client.sendall(reply)
 
     def keep_silent(self) -> None:
         """Say nothing, and read on until the client closes."""

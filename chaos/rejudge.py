@@ -7,15 +7,15 @@ they differ, the command says so. Exit code 0: every cell as it must be. 1: not 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from chaos.matrix import SUMMARY
-from chaos.table import grid
+from chaos import evidence
+from chaos.matrix import run_is_good
+from chaos.table import grid, troubles, write_table
 from chaos.verdict import Cell, judge_cell
 
 __all__ = ["configure", "rejudge", "run"]
@@ -31,37 +31,44 @@ def run(args: argparse.Namespace) -> int:
     from chaos.report import write_report  # its libraries are wanted here alone
 
     try:
-        before = {cell["folder"]: cell["problems"] for cell in _summary(args.folder)["cells"]}
+        before = {cell["folder"]: cell.get("problems") for cell in evidence.read_run(args.folder).cells}
         cells = rejudge(args.folder)
-    except (OSError, ValueError, KeyError, msgspec.DecodeError) as error:
-        _say(f"report: {args.folder} is not the evidence of a run: {error}")
+        write_table(args.folder, cells)
+        page = write_report(args.folder)
+    except (OSError, msgspec.DecodeError, KeyError, TypeError) as error:
+        _say(f"report: {args.folder} is not the evidence of a run: {error!r}")
         return 2
     print(grid(cells, colours=sys.stdout.isatty()))
+    for line in troubles(cells):
+        print(line)
     for cell in cells:
-        for problem in cell.problems:
-            print(f"PROBLEM {cell.scenario} x {cell.column}: {problem} {'; '.join(cell.violations)}")
         if before[cell.folder] != cell.problems:
             _say(f"{cell.folder}: judged otherwise before: {before[cell.folder]}")
-    _say(f"report: {write_report(args.folder)}")
-    return _exit_code(_summary(args.folder)["complete"], cells)
+    _say(f"report: {page}")
+    return _exit_code(cells, complete=evidence.read_run(args.folder).complete)
 
 
 def rejudge(folder: Path) -> list[Cell]:
-    """The cells of the run in `folder`, judged anew; its summary says the same then. Raises as it is no run's."""
-    summary = _summary(folder)
-    cells = [judge_cell(folder / cell["folder"]) for cell in summary["cells"]]
-    summary["cells"] = [cell.as_json() for cell in cells]
-    summary["good"] = summary["complete"] and all(cell.good for cell in cells)
-    (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    """The cells of the run in `folder`, judged anew; its summary says the same then.
+
+    Raises OSError, msgspec.DecodeError, KeyError or TypeError where the folder is no run's.
+    """
+    run = evidence.read_run(folder)
+    cells = [_judged(folder, was) for was in run.cells]
+    run.cells, run.good = [cell.as_json() for cell in cells], run_is_good(run, cells)
+    evidence.write_run(folder, run)
     return cells
 
 
-def _summary(folder: Path) -> dict[str, Any]:
-    summary: dict[str, Any] = json.loads((folder / SUMMARY).read_bytes())
-    return summary
+def _judged(folder: Path, was: dict[str, Any]) -> Cell:
+    try:
+        return judge_cell(folder / was["folder"])
+    except (OSError, msgspec.DecodeError) as error:
+        known = {name: was[name] for name in ("scenario", "column", "folder", "repeat", "lecture", "control")}
+        return Cell(**known, problems=[f"the evidence is damaged: {error}"])
 
 
-def _exit_code(complete: bool, cells: list[Cell]) -> int:
+def _exit_code(cells: list[Cell], *, complete: bool) -> int:
     if complete and all(cell.good for cell in cells):
         return 0
     is_only_unknown = all(cell.good or (cell.linearizable == "unknown" and len(cell.problems) == 1) for cell in cells)

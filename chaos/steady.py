@@ -3,6 +3,8 @@
 Each hypothesis is a function that returns what is wrong, or nothing. They are asked through a link, as a client would,
 with sessions and keys of their own, and by methods that no workload uses, so that they disturb no count.
 
+Some calls are settled before the fault and sent again after it: what the server recorded of them must have lasted.
+
 Limit: they say that the system is well in calm weather. What it does in the storm the workload shows.
 """
 
@@ -10,10 +12,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from chaos.world import World
+from chaos.world import Settled, World
 
 __all__ = ["HYPOTHESES", "unsteady"]
 
@@ -77,6 +78,26 @@ def _an_error_of_the_application_is_replayed(world: World) -> Iterator[str]:
         yield f"a call that had failed was answered {again}, first {first}"
 
 
+def _what_was_settled_stays_settled(world: World) -> Iterator[str]:
+    """Of an earlier check, an error as much as a result; where the server keeps records for its life alone, not asked.
+
+    An unknown session is no lie: its disk may be gone, or its lease. A call that runs again, or is told another thing,
+    is one.
+    """
+    if world.ask("server.info")["delivery"] != "persisted":
+        return
+    for params, first in world.settled:
+        again = _put(world, params)
+        if _name(again) != "session_unknown" and (not _unmark(again) or again != first):
+            yield f"a call of before was answered {again}, first {first}"
+    fine: dict[str, Any] = {"key": _key(), "value": "settled", "_meta": _identity(world)}
+    refused: dict[str, Any] = {"key": _key(), "value": "refused", "if_version": 1, "_meta": _identity(world)}
+    world.settled = [Settled(params, _put(world, params)) for params in (fine, refused)]
+    if _name(world.settled[1].reply) != "version_mismatch":
+        yield f"a condition that does not hold was answered {world.settled[1].reply}"
+    world.ask("kv.put", key=refused["key"], value="now the condition would hold")
+
+
 def _an_unknown_session_is_refused(world: World) -> Iterator[str]:
     reply = _reply(world, _key(), "forged", {"session": "A" * 22, "seq": 1})
     if _name(reply) != "session_unknown":
@@ -94,7 +115,7 @@ def _sessions_are_strangers(world: World) -> Iterator[str]:
         yield f"the first call of a fresh session was answered {reply}"
 
 
-Hypothesis = Callable[["World"], Iterator[str]]
+Hypothesis = Callable[[World], Iterator[str]]
 HYPOTHESES: tuple[tuple[Hypothesis, bool], ...] = (
     (_every_link_leads_to_the_server, False),
     (_no_toxic_is_left, False),
@@ -102,6 +123,7 @@ HYPOTHESES: tuple[tuple[Hypothesis, bool], ...] = (
     (_a_settled_call_is_replayed, True),
     (_an_identity_stands_for_one_call, True),
     (_an_error_of_the_application_is_replayed, True),
+    (_what_was_settled_stays_settled, True),
     (_an_unknown_session_is_refused, True),
     (_sessions_are_strangers, True),
 )
@@ -117,9 +139,18 @@ def _identity(world: World) -> dict[str, Any]:
 
 def _reply(world: World, key: str, value: str, meta: dict[str, Any], **more: Any) -> dict[str, Any]:
     """The whole reply to a put through the first link."""
-    params = {"key": key, "value": value, "_meta": meta, **more}
+    return _put(world, {"key": key, "value": value, "_meta": meta, **more})
+
+
+def _put(world: World, params: dict[str, Any]) -> dict[str, Any]:
     reply = world.reply_at(world.links[0].url, "kv.put", params)
     return {member: reply[member] for member in ("result", "error") if member in reply}
+
+
+def _unmark(reply: dict[str, Any]) -> bool:
+    """Take the replay's mark off a reply; whether it had one."""
+    marked = reply["error"]["data"] if "error" in reply else reply["result"]
+    return marked.pop("_meta", None) == {"replayed": True}
 
 
 def _name(reply: dict[str, Any]) -> str:

@@ -1,12 +1,13 @@
-"""The table that a person reads: semantics across, faults down. Pure: cells in, text out."""
+"""The table that a person reads: semantics across, faults down. Cells in, text out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from chaos.verdict import Cell
 
-__all__ = ["details", "grid", "in_words"]
+__all__ = ["details", "grid", "in_words", "troubles", "write_table"]
 
 DETAILS = "fault semantics calls attempts 0 1 2+ ok definite unknown p50 p99 fired promise"
 _RED, _GREEN, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[0m"
@@ -55,6 +56,20 @@ def details(cells: Sequence[Cell]) -> str:
             + [f"{cell.p50_ms:g}", f"{cell.p99_ms:g}", str(cell.fired), promise]
         )
     return _markdown(table, {})
+
+
+def troubles(cells: Sequence[Cell]) -> list[str]:
+    """Why the run failed, and how to see it again; nothing if it did not."""
+    return [
+        ": ".join([f"PROBLEM {cell.scenario} x {cell.column}", problem, *cell.violations]) + f"\n  {cell.repeat}"
+        for cell in cells
+        for problem in cell.problems
+    ]
+
+
+def write_table(folder: Path, cells: Sequence[Cell]) -> None:
+    """Both tables, as `table.md`."""
+    (folder / "table.md").write_text(f"{grid(cells, colours=False)}\n\n{details(cells)}\n", encoding="utf-8")
 
 
 def _markdown(table: Sequence[Sequence[str]], paint: dict[tuple[int, int], str]) -> str:

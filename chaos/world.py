@@ -10,7 +10,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 from prometheus_client.parser import text_string_to_metric_families
@@ -21,7 +21,7 @@ from chaos.links import Link
 from chaos.runtime.base import Server
 from chaos.workload import Caller, Workload
 
-__all__ = ["Interrupted", "World", "WorldError"]
+__all__ = ["Interrupted", "Settled", "World", "WorldError"]
 
 ASK_TIMEOUT_S = 15.0
 QUIET_S = 0.25
@@ -39,6 +39,13 @@ class Interrupted(Exception):
     """The run was told to stop."""
 
 
+class Settled(NamedTuple):
+    """A put with an identity, never acknowledged, and what it was answered first (`result` or `error`)."""
+
+    params: dict[str, Any]
+    reply: dict[str, Any]
+
+
 class World:
     """What a fault breaks and a scenario watches."""
 
@@ -53,6 +60,8 @@ class World:
         self.couriers: Sequence[Courier] = ()
         """One for each client, where the scenario has them: before its first link."""
         self.workload: Workload | None = None
+        self.settled: list[Settled] = []
+        """The steady state's own calls that were settled before the fault, to be sent again after it."""
         self._stop = stop
         self._http = requests.Session()
         self._http.trust_env = False

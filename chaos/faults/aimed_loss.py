@@ -17,9 +17,11 @@ from chaos.faults.base import Fault
 if TYPE_CHECKING:
     from chaos.world import World
 
-__all__ = ["PLANS", "AimedLoss", "plan_for"]
+__all__ = ["PLANS", "AimedLoss", "Plans", "plan_for"]
 
-PLANS: tuple[tuple[float, tuple[str, ...]], ...] = (
+Plans = tuple[tuple[float, tuple[str, ...]], ...]
+
+PLANS: Plans = (
     (0.12, (LOSE_REPLY,)),
     (0.08, (LOSE_REQUEST,)),
     (0.08, (LOSE_REQUEST, LOSE_REPLY)),
@@ -29,10 +31,10 @@ PLANS: tuple[tuple[float, tuple[str, ...]], ...] = (
 """The share of the calls, and what becomes of their attempts, from the first on. All others pass."""
 
 
-def plan_for(seed: str, courier: str, call: str) -> tuple[str, ...]:
+def plan_for(seed: str, courier: str, call: str, plans: Plans = PLANS) -> tuple[str, ...]:
     """What becomes of the first attempts of a call; empty: nothing. Pure."""
     draw = random.Random(f"{seed}/{courier}/{call}").random()
-    for share, plan in PLANS:
+    for share, plan in plans:
         if draw < share:
             return plan
         draw -= share
@@ -40,15 +42,16 @@ def plan_for(seed: str, courier: str, call: str) -> tuple[str, ...]:
 
 
 class AimedLoss(Fault):
-    """Couriers lose what the plan says."""
+    """Couriers do what the plan of a call says."""
 
-    def __init__(self) -> None:
+    def __init__(self, plans: Plans = PLANS) -> None:
+        self._plans = plans
         self._couriers: Sequence[Courier] = ()
 
     def inject(self, world: World) -> None:
         self._couriers = world.couriers
         for courier in self._couriers:
-            courier.rule = _rule(world.seed, courier.name)
+            courier.rule = _rule(world.seed, courier.name, self._plans)
 
     def heal(self, world: World) -> None:
         for courier in world.couriers:
@@ -59,9 +62,9 @@ class AimedLoss(Fault):
         return sum(courier.lost_requests + courier.lost_replies for courier in self._couriers)
 
 
-def _rule(seed: str, courier: str) -> Callable[[str, int], str]:
+def _rule(seed: str, courier: str, plans: Plans) -> Callable[[str, int], str]:
     def rule(call: str, attempt: int) -> str:
-        plan = plan_for(seed, courier, call)
+        plan = plan_for(seed, courier, call, plans)
         return plan[attempt - 1] if attempt <= len(plan) else PASS
 
     return rule

@@ -26,7 +26,7 @@ class Fault:
         """Take it out; harmless when it is not in, so that it can be called whatever went wrong."""
 
     def fired(self, counts: Counts) -> int:
-        """How often it provably hit an attempt of the workload; counted from both ends, never from the intention."""
+        """How often it provably struck: attempts counted from both ends, deaths, answers; never the intention."""
         return 0
 
     def proof(self) -> list[str]:

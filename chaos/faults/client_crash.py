@@ -1,32 +1,54 @@
-"""Clients are killed with calls under way, whose replies are lost; then they are started on the same outboxes."""
+"""Clients are killed with calls under way, and then started on the same outboxes.
+
+Every other client is robbed of its replies, so that its calls have run and nobody knows; the others of their requests,
+so that theirs have not, and only who remembers them will make them. At the next strike it is the other way round.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import time
 from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
 from chaos.faults.base import Fault
 from chaos.hand import Hand
+from chaos.world import WorldError
 
 if TYPE_CHECKING:
     from chaos.world import World
+
+STREAMS = ("downstream", "upstream")
+STUCK_MAX_S = 5.0
 
 
 class ClientCrash(Fault):
     """SIGKILL to every client."""
 
     def __init__(self) -> None:
+        self._strikes = 0
         self._under_way = 0
+        self._left = 0
         self._dead: list[Hand] = []
 
     def inject(self, world: World) -> None:
-        for link in world.links:
-            link.add("timeout", "downstream", timeout=0)
+        for number, link in enumerate(world.first_links):
+            link.add("timeout", self._stream(number), timeout=0)
 
     def hold(self, world: World, hold_s: float) -> None:
+        """Until calls of both kinds have waited for `hold_s`: a healthy one would have been answered."""
+        hands = _hands(world)
+        sides = [[hand for number, hand in hands.items() if self._stream(number) == stream] for stream in STREAMS]
         world.wait(hold_s)
-        for hand in (caller for caller in world.callers if isinstance(caller, Hand)):
-            self._under_way += hand.kill()
+        with contextlib.suppress(WorldError):  # all of one side may have made their last call
+            world.wait_until(
+                lambda: all(any(_is_stuck(hand, hold_s) for hand in side) for side in sides if side),
+                STUCK_MAX_S, "calls hang on both kinds of links",
+            )  # fmt: skip
+        for hand in hands.values():
+            under_way, left = hand.kill()
+            self._under_way += under_way
+            self._left += left
             self._dead.append(hand)
 
     def heal(self, world: World) -> None:
@@ -34,7 +56,25 @@ class ClientCrash(Fault):
             link.heal()
         while self._dead:
             self._dead.pop().restart()
+        self._strikes += 1
 
     def fired(self, counts: Counts) -> int:
         """Calls that were under way when their client was killed."""
         return self._under_way
+
+    def proof(self) -> list[str]:
+        return [f"{self._under_way} calls were under way when SIGKILL came, and {self._left} stood in an outbox"]
+
+    def _stream(self, number: int) -> str:
+        return STREAMS[(number + self._strikes) % len(STREAMS)]
+
+
+def _hands(world: World) -> dict[int, Hand]:
+    assert world.workload is not None
+    return {number: caller for number, caller in list(world.workload.callers.items()) if isinstance(caller, Hand)}
+
+
+def _is_stuck(hand: Hand, since_s: float) -> bool:
+    """Whether it waits for something that it wants done; what only looks leaves no effect."""
+    now_s = time.monotonic()
+    return any(call.method != "kv.get" and now_s - call.began_s >= since_s for call in hand.under_way())

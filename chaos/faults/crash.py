@@ -6,6 +6,7 @@ import contextlib
 
 from chaos.evidence import Counts
 from chaos.faults.base import Fault
+from chaos.runtime.base import ServerError
 from chaos.world import World, WorldError
 
 DEATH_MAX_S = 10.0
@@ -24,8 +25,11 @@ class Crash(Fault):
             world.ask("debug.failpoint", name=self._failpoint, action="crash")
 
     def hold(self, world: World, hold_s: float) -> None:
-        if world.server.wait_dead(DEATH_MAX_S) < 0:
-            self._deaths += 1
+        try:
+            code = world.server.wait_dead(DEATH_MAX_S)
+        except ServerError:
+            raise WorldError(f"no call came to {self._failpoint} within {DEATH_MAX_S:g} s") from None
+        self._deaths += code < 0
         world.wait(hold_s)
 
     def heal(self, world: World) -> None:

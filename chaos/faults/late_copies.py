@@ -4,6 +4,8 @@
 
 By then the clients have acknowledged those calls with later ones, so the records are gone; after the restart, memory is
 gone too. What is left to tell a copy from a new call is the watermark, if it was kept where it lasts.
+
+What a copy is told is held against what its client was told: stale, or the same reply again, and nothing else.
 """
 
 from __future__ import annotations
@@ -15,11 +17,12 @@ from typing import TYPE_CHECKING
 from chaos.courier import KEEP, LOSE_REQUEST, PASS, Delivered
 from chaos.evidence import Counts
 from chaos.faults.base import Fault
+from chaos.judge import shortened
 
 if TYPE_CHECKING:
     from chaos.world import World
 
-__all__ = ["LateCopies", "late"]
+__all__ = ["LateCopies", "late", "untrue"]
 
 ACKNOWLEDGE_S = 0.4  # several calls of each client: each acknowledges all before it
 
@@ -29,6 +32,7 @@ class LateCopies(Fault):
 
     def __init__(self, *, restart: bool) -> None:
         self._restart = restart
+        self._forgets = False
         self.delivered: list[Delivered] = []
 
     def inject(self, world: World) -> None:
@@ -44,6 +48,7 @@ class LateCopies(Fault):
             _tell_all(world, lambda call, attempt: LOSE_REQUEST)
             world.server.kill()
             world.server.restart()
+            self._forgets = world.ask("server.info")["delivery"] != "persisted"
         for courier in world.couriers:
             self.delivered += courier.deliver_kept(forget=True)
 
@@ -53,20 +58,45 @@ class LateCopies(Fault):
 
     def fired(self, counts: Counts) -> int:
         """Copies that the server took for new calls, or refused as acknowledged ones."""
-        return late(self.delivered)
+        return late(self.delivered, may_run=self._may_run(counts))
 
     def proof(self) -> list[str]:
         answers = Counter(copy.answer for copy in self.delivered)
         return [f"{count} late copies were answered {answer}" for answer, count in answers.most_common()]
 
+    def wrong(self, counts: Counts) -> list[str]:
+        """What copies were told that was not so."""
+        if self._may_run(counts):
+            return []
+        return shortened(wrong for copy in self.delivered if (wrong := untrue(copy)))
 
-def late(delivered: Sequence[Delivered]) -> int:
+    def _may_run(self, counts: Counts) -> bool:
+        """Whether nobody can know that a copy is one: it has no identity, or the server has forgotten them all."""
+        return self._forgets or not counts.identified
+
+
+def late(delivered: Sequence[Delivered], *, may_run: bool) -> int:
     """How many copies were late for certain. Pure.
 
-    One that got a replay came before the acknowledgement; one without an answer proves nothing.
+    One that got a replay came before the acknowledgement; one without an answer proves nothing; and where no copy may
+    run, one that ran is no proof but wrong.
     """
     answers = Counter(copy.answer for copy in delivered)
-    return answers["ok"] + answers["stale_call"]
+    return answers["stale_call"] + (answers["ok"] if may_run else 0)
+
+
+def untrue(copy: Delivered) -> str | None:
+    """What is wrong with the answer to a copy that has an identity, if anything. Pure.
+
+    A call that no reply was seen of may be running for the first time: "ok" is then no lie.
+    """
+    if copy.answer in ("stale_call", "no answer") or (copy.answer == "ok" and copy.first is None):
+        return None
+    if copy.answer != "replayed":
+        return f"a late copy of {copy.call} was answered {copy.answer}"
+    if copy.first is not None and copy.said.content != copy.first:
+        return f"a late copy of {copy.call} was replayed {copy.said.content}, first {copy.first}"
+    return None
 
 
 def _tell_all(world: World, rule: Callable[[str, int], str]) -> None:

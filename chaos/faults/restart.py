@@ -1,6 +1,6 @@
 """Replies are lost, and while nobody hears anything the server dies and comes back on the same disk.
 
-So every retry of a call that ran meets a server that has not seen it in this life. `forgets` says what to expect of it.
+So every retry of a call that ran meets a server that has not seen it in this life.
 """
 
 from __future__ import annotations

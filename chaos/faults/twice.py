@@ -1,6 +1,7 @@
 """Requests are doubled in flight: both copies reach the server at about the same moment, on two connections.
 
 No retry is needed for a duplicate: what stands in the middle may make one by itself, of a call that was sent once.
+Both copies are answered, and with an identity both are told the same.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING
 from chaos.courier import PASS, TWICE, Courier
 from chaos.evidence import Counts
 from chaos.faults.base import Fault
+from chaos.judge import shortened
+from chaos.replies import Said
 
 if TYPE_CHECKING:
     from chaos.world import World
 
-__all__ = ["Twice", "is_doubled"]
+__all__ = ["Twice", "is_doubled", "unlike"]
 
 SHARE = 0.5
 
@@ -44,6 +47,29 @@ class Twice(Fault):
     def fired(self, counts: Counts) -> int:
         """Second copies that the server answered."""
         return sum(courier.doubled for courier in self._couriers)
+
+    def wrong(self, counts: Counts) -> list[str]:
+        """Calls whose copies were told different things."""
+        if not counts.identified:
+            return []
+        pairs = [pair for courier in self._couriers for pair in courier.pairs()]
+        return shortened(f"{call}, sent twice, {wrong}" for call, *both in pairs if (wrong := unlike(*both)))
+
+
+def unlike(one: Said, other: Said) -> str | None:
+    """What is wrong with the replies to two copies of one call that has an identity, if anything. Pure.
+
+    One of them may be stale: that copy was overtaken by the next call, which acknowledged this one. Both may be
+    replayed: a retry overtook them.
+    """
+    settled = [said for said in (one, other) if said.settles]
+    if any(not said.settles and said.answer != "stale_call" for said in (one, other)):
+        return f"was answered {one.answer} and {other.answer}"
+    if len(settled) == 2 and "replayed" not in (one.answer, other.answer):
+        return "was run for both copies"
+    if len(settled) == 2 and one.content != other.content:
+        return f"was answered {one.content} and {other.content}"
+    return None
 
 
 def _rule(seed: str, courier: str) -> Callable[[str, int], str]:

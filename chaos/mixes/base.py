@@ -36,7 +36,7 @@ class Wanted:
 
 
 class Mix(Protocol):
-    """The calls of a scenario's clients. `seed` and name fix them: the same run again makes the same calls."""
+    """The calls of a scenario's clients. The lane's `rng` fixes them: the same run again makes the same calls."""
 
     @property
     def initial(self) -> Mapping[str, str]:

@@ -34,6 +34,7 @@ SERVERS = ("kv-1", "kv-2", "kv-3")
 LINKS_MAX = 36  # three cells at once, each with four clients, their spare links and one to observe by
 COMMAND_MAX_S = 120.0
 READY_MAX_S = 60.0
+PORT_MAX_S = 10.0
 POLL_S = 0.02
 CLOCK_MOUNT = "/clock"
 SUBNETS = 213  # 10.213.0.0/16, of which one /24 is taken
@@ -263,7 +264,10 @@ class ComposeRuntime:
     def link(self, name: str, server: Server) -> Link:
         """A healthy link to the server, on a published port."""
         assert isinstance(server, ComposeServer)
-        port = self._ports.get(timeout=COMMAND_MAX_S)
+        try:
+            port = self._ports.get(timeout=PORT_MAX_S)
+        except queue.Empty:
+            raise ServerError(f"all {LINKS_MAX} links are taken; use fewer --clients") from None
         return self._links.make(name, f"{server.service}:8000", f"0.0.0.0:{port}", lambda: self._ports.put(port))
 
     def log_tail(self, server: ComposeServer, lines: int = 20) -> str:

@@ -34,8 +34,9 @@ class Scenario:
     call_timeout_s: the deadline of one call, but under exactly-once, which has none.
 
     must_be_red: columns in which some call must come out with two effects or more. may_break: columns whose promise
-    this fault may break. must_break: those that it surely breaks, controls too. may_say_unknown: columns whose clients
-    may say "unknown" here although their semantics never does, because the scenario goes past its limit.
+    this fault may break. must_break: those that it surely breaks, controls too. may_say_unknown, must_say_unknown:
+    columns whose callers may, or must, be told "unknown", because the fault outlasts their deadline or goes past the
+    limit of their semantics; `maybe` always may.
 
     mix: what the clients call. delivery: of the server, where it is not the column's. own_clock: the server has a clock
     that the fault can set. lease_ms: of the sessions.
@@ -57,6 +58,7 @@ class Scenario:
     may_break: frozenset[str] = frozenset()
     must_break: frozenset[str] = frozenset()
     may_say_unknown: frozenset[str] = frozenset()
+    must_say_unknown: frozenset[str] = frozenset()
     mix: Callable[[], Mix] = Journal
     delivery: str | None = None
     own_clock: bool = False
@@ -74,12 +76,19 @@ class Scenario:
     def has_fault(self) -> bool:
         return bool(self.strikes_at)
 
-    def expects(self, column: str) -> Expected:
-        """What is to come out in that column."""
+    def expects(self, column: str, calls: int | None = None) -> Expected:
+        """What is to come out in that column; calls: of how many, if that is known before."""
         return Expected(
             fault=self.has_fault,
             red=column in self.must_be_red,
             broken=column in self.must_break,
             excused=column in self.may_break | self.must_break,
-            unknown=column in self.may_say_unknown,
+            unknown=self._unknown(column),
+            calls=None if self.endless else calls,
+            calm=not self.has_fault,
         )
+
+    def _unknown(self, column: str) -> str:
+        if column in self.must_say_unknown:
+            return "must"
+        return "may" if column in {MAYBE} | self.may_say_unknown | self.must_break else "never"

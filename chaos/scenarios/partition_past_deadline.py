@@ -3,7 +3,7 @@ Exactly-once has no deadline: its outbox keeps the call until the network heals.
 """
 
 from chaos.faults.partition import Partition
-from chaos.scenarios.base import Scenario
+from chaos.scenarios.base import AT_LEAST_ONCE, AT_MOST_ONCE, MAYBE, MEMORY, Scenario
 
 SCENARIO = Scenario(
     name="partition-past-deadline",
@@ -13,4 +13,5 @@ SCENARIO = Scenario(
     quick=True,
     hold_s=1.5,
     call_timeout_s=0.6,
+    must_say_unknown=frozenset({MAYBE, AT_LEAST_ONCE, MEMORY, AT_MOST_ONCE}),
 )

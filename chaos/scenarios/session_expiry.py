@@ -4,7 +4,7 @@ is the limit of exactly-once: its clients may be told "unknown" here. Who has no
 """
 
 from chaos.faults.expiry import Expiry
-from chaos.scenarios.base import AT_LEAST_ONCE, EXACTLY_ONCE, MAYBE, Scenario
+from chaos.scenarios.base import AT_LEAST_ONCE, IDENTIFIED, MAYBE, Scenario
 
 LEASE_MS = 600
 
@@ -18,5 +18,5 @@ SCENARIO = Scenario(
     courier=True,
     must_be_red=frozenset({MAYBE, AT_LEAST_ONCE}),
     must_break=frozenset({MAYBE}),
-    may_say_unknown=frozenset({EXACTLY_ONCE}),
+    may_say_unknown=IDENTIFIED,
 )

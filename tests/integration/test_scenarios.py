@@ -44,8 +44,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cells(folder: Path) -> Mapping[tuple[str, str], Cell]:
     """Every cell of the matrix, on local processes and a real Toxiproxy."""
-    run = run_matrix("local", TASKS, folder / "run", "pytest", lambda *_: None)
-    return {(cell.scenario, cell.column): cell for cell in run.cells}
+    cells = run_matrix("local", TASKS, folder / "run", "pytest", lambda *_: None)
+    return {(cell.scenario, cell.column): cell for cell in cells}
 
 
 @pytest.fixture(scope="module")

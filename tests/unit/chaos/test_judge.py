@@ -28,7 +28,7 @@ def _call(told: str, effects: int, *, misplaced: bool = False) -> Call:
 def test_every_broken_promise_is_seen(semantics: str, told: str, effects: int) -> None:
     """A single call that breaks the promise makes the verdict, however many keep it."""
     calls = [_call("ok", 1)] * 20 + [_call(told, effects)]
-    assert not judge(semantics, calls).kept
+    assert judge(semantics, calls).violations
 
 
 @pytest.mark.parametrize("semantics", SEMANTICS)
@@ -36,20 +36,20 @@ def test_every_broken_promise_is_seen(semantics: str, told: str, effects: int) -
 @pytest.mark.parametrize("effects", [0, 1, 2])
 def test_what_is_not_broken_is_kept(semantics: str, told: str, effects: int) -> None:
     """The judge has no objection beyond the promise."""
-    assert judge(semantics, [_call(told, effects)]).kept == ((semantics, told, effects) not in BROKEN)
+    assert (not judge(semantics, [_call(told, effects)]).violations) == ((semantics, told, effects) not in BROKEN)
 
 
 def test_a_doubled_call_is_red_under_every_semantics() -> None:
     """At-least-once keeps its promise with a doubled call, and is red all the same."""
     judgement = judge("at-least-once", [_call("ok", 2), _call("ok", 1)])
     assert judgement.red
-    assert judgement.kept
+    assert not judgement.violations
     assert judgement.effects == {"0": 0, "1": 1, "2+": 1}
 
 
 def test_a_wrong_place_breaks_the_promise() -> None:
     """An offset at which the store does not have the value is a lie, though the value is there once."""
-    assert not judge("at-most-once", [_call("ok", 1, misplaced=True)]).kept
+    assert judge("at-most-once", [_call("ok", 1, misplaced=True)]).violations
 
 
 def test_many_violations_are_counted_and_some_are_shown() -> None:
@@ -61,14 +61,20 @@ def test_many_violations_are_counted_and_some_are_shown() -> None:
 
 def test_past_its_limit_exactly_once_may_say_unknown_and_double_nothing() -> None:
     """Where the session was not kept, "unknown" is the truth; two effects are as wrong as ever."""
-    assert judge("exactly-once", [_call("unknown", 1), _call("unknown", 0)], may_say_unknown=True).kept
-    assert not judge("exactly-once", [_call("unknown", 2)], may_say_unknown=True).kept
+    assert not judge("exactly-once", [_call("unknown", 1), _call("unknown", 0)], may_say_unknown=True).violations
+    assert judge("exactly-once", [_call("unknown", 2)], may_say_unknown=True).violations
 
 
 def test_a_refusal_that_nobody_can_have_earned_is_seen() -> None:
     """A call that is always valid and never conditional is not refused as another call's double."""
-    assert not judge("at-most-once", [Call("c0-0", "definite", 0, error="identity_reused")]).kept
-    assert judge("at-most-once", [Call("c0-0", "definite", 0, error="unreachable")]).kept
+    assert judge("at-most-once", [Call("c0-0", "definite", 0, error="identity_reused")]).violations
+    assert not judge("at-most-once", [Call("c0-0", "definite", 0, error="unreachable")]).violations
+
+
+def test_an_acknowledged_call_that_is_gone_is_told_from_one_that_is_doubled() -> None:
+    """What excuses the one does not excuse the other."""
+    assert judge("at-most-once", [_call("ok", 0)]).lost
+    assert not judge("at-most-once", [_call("ok", 2), _call("unknown", 0)]).lost
 
 
 def test_the_first_wrong_call_is_named_by_its_place() -> None:

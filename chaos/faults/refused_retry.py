@@ -1,0 +1,43 @@
+"""The reply to an attempt is lost, and the next one is refused: by an overloaded server, or by a proxy's smaller limit.
+
+    attempt 1   runs, its reply is lost           it may have run
+    attempt 2   503 `overloaded`, or 413          this attempt surely did not
+
+Both refusals are definite of the attempt, and say nothing of the call. Couriers give them in the server's stead.
+"""
+
+from __future__ import annotations
+
+from chaos.courier import LOSE_REPLY, LOSE_REQUEST, REFUSE_413, REFUSE_503
+from chaos.evidence import Counts
+from chaos.faults.aimed_loss import AimedLoss, Plans
+
+__all__ = ["PLANS", "RefusedRetry"]
+
+PLANS: Plans = (
+    (0.12, (LOSE_REPLY, REFUSE_413)),
+    (0.12, (LOSE_REPLY, REFUSE_503)),
+    (0.04, (LOSE_REPLY, REFUSE_503, REFUSE_413)),
+    (0.04, (LOSE_REQUEST, REFUSE_413)),
+    (0.04, (REFUSE_413,)),
+    (0.04, (REFUSE_503,)),
+)
+"""As in `aimed_loss`. The last two are the other half of the promise: where nothing was lost, no is no."""
+
+
+class RefusedRetry(AimedLoss):
+    """Couriers lose and refuse what the plan says."""
+
+    def __init__(self) -> None:
+        super().__init__(PLANS)
+
+    def fired(self, counts: Counts) -> int:
+        """Refusals that were handed to a client; where every call is tried again, only those of retries."""
+        if counts.identified:
+            return sum(courier.refused_retries for courier in self._couriers)
+        return sum(courier.refused for courier in self._couriers)
+
+    def proof(self) -> list[str]:
+        lost = sum(courier.lost_replies + courier.lost_requests for courier in self._couriers)
+        retries = sum(courier.refused_retries for courier in self._couriers)
+        return [f"{lost} messages were lost, and {retries} retries refused"]
