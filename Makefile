@@ -10,11 +10,13 @@ PIP_INSTALL  := $(PY) -m pip install --quiet --disable-pip-version-check
 DEMO_ARGS    ?= matrix --out out/demo
 TEST_PATHS   ?= tests/unit tests/contract tests/integration
 TEST_ARGS    ?=
+# For example: make bench BENCH_ARGS='--only writes identity'
+BENCH_ARGS   ?=
 # For example: make requirements PIN_ARGS=--upgrade
 PIN_ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toxiproxy demo test test-unit lint format images images-offline up down logs requirements clean
+.PHONY: help setup toxiproxy demo bench bench-quick concurrency test test-unit lint format images images-offline up down logs requirements clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +42,15 @@ toxiproxy: setup ## Find or build the Toxiproxy server (about 40 seconds the fir
 
 demo: setup toxiproxy ## Break OnceKV on purpose and print what each semantics kept
 	@$(PY) -m chaos $(DEMO_ARGS)
+
+bench: setup ## Measure against etcd, Flask and SQLite alone, below ten minutes (needs wrk)
+	@$(PY) -m bench $(BENCH_ARGS)
+
+bench-quick: setup ## The same with fewer rounds and smaller stores, below two minutes
+	@$(PY) -m bench --effort quick $(BENCH_ARGS)
+
+concurrency: setup ## Threads and events side by side: what the lecture claims, measured (needs wrk)
+	@$(PY) -m bench concurrency $(BENCH_ARGS)
 
 images: setup ## Build the container images (local stand-ins for the bases where no registry can be reached)
 	@scripts/images

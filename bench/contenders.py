@@ -1,4 +1,4 @@
-"""Those that make the same durable write: OnceKV, its two controls, etcd, and Flask. Each under its own script of load."""
+"""Those that make the same durable write: OnceKV, its two controls, etcd, and Flask. Each under a load of its own."""
 
 from __future__ import annotations
 

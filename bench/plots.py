@@ -1,7 +1,7 @@
 """The plots of measurements 1, 4 and 5, and of the concurrency run, as SVG: Vega-Lite, drawn without a network.
 
-One set of colours (Okabe and Ito's, told apart by colour-blind eyes) on no background, with text in a grey that reads on
-white and on black, so that one file serves both themes of the README. What a colour says, a label or a shape says too.
+One set of colours (Okabe and Ito's, which colour-blind eyes tell apart) on no background, with text in a grey that reads
+on white and on black, so that one file serves both themes of the README. What a colour says, a label or a shape says too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ CONFIG: Json = {
     "font": "sans-serif",
     "view": {"stroke": None},
     "axis": {"labelColor": GREY, "titleColor": GREY, "gridColor": GREY, "gridOpacity": 0.25, "domainColor": GREY,
-             "tickColor": GREY, "labelFontSize": 12, "titleFontSize": 12, "labelLimit": 420, "titleFontWeight": "normal"},
+             "tickColor": GREY, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal",
+             "labelLimit": 420},
     "header": {"labelColor": GREY, "titleColor": GREY, "labelFontSize": 13},
     "legend": {"labelColor": GREY, "titleColor": GREY, "labelFontSize": 12, "labelLimit": 420},
     "title": {"color": GREY, "fontSize": 14, "anchor": "start", "fontWeight": "normal"},
@@ -60,7 +61,9 @@ def _writes(part: Part) -> Json:
     """Bars, longest on top, one panel for each number of connections; the line through a bar is its spread."""
     rows = [row for row in _rows(part) if row["column"] != writes.NO_SERVER]
     columns = [column for column in part.columns if column != writes.NO_SERVER]
-    encoding: Json = {"y": {"field": "row", "type": "nominal", "title": None, "sort": part.rows, "axis": {"ticks": False}}}
+    encoding: Json = {
+        "y": {"field": "row", "type": "nominal", "title": None, "sort": part.rows, "axis": {"ticks": False}}
+    }
     bar: Json = {
         "mark": {"type": "bar", "height": {"band": 0.66}, "cornerRadiusEnd": 2},
         "encoding": {
@@ -82,22 +85,25 @@ def _writes(part: Part) -> Json:
             "text": {"field": "median", "type": "quantitative", "format": ",.0f"},
         },
     }
+    header = {"labelAngle": 0, "labelOrient": "top", "labelAnchor": "start"}
     return {
         "data": {"values": rows},
-        "facet": {"row": {"field": "column", "title": None, "sort": columns, "header": {"labelAngle": 0, "labelOrient": "top",
-                                                                                      "labelAnchor": "start"}}},
+        "facet": {"row": {"field": "column", "title": None, "sort": columns, "header": header}},
         "spec": {"width": 420, "height": {"step": 24}, "encoding": encoding, "layer": [bar, whisker, label]},
         "title": "Single durable exactly-once writes",
-    }  # fmt: skip
+    }
 
 
 def _identity(part: Part) -> Json:
     """One point a pair; the bar is the median; floor and aim are ruled."""
     costs = part.values(identity.COST, identity.COLUMN)
     target = next(target for target in TARGETS if target.measurement == 4)
-    bounds = [{"at": target.aim, "name": f"aim {target.aim:g} %"}, {"at": target.floor, "name": f"floor {target.floor:g} %"}]
-    x: Json = {"field": "cost", "type": "quantitative", "title": "time that an identity adds to a call, in % (each pair)",
-               "scale": {"nice": True}}  # fmt: skip
+    bounds = [
+        {"at": target.aim, "name": f"aim {target.aim:g} %"},
+        {"at": target.floor, "name": f"floor {target.floor:g} %"},
+    ]
+    title_x = "time that an identity adds to a call, in % (a dot is a pair, the bar the median)"
+    x: Json = {"field": "cost", "type": "quantitative", "title": title_x, "scale": {"nice": True}}
     points = {
         "data": {"values": [{"cost": cost} for cost in costs]},
         "mark": {"type": "point", "filled": True, "size": 70, "opacity": 0.6, "color": COLOURS[0]},
@@ -125,7 +131,7 @@ def _identity(part: Part) -> Json:
 def _growth(part: Part) -> Json:
     """Speed as the store grows, the smallest being 1."""
     rows = []
-    for what, shape in (("keys", "circle"), ("sessions", "square")):
+    for what in ("keys", "sessions"):
         names_here = [row for row in part.rows if row.endswith(f" {what}")]
         for name in names_here:
             values = part.values(name, growth.CALLS)
@@ -133,7 +139,7 @@ def _growth(part: Part) -> Json:
             if values and first:
                 base = spread(first).median
                 known = {key: value / base for key, value in spread(values)._asdict().items() if key != "rounds"}
-                rows.append({"size": int(name.split()[0].replace(",", "")), "what": what, "shape": shape, **known})
+                rows.append({"size": int(name.split()[0].replace(",", "")), "what": what, **known})
     return _lines(
         rows,
         x={"field": "size", "type": "quantitative", "scale": {"type": "log"}, "title": "keys or sessions in the store",
@@ -146,15 +152,13 @@ def _growth(part: Part) -> Json:
 
 def _slow(part: Part) -> Json:
     """Calls a second against connections while every call waits for the store, a line for each model."""
-    rows = [
-        {"size": int(row["column"].split()[0]), "what": row["row"], **row} for row in _rows(part)
-    ]
+    rows = [{"size": int(row["column"].split()[0]), "what": row["row"], **row} for row in _rows(part)]
     return _lines(
         rows,
         x={"field": "size", "type": "quantitative", "scale": {"type": "log", "base": 2}, "title": "connections",
            "axis": {"grid": False, "values": sorted({row["size"] for row in rows})}},
         y="calls/s",
-        title=part.title.partition(" ")[2],
+        title=part.title,
     )  # fmt: skip
 
 
@@ -172,8 +176,9 @@ def _lines(rows: Sequence[Json], *, x: Json, y: str, title: str, floor: float | 
          "encoding": {"x": x, "y": height, "color": colour, "shape": shape}},
     ]  # fmt: skip
     if floor is not None:
-        layers.insert(0, {"data": {"values": [{"at": floor}]}, "mark": {"type": "rule", "strokeDash": [4, 4], "color": GREY},
-                          "encoding": {"y": {"field": "at", "type": "quantitative"}}})  # fmt: skip
+        rule = {"type": "rule", "strokeDash": [4, 4], "color": GREY}
+        place = {"y": {"field": "at", "type": "quantitative"}}
+        layers.insert(0, {"data": {"values": [{"at": floor}]}, "mark": rule, "encoding": place})
     return {"width": 560, "height": 240, "data": {"values": list(rows)}, "layer": layers, "title": title}
 
 
@@ -182,4 +187,5 @@ SPECS: dict[str, Callable[[Part], Json]] = {
     identity.NAME: _identity,
     growth.NAME: _growth,
     names.SLOW: _slow,
+    names.DISK: _slow,
 }

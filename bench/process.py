@@ -22,7 +22,9 @@ _STOP_MAX_S = 3.0
 
 
 @contextlib.contextmanager
-def child(words: Sequence[str], *, stdout: int | IO[bytes], stderr: int | IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+def child(
+    words: Sequence[str], *, stdout: int | IO[bytes], stderr: int | IO[bytes]
+) -> Iterator[subprocess.Popen[bytes]]:
     """Runs the command for the length of the block, then SIGTERM, and SIGKILL when that is not enough."""
     parent = os.getpid()
 

@@ -45,7 +45,10 @@ class Rpc:
             for number, (method, params) in enumerate(calls)
         ]
         reply = self._http.post(
-            f"{self._url}/rpc", msgspec.json.encode(body), headers={"Content-Type": "application/json"}, timeout=TIMEOUT_S
+            f"{self._url}/rpc",
+            msgspec.json.encode(body),
+            headers={"Content-Type": "application/json"},
+            timeout=TIMEOUT_S,
         )
         answers = msgspec.json.decode(reply.content)
         for answer in answers if isinstance(answers, list) else [answers]:

@@ -14,7 +14,9 @@ __all__ = ["models", "server"]
 @cache
 def models() -> tuple[str, ...]:
     """The server models that this release has; one without a name where it knows no `--model`."""
-    done = subprocess.run([*oncekv_command(), "serve", "--help"], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [*oncekv_command(), "serve", "--help"], capture_output=True, text=True, timeout=60, check=True
+    )
     return ("threads", "event-loop") if "--model" in done.stdout else ("",)
 
 

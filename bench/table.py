@@ -13,7 +13,9 @@ __all__ = ["number", "padded", "part_table", "targets_table", "text"]
 
 def text(book: Book, targets: Sequence[Mapping[str, Any]], caption: str) -> str:
     """Everything that a run found."""
-    blocks = [caption if book.whole else f"{caption}\n\nNot the whole run: it was interrupted, or told to measure less."]
+    blocks = [
+        caption if book.whole else f"{caption}\n\nNot the whole run: it was interrupted, or told to measure less."
+    ]
     if targets:
         blocks.append("**Targets**\n\n" + targets_table(targets))
     blocks += [f"**{part.title}** ({part.unit})\n\n{part_table(part)}{_notes(part)}" for part in book.parts.values()]
@@ -49,7 +51,9 @@ def number(value: float) -> str:
 def padded(lines: Sequence[Sequence[str]]) -> str:
     """A Markdown table whose columns stand below each other."""
     widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(lines[0]))]
-    rows = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines]
+    rows = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    ]
     rows.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
     return "\n".join(rows)
 

@@ -36,7 +36,7 @@ class Target:
 
 
 def verdict(value: float, floor: float, aim: float, *, at_most: bool) -> str:
-    """"aim reached", "floor reached" or "missed"."""
+    """One of: aim reached, floor reached, missed."""
     sign = -1 if at_most else 1
     if sign * value >= sign * aim:
         return "aim reached"
@@ -142,7 +142,9 @@ TARGETS = (
         at_most=True,
         unit="s",
     ),
-    Target(6, "memory of a session", "an empty server", 200, 200, _a_session(memory.MEMORY), at_most=True, unit="bytes"),
+    Target(
+        6, "memory of a session", "an empty server", 200, 200, _a_session(memory.MEMORY), at_most=True, unit="bytes"
+    ),
     Target(6, "disk of a session", "an empty store", 300, 300, _a_session(memory.DISK), at_most=True, unit="bytes"),
     Target(
         6,

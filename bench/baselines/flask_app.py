@@ -36,7 +36,9 @@ def baseline_app(folder: Path) -> Flask:
         with lock:
             store.execute("BEGIN IMMEDIATE")
             try:
-                version = exactly_once_put(store, call["session"], call["seq"], call["acked"], call["key"], call["value"])
+                version = exactly_once_put(
+                    store, call["session"], call["seq"], call["acked"], call["key"], call["value"]
+                )
             except BaseException:
                 store.execute("ROLLBACK")
                 raise

@@ -23,6 +23,7 @@ class _Granian(MTServer):
 
 
 def main(folder: str, port: str, threads: str) -> None:
+    """Serve until SIGTERM."""
     app: Any = baseline_app(Path(folder))
     server = _Granian(
         "baseline",

@@ -1,7 +1,7 @@
 """Background work: what the sweep of expired sessions and the log's checkpoints cost the calls beside them.
 
 The sweep has thousands of expired sessions before it, so that it never runs out of work while it is measured; how many
-it forgot stands in the table. Checkpoints are asked for by another process twenty times a second, on top of SQLite's own.
+it forgot stands in the table. Another process asks for a checkpoint twenty times a second, on top of SQLite's own.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from statistics import median
 
 from bench.book import Book
@@ -70,7 +71,7 @@ def _io(book: Book) -> str:
 def _bend(curve: dict[int, float]) -> int:
     """The number of connections from which on more of them bring less than half of their share."""
     counts = sorted(curve)
-    for before, after in zip(counts, counts[1:], strict=False):
+    for before, after in pairwise(counts):
         if curve[after] / curve[before] < 1 + (after / before - 1) / 2:
             return before
     return counts[-1]
@@ -92,8 +93,8 @@ def _disk(book: Book) -> str:
     beside = f" (event-loop: {number(events[many])})" if events else ""
     return (
         f"*The same on the real disk.* {_word(gain >= 2)}: {number(curve[few])} calls/s with {few} connection,"
-        f" {number(curve[many])} with {many}{beside}. One writer holds the store, so calls do not overlap inside it; they gain"
-        " because all that wait share one commit, and its sync."
+        f" {number(curve[many])} with {many}{beside}. One writer holds the store, so calls do not overlap inside it;"
+        " they gain because all that wait share one commit, and its sync."
     )
 
 
@@ -107,14 +108,14 @@ def _cores(book: Book) -> str:
     if not said:
         return ""
     return (
-        f"*Multicore: two workers do twice the work of one.* {'; '.join(said)}. One process has one interpreter lock and so"
-        " about one core, whatever its threads; a second process has a second. The load generator takes its part of"
+        f"*Multicore: two workers do twice the work of one.* {'; '.join(said)}. One process has one interpreter lock"
+        " and so about one core, whatever its threads; a second process has a second. The load generator takes its part of"
         f" {book.facts['machine']['cores']} cores, and writes of both workers wait for the store's one writer."
     )
 
 
 def _background(book: Book) -> str:
-    said = []
+    said, shares = [], []
     for model in (THREADS, EVENTS):
         quiet = _median(book, BACKGROUND, background.row(model, background.QUIET), CALLS)
         for beside in (background.SWEEP, background.CHECKPOINTS):
@@ -122,13 +123,19 @@ def _background(book: Book) -> str:
             found, p99 = _median(book, BACKGROUND, label, CALLS), _median(book, BACKGROUND, label, background.P99)
             if quiet and found and p99 is not None:
                 share = found / quiet
+                shares.append(share)
                 said.append(f"{label} {_word(share >= BESIDE_HELD)}: {number(100 * share)} %, p99 {number(p99)} ms")
     if not said:
         return ""
+    why = (
+        "The sweep is done in portions of a hundred sessions, inside a group that commits anyway; a checkpoint"
+        " takes no lock that a writer needs."
+        if min(shares) >= BESIDE_HELD
+        else "It is not beside the calls but among them: a portion of the sweep is part of a group, and all of that"
+        " group wait for it; a checkpoint shares the disk and the cores with the commits."
+    )
     return (
-        f"*Background work goes on beside the calls.* Calls/s against an undisturbed server: {'; '.join(said)}. The sweep"
-        " is done in portions of a hundred sessions inside a group that commits anyway; a checkpoint takes no lock that"
-        " a writer needs, only the disk."
+        f"*Background work goes on beside the calls.* Calls/s against an undisturbed server: {'; '.join(said)}. {why}"
     )
 
 
@@ -136,21 +143,23 @@ def _blocked(book: Book) -> str:
     said = []
     for model, claimed in ((THREADS, "the others go on"), (EVENTS, "everyone waits")):
         for count in blocked.COUNTS[1:]:
-            p99, longest = (_median(book, BLOCKED, blocked.row(model, count), name) for name in (blocked.P99, blocked.LONGEST))
+            p99, longest = (
+                _median(book, BLOCKED, blocked.row(model, count), name) for name in (blocked.P99, blocked.LONGEST)
+            )
             if p99 is None or longest is None:
                 continue
             stalled = longest >= STALLED_MS
             word = _word(stalled == (claimed == "everyone waits"))
             said.append(
-                f"{model}, {count} blocked: “{claimed}” {word}, the longest of the others' reads took {number(longest)} ms"
-                f" (p99 {number(p99)} ms)"
+                f"{model}, {count} blocked: “{claimed}” {word}, the longest of the others' reads took"
+                f" {number(longest)} ms (p99 {number(p99)} ms)"
             )
     if not said:
         return ""
     return (
-        f"*A handler that blocks: on an event loop everyone waits, with threads the others go on.* {'; '.join(said)}. A loop"
-        " is only stopped by what runs on it: what may wait is handed to a few threads, and when more of them stand still"
-        " than there are, whoever needs one stands behind them. A thread that stands still holds itself alone."
+        f"*A handler that blocks: on an event loop everyone waits, with threads the others go on.* {'; '.join(said)}. A"
+        " loop is only stopped by what runs on it: what may wait is handed to a few threads, and when more of them stand"
+        " still than there are, whoever needs one stands behind them. A thread that stands still holds itself alone."
     )
 
 
@@ -160,13 +169,15 @@ def _idle(book: Book) -> str:
         return ""
     found = {row.partition(",")[0]: median(part.values(row, idle.BYTES)) for row in part.rows}
     more = {row.partition(",")[0]: median(part.values(row, idle.THREADS_MORE)) for row in part.rows}
-    figures = "; ".join(f"{model}: {number(size)} bytes, {more[model]:.0f} threads more" for model, size in found.items())
+    figures = "; ".join(
+        f"{model}: {number(size)} bytes, {more[model]:.0f} threads more" for model, size in found.items()
+    )
     if len(found) < 2:
         return f"*An idle connection costs a thread's memory.* {figures}. There is no other model here to compare."
     fewer = found[EVENTS] <= FEWER_HELD * found[THREADS]
     why = (
         "A connection of the loop is a few objects."
         if fewer
-        else "The threads are a pool behind an event loop of the HTTP server's own: an idle connection holds none of them."
+        else "The threads are a pool behind the HTTP server's own event loop: an idle connection holds none of them."
     )
     return f"*Events cost less memory than threads for each idle connection.* {_word(fewer)}: {figures}. {why}"

@@ -1,4 +1,4 @@
-"""Multicore: one worker and two, with a method that only computes (a page of a thousand keys) and with durable writes."""
+"""Multicore: one worker and two, with a method that only computes (pages of a thousand keys) and with writes."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ def row(model: str, workers: int) -> str:
 
 def measure(run: Run) -> None:
     """Every model with one and two workers, in turn; the load generator takes its share of the cores."""
-    part = run.part(
-        Part(CORES, "Multicore: workers", "calls/s", note="The load generator runs on the same cores.")
-    )
+    part = run.part(Part(CORES, "Multicore: workers", "calls/s", note="The load generator runs on the same cores."))
     rounds = min(run.effort.rounds, ROUNDS_MAX)
     with ExitStack() as stack:
         nodes = []

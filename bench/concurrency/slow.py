@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.book import Part
 from bench.concurrency.names import DISK, SLOW, model_names
 from bench.load import Shape, put_load
+from bench.measures.writes import column
 from bench.rpc import Rpc
 from bench.run import Run
 from bench.say import say
@@ -39,7 +40,11 @@ class _Node:
 def measure(run: Run) -> None:
     """Every call waits `SLEEP_MS` for the store."""
     title = f"I/O concurrency: writes while each waits {SLEEP_MS} ms for the store"
-    _measure(run, Part(SLOW, title, "calls/s", note=f"One call after the other would be {1000 // SLEEP_MS} calls/s."), SLEEP_MS)
+    _measure(
+        run,
+        Part(SLOW, title, "calls/s", note=f"One call after the other would be {1000 // SLEEP_MS} calls/s."),
+        SLEEP_MS,
+    )
 
 
 def measure_disk(run: Run) -> None:
@@ -58,8 +63,10 @@ def _measure(run: Run, part: Part, sleep_ms: int) -> None:
             for count in counts:
                 for node in nodes:
                     sessions = node.rpc.open_sessions(count)
-                    load = put_load(node.url, node.folder, Shape(), sessions, connections=count, seconds=run.effort.seconds)
-                    run.add(part, node.row, f"{count} connections", load.per_s, load.faults)
+                    load = put_load(
+                        node.url, node.folder, Shape(), sessions, connections=count, seconds=run.effort.seconds
+                    )
+                    run.add(part, node.row, column(count), load.per_s, load.faults)
 
 
 def _open(run: Run, stack: ExitStack, name: str, model: str, sleep_ms: int) -> _Node:

@@ -31,7 +31,9 @@ GRACE_S = 30.0
 
 def measure(run: Run) -> None:
     """All in turn."""
-    part = run.part(Part(NAME, "7. The client, single writes", "calls/s", against=BARE, note="× is against bare requests."))
+    part = run.part(
+        Part(NAME, "7. The client, single writes", "calls/s", against=BARE, note="× is against bare requests.")
+    )
     with ExitStack() as stack:
         folder = stack.enter_context(run.folder("client"))
         url = stack.enter_context(server(folder / "data")).url
@@ -45,6 +47,6 @@ def measure(run: Run) -> None:
 
 def _load(url: str, way: str, threads: int, run: Run) -> float:
     words = [sys.executable, "-m", "bench.client_load", url, way, str(threads), str(run.effort.seconds)]
-    with child(words, stdout=subprocess.PIPE, stderr=None) as process:
+    with child(words, stdout=subprocess.PIPE, stderr=sys.stderr.fileno()) as process:
         output, _ = process.communicate(timeout=run.effort.seconds + GRACE_S)
     return float(json.loads(output)["per_s"])

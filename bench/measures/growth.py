@@ -41,8 +41,8 @@ def measure(run: Run) -> None:
             "5. Growth: single writes on a store that has grown",
             "calls/s",
             note=(
-                f"{CONNECTIONS_KEYS} connections over all keys; {CONNECTIONS_SESSIONS} connections that use all sessions "
-                "in turn. Stores filled by SQL in the store's own schema."
+                f"{CONNECTIONS_KEYS} connections over all keys; {CONNECTIONS_SESSIONS} connections that use all"
+                " sessions in turn. Stores filled by SQL in the store's own schema."
             ),
         )
     )

@@ -1,8 +1,8 @@
 """3. How long a call takes at half of what its server could do, and when the server is saturated.
 
-Half of the peak that this run found for each (measured here when it found none). The calls leave at even moments on many
-connections, so a call that takes long does not hold the next one back; what the load generator itself could not send
-in time shows in the rate, which stands beside the figures.
+Half of the peak that this run found for each (measured here when it found none). The calls leave at even moments, on
+many connections, so a call that takes long does not hold the next one back; what the load generator itself could not
+send in time shows in the rate, which stands beside the figures.
 """
 
 from __future__ import annotations

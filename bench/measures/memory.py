@@ -1,8 +1,8 @@
 """6. What a client costs: bytes of memory and of disk a session, and whether they grow with its calls.
 
 Real calls, by HTTP, in batches: sessions are opened, then each of them makes one call after the other, acknowledging
-the one before, as a client does that is there all day. The last call of each stays unacknowledged: an idle session keeps
-one record.
+the one before, as a client does that is there all day. The last call of each stays unacknowledged: an idle session
+keeps one record.
 
 Memory is the server's resident set, disk the pages in use with the log written back, each above what they were before
 the first session.
@@ -64,7 +64,10 @@ def _call_each(rpc: Rpc, names: list[str], seq: int) -> None:
     for first in range(0, len(names), PORTION):
         rpc.batch(
             [
-                ("kv.increment", {"key": f"n/{number % KEYS}", "_meta": {"session": name, "seq": seq, "acked": seq - 1}})
+                (
+                    "kv.increment",
+                    {"key": f"n/{number % KEYS}", "_meta": {"session": name, "seq": seq, "acked": seq - 1}},
+                )
                 for number, name in enumerate(names[first : first + PORTION])
             ]
         )

@@ -32,7 +32,13 @@ BATCHES = ((1, 32), (10, 32), (100, 8))
 def measure(run: Run) -> None:
     """All of them in turn on one server."""
     part = run.part(
-        Part(NAME, "2. Batches, reads, replays, contention", "calls/s", against=SINGLES, note="× is against single writes.")
+        Part(
+            NAME,
+            "2. Batches, reads, replays, contention",
+            "calls/s",
+            against=SINGLES,
+            note="× is against single writes.",
+        )
     )
     with ExitStack() as stack:
         folder = stack.enter_context(run.folder("shapes"))
