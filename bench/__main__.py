@@ -10,6 +10,7 @@ import argparse
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from bench.book import Book
 from bench.effort import EFFORTS
 from bench.fill import SchemaUnknown
 from bench.machine import facts, load_average, one_line
-from bench.measures import MEASURES
+from bench.measures import MEASURES, SHARES
 from bench.rpc import RpcFailed
 from bench.run import Run
 from bench.say import say
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     data.mkdir(parents=True)
     run = Run(EFFORTS[args.effort], Book(out / f"{args.what}.json", {"effort": args.effort, **facts(data)}), data)
     measures = _chosen(args)
-    code = _measure(run, measures)
+    code = _measure(run, measures, _shares(args.what))
     run.book.whole = code == 0 and len(measures) == len(_all(args.what))
     run.book.facts["load_average"]["after"] = load_average()
     shutil.rmtree(data, ignore_errors=True)
@@ -56,10 +57,14 @@ def main(arguments: list[str] | None = None) -> int:
     return code
 
 
-def _measure(run: Run, measures: Mapping[str, Callable[[Run], None]]) -> int:
+def _measure(run: Run, measures: Mapping[str, Callable[[Run], None]], shares: Mapping[str, float]) -> int:
     code = 0
+    run.end_s = time.monotonic()
+    # Where only some are asked for, they have the time of all.
+    whole = sum(shares[name] for name in measures)
     try:
         for name, measure in measures.items():
+            run.end_s += run.effort.time_max_s * shares[name] / whole
             try:
                 if name in ("writes", "latency"):
                     _name_etcd(run)
@@ -91,6 +96,10 @@ def _report(run: Run, what: str) -> None:
     drawn = plots.draw(run.book, folder)
     print(table)
     say(f"{folder}: {run.book.path.name}, table.md" + "".join(f", {path.name}" for path in drawn))
+
+
+def _shares(what: str) -> Mapping[str, float]:
+    return SHARES if what == "bench" else concurrency.SHARES
 
 
 def _all(what: str) -> Mapping[str, Callable[[Run], None]]:

@@ -24,6 +24,9 @@ class Effort:
     restarts: int = 5
     latency_seconds: int = 2
     growth_rounds: int = 5
+    client_rounds: int = 5
+    time_max_s: float = 560.0
+    """What begins after it is cut short (`Run.rounds`)."""
 
 
 EFFORTS = {
@@ -33,12 +36,15 @@ EFFORTS = {
         Effort(
             "quick",
             rounds=3,
-            pairs=6,
+            pairs=5,
             connections=(32,),
             keys=(1_000, 100_000),
             sessions=(10, 10_000),
             restarts=3,
             growth_rounds=3,
+            client_rounds=2,
+            calls_a_session=5,
+            time_max_s=110.0,
             latency_seconds=1,
         ),
         Effort(
@@ -51,6 +57,7 @@ EFFORTS = {
             calls_a_session=2,
             restarts=1,
             growth_rounds=1,
+            client_rounds=1,
             latency_seconds=1,
         ),
     )

@@ -1,7 +1,8 @@
 """The plots of measurements 1, 4 and 5, and of the concurrency run, as SVG: Vega-Lite, drawn without a network.
 
-One set of colours (Okabe and Ito's, which colour-blind eyes tell apart) on no background, with text in a grey that reads
-on white and on black, so that one file serves both themes of the README. What a colour says, a label or a shape says too.
+One set of colours (Okabe and Ito's, which colour-blind eyes tell apart) on no background, with text in a grey that
+reads on white and on black, so that one file serves both themes of the README. What a colour says, a label or a shape
+says too.
 """
 
 from __future__ import annotations

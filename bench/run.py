@@ -1,9 +1,10 @@
-"""What every measurement is handed: how much to do, where to write, and where stores may stand."""
+"""What every measurement is handed: how much to do, where to write, how long it may take, where stores may be."""
 
 from __future__ import annotations
 
 import itertools
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,8 +12,11 @@ from pathlib import Path
 
 from bench.book import Book, Part
 from bench.effort import Effort
+from bench.say import say
 
 __all__ = ["Run"]
+
+ROUNDS_MIN = 2
 
 
 @dataclass
@@ -23,6 +27,8 @@ class Run:
     book: Book
     data: Path
     """The stores of the run, all on one file system: a store in memory would sync for nothing."""
+    end_s: float = float("inf")
+    """When the measurement under way should be over, on the monotonic clock."""
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @contextmanager
@@ -34,6 +40,15 @@ class Run:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def rounds(self, count: int, what: str) -> Iterator[int]:
+        """So many rounds, or as many as the time allows: a slow machine gets fewer, not a longer run."""
+        for number in range(count):
+            if number >= ROUNDS_MIN and time.monotonic() > self.end_s:
+                say(f"{what}: cut short after {number} of {count} rounds, the time is over")
+                return
+            say(f"{what}, round {number + 1} of {count}")
+            yield number
 
     def part(self, part: Part) -> Part:
         """Begin a measurement."""

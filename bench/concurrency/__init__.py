@@ -12,7 +12,7 @@ from bench.concurrency import background, blocked, cores, idle, slow
 from bench.concurrency.claims import claims_text
 from bench.run import Run
 
-__all__ = ["MEASURES", "claims_text"]
+__all__ = ["MEASURES", "SHARES", "claims_text"]
 
 MEASURES: dict[str, Callable[[Run], None]] = {
     "slow": slow.measure,
@@ -23,3 +23,6 @@ MEASURES: dict[str, Callable[[Run], None]] = {
     "idle": idle.measure,
 }
 """By name, as `--only` takes it."""
+
+SHARES = {"slow": 0.27, "disk": 0.27, "cores": 0.14, "background": 0.1, "blocked": 0.17, "idle": 0.05}
+"""Of the time of a whole run; what one does not need is left to those behind it."""

@@ -18,7 +18,6 @@ from bench.fill import fold
 from bench.load import Shape, put_load
 from bench.rpc import Rpc
 from bench.run import Run
-from bench.say import say
 from bench.servers import server
 
 __all__ = ["CHECKPOINTS", "P99", "QUIET", "SWEEP", "SWEPT", "measure", "row"]
@@ -51,8 +50,7 @@ def measure(run: Run) -> None:
                 folder = stack.enter_context(run.folder(f"background-{name}"))
                 url = stack.enter_context(server(folder / "data", model=model)).url
                 nodes.append((name, beside, url, folder, stack.enter_context(Rpc(url))))
-        for number in range(rounds):
-            say(f"background work, round {number + 1} of {rounds}")
+        for _ in run.rounds(rounds, "background work"):
             for name, beside, url, folder, rpc in nodes:
                 _round(run, part, row(name, beside), beside, url, folder, rpc)
 

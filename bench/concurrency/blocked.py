@@ -16,7 +16,6 @@ from bench.concurrency.names import BLOCKED, model_names
 from bench.load import VALUE, Shape, put_load
 from bench.rpc import Rpc
 from bench.run import Run
-from bench.say import say
 from bench.servers import server
 
 __all__ = ["COUNTS", "LONGEST", "P99", "READS", "SLEEP_MS", "measure", "row"]
@@ -52,8 +51,7 @@ def measure(run: Run) -> None:
             arming = {"action": f"sleep:{SLEEP_MS}", "count": 1_000_000, "match": {"key": "slow"}}
             rpc.call("debug.failpoint", {"name": "after_commit", **arming})
             nodes.append((name, url, folder, rpc))
-        for number in range(rounds):
-            say(f"a handler that blocks, round {number + 1} of {rounds}")
+        for _ in run.rounds(rounds, "a handler that blocks"):
             for name, url, folder, rpc in nodes:
                 for count in COUNTS:
                     _round(run, part, row(name, count), url, folder, rpc, count)

@@ -109,8 +109,8 @@ def _cores(book: Book) -> str:
         return ""
     return (
         f"*Multicore: two workers do twice the work of one.* {'; '.join(said)}. One process has one interpreter lock"
-        " and so about one core, whatever its threads; a second process has a second. The load generator takes its part of"
-        f" {book.facts['machine']['cores']} cores, and writes of both workers wait for the store's one writer."
+        " and so about one core, whatever its threads; a second process has a second. The load generator takes its"
+        f" part of {book.facts['machine']['cores']} cores, and writes of both workers wait for the store's one writer."
     )
 
 
@@ -158,8 +158,8 @@ def _blocked(book: Book) -> str:
         return ""
     return (
         f"*A handler that blocks: on an event loop everyone waits, with threads the others go on.* {'; '.join(said)}. A"
-        " loop is only stopped by what runs on it: what may wait is handed to a few threads, and when more of them stand"
-        " still than there are, whoever needs one stands behind them. A thread that stands still holds itself alone."
+        " loop is only stopped by what runs on it: what may wait is handed to a few threads, and when more of them"
+        " stand still than there are, whoever needs one stands behind them. A thread that stands still holds only itself."
     )
 
 

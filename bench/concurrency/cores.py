@@ -9,7 +9,6 @@ from bench.concurrency.names import CORES, model_names
 from bench.load import VALUE, Shape, put_load
 from bench.rpc import Rpc
 from bench.run import Run
-from bench.say import say
 from bench.servers import server
 
 __all__ = ["LIST", "PUT", "measure", "row"]
@@ -39,8 +38,7 @@ def measure(run: Run) -> None:
                 rpc = stack.enter_context(Rpc(url))
                 rpc.batch([("kv.put", {"key": f"k{number:07d}", "value": VALUE}) for number in range(1_000)])
                 nodes.append((row(name, workers), url, folder, rpc))
-        for number in range(rounds):
-            say(f"multicore, round {number + 1} of {rounds}")
+        for _ in run.rounds(rounds, "multicore"):
             for label, url, folder, rpc in nodes:
                 for column, shape in ((LIST, Shape("list")), (PUT, Shape())):
                     names = rpc.open_sessions(CONNECTIONS)

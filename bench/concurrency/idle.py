@@ -14,7 +14,6 @@ from bench.concurrency.names import IDLE, model_names
 from bench.measures.memory import resident_bytes
 from bench.rpc import Rpc
 from bench.run import Run
-from bench.say import say
 from bench.servers import server
 
 __all__ = ["BYTES", "THREADS_MORE", "measure"]
@@ -31,8 +30,7 @@ def measure(run: Run) -> None:
     """A fresh server for each round: memory that was once taken is not always given back."""
     part = run.part(Part(IDLE, "Idle connections that are kept open", "bytes"))
     count = min(CONNECTIONS_MAX, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_SPARE)
-    for number in range(min(run.effort.rounds, ROUNDS_MAX)):
-        say(f"{count} idle connections, round {number + 1}")
+    for _ in run.rounds(min(run.effort.rounds, ROUNDS_MAX), f"{count:,} idle connections"):
         for name, model in model_names().items():
             with ExitStack() as stack:
                 folder = stack.enter_context(run.folder(f"idle-{name}"))

@@ -17,7 +17,6 @@ from bench.load import Shape, put_load
 from bench.measures.writes import column
 from bench.rpc import Rpc
 from bench.run import Run
-from bench.say import say
 from bench.servers import server
 
 __all__ = ["SLEEP_MS", "measure", "measure_disk"]
@@ -58,8 +57,7 @@ def _measure(run: Run, part: Part, sleep_ms: int) -> None:
     rounds = min(run.effort.rounds, ROUNDS_MAX)
     with ExitStack() as stack:
         nodes = [_open(run, stack, name, model, sleep_ms) for name, model in model_names().items()]
-        for number in range(rounds):
-            say(f"{part.title}, round {number + 1} of {rounds}")
+        for _ in run.rounds(rounds, part.title):
             for count in counts:
                 for node in nodes:
                     sessions = node.rpc.open_sessions(count)

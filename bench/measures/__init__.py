@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bench.measures import client, growth, identity, latency, memory, shapes, writes
 from bench.run import Run
 
-__all__ = ["MEASURES"]
+__all__ = ["MEASURES", "SHARES"]
 
 MEASURES: dict[str, Callable[[Run], None]] = {
     "writes": writes.measure,
@@ -19,3 +19,14 @@ MEASURES: dict[str, Callable[[Run], None]] = {
     "client": client.measure,
 }
 """By name, as `--only` takes it."""
+
+SHARES = {
+    "writes": 0.30,
+    "shapes": 0.10,
+    "latency": 0.12,
+    "identity": 0.09,
+    "growth": 0.18,
+    "memory": 0.12,
+    "client": 0.09,
+}
+"""Of the time of a whole run; what one does not need is left to those behind it."""

@@ -14,7 +14,6 @@ from contextlib import ExitStack
 from bench.book import Part
 from bench.process import child
 from bench.run import Run
-from bench.say import say
 from bench.servers import server
 
 __all__ = ["BARE", "NAME", "ROWS", "measure"]
@@ -37,8 +36,7 @@ def measure(run: Run) -> None:
     with ExitStack() as stack:
         folder = stack.enter_context(run.folder("client"))
         url = stack.enter_context(server(folder / "data")).url
-        for number in range(run.effort.rounds):
-            say(f"client, round {number + 1} of {run.effort.rounds}")
+        for _ in run.rounds(run.effort.client_rounds, "client"):
             for row, (way, counts) in ROWS.items():
                 for threads in counts:
                     column = f"{threads} thread{'s' if threads > 1 else ''}"

@@ -56,8 +56,7 @@ def _grow(run: Run, part: Part, what: str, sizes: list[tuple[str, int, int]], co
     with ExitStack() as stack:
         say(f"filling stores for growth in {what}")
         grown = [(label, *_open(run, stack, keys, sessions or connections), keys) for label, keys, sessions in sizes]
-        for number in range(run.effort.growth_rounds):
-            say(f"growth in {what}, round {number + 1} of {run.effort.growth_rounds}")
+        for number in run.rounds(run.effort.growth_rounds, f"growth in {what}"):
             for label, node, names, keys in grown:
                 load = put_load(
                     node.url, node.data_dir, Shape(keys=keys), names, connections=connections,
@@ -83,8 +82,7 @@ def _restart(run: Run, keys: int, sessions: int) -> None:
     with ExitStack() as stack:
         say(f"filling a store with {keys:,} keys, {sessions:,} sessions, {calls:,} calls")
         node, names = _open(run, stack, keys, sessions, calls)
-        for number in range(run.effort.restarts):
-            say(f"SIGKILL and restart, {number + 1} of {run.effort.restarts}")
+        for number in run.rounds(run.effort.restarts, "SIGKILL and restart"):
             load = put_load(
                 node.url, Path(node.data_dir), Shape(keys=keys), names, connections=CONNECTIONS_KEYS, seconds=1,
                 seq=(number + 1) * SEQ_STEP,

@@ -12,7 +12,6 @@ from bench.book import Part
 from bench.load import Shape, put_load
 from bench.rpc import Rpc
 from bench.run import Run
-from bench.say import say
 from bench.servers import server
 from bench.stats import paired
 
@@ -34,8 +33,7 @@ def measure(run: Run) -> None:
         url = stack.enter_context(server(folder / "data")).url
         rpc = stack.enter_context(Rpc(url))
         put_load(url, folder, Shape(), rpc.open_sessions(CONNECTIONS), connections=CONNECTIONS, seconds=1)
-        for pair in range(run.effort.pairs):
-            say(f"identity on and off, pair {pair + 1} of {run.effort.pairs}")
+        for pair in run.rounds(run.effort.pairs, "identity on and off"):
             found = {}
             for with_identity in (True, False) if pair % 2 else (False, True):
                 sessions = rpc.open_sessions(CONNECTIONS)

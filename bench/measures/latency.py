@@ -14,7 +14,6 @@ from bench.book import Part
 from bench.contenders import ETCD, FLASK, ONCEKV, Contender
 from bench.measures import writes
 from bench.run import Run
-from bench.say import say
 from bench.wrk import Load
 
 __all__ = ["LABELS", "NAME", "measure"]
@@ -23,6 +22,7 @@ NAME = "latency"
 LABELS = (ONCEKV, ETCD, FLASK)
 CONNECTIONS_PACED = 128
 CONNECTIONS_FULL = 32
+ROUNDS_MAX = 5
 PERCENTILES = {"p50": "p50_us", "p99": "p99_us", "p99.9": "p999_us"}
 
 
@@ -41,8 +41,7 @@ def measure(run: Run) -> None:
         for label in set(LABELS) - {contender.label for contender in contenders}:
             part.lack(_half(label), "p50", run.book.facts["not_measured"][label])
         peaks = {contender.label: _peak(run, contender) for contender in contenders}
-        for number in range(run.effort.rounds):
-            say(f"latency, round {number + 1} of {run.effort.rounds}")
+        for _ in run.rounds(min(run.effort.rounds, ROUNDS_MAX), "latency"):
             for contender in contenders:
                 rate = peaks[contender.label] / 2
                 paced = contender.load(CONNECTIONS_PACED, run.effort.latency_seconds, rate)

@@ -47,8 +47,7 @@ def measure(run: Run) -> None:
         say(f"opening {count:,} sessions")
         names = rpc.open_sessions(count)
         _put(run, part, OPENED.format(count), count, before, _look(node.pid, store))
-        for seq in range(1, calls_max + 1):
-            say(f"call {seq} of {calls_max} of each of {count:,} sessions")
+        for seq in (number + 1 for number in run.rounds(calls_max, f"a call of each of {count:,} sessions")):
             _call_each(rpc, names, seq)
             row = AFTER.format(seq, "s" if seq > 1 else "", seq * count)
             _put(run, part, row, count, before, _look(node.pid, store))

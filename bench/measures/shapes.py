@@ -9,7 +9,6 @@ from bench.book import Part
 from bench.load import VALUE, Shape, put_load
 from bench.rpc import Rpc
 from bench.run import Run
-from bench.say import say
 from bench.servers import server
 from bench.wrk import Load
 
@@ -45,8 +44,7 @@ def measure(run: Run) -> None:
         url = stack.enter_context(server(folder / "data")).url
         rpc = stack.enter_context(Rpc(url))
         rpc.batch([("kv.put", {"key": f"k{number:07d}", "value": VALUE}) for number in range(1_000)])
-        for number in range(run.effort.rounds):
-            say(f"batches, reads, replays, contention, round {number + 1} of {run.effort.rounds}")
+        for _ in run.rounds(run.effort.rounds, "batches, reads, replays, contention"):
             _round(run, part, url, folder, rpc)
 
 

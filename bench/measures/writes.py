@@ -41,8 +41,7 @@ def measure(run: Run) -> None:
         contenders = open_all(run, stack, part)
         for contender in contenders:
             contender.load(run.effort.connections[0], 1)  # warms up; not counted
-        for number in range(run.effort.rounds):
-            say(f"writes, round {number + 1} of {run.effort.rounds}")
+        for _ in run.rounds(run.effort.rounds, "writes"):
             for connections in run.effort.connections:
                 _round(run, part, contenders, connections)
             _alone(run, part)
