@@ -159,7 +159,7 @@ def _blocked(book: Book) -> str:
     return (
         f"*A handler that blocks: on an event loop everyone waits, with threads the others go on.* {'; '.join(said)}. A"
         " loop is only stopped by what runs on it: what may wait is handed to a few threads, and when more of them"
-        " stand still than there are, whoever needs one stands behind them. A thread that stands still holds only itself."
+        " stand still than there are, whoever needs one stands behind them. A thread that stands still holds itself."
     )
 
 
