@@ -25,7 +25,7 @@ class Effort:
     latency_seconds: int = 2
     growth_rounds: int = 5
     client_rounds: int = 5
-    time_max_s: float = 560.0
+    time_max_s: float = 540.0
     """What begins after it is cut short (`Run.rounds`)."""
 
 
@@ -44,7 +44,7 @@ EFFORTS = {
             growth_rounds=3,
             client_rounds=2,
             calls_a_session=5,
-            time_max_s=110.0,
+            time_max_s=98.0,
             latency_seconds=1,
         ),
         Effort(

@@ -45,7 +45,9 @@ class Run:
         """So many rounds, or as many as the time allows: a slow machine gets fewer, not a longer run."""
         for number in range(count):
             if number >= ROUNDS_MIN and time.monotonic() > self.end_s:
-                say(f"{what}: cut short after {number} of {count} rounds, the time is over")
+                cut = f"{what}: cut short after {number} of {count} rounds, the time was over"
+                self.book.facts.setdefault("cut_short", []).append(cut)
+                say(cut)
                 return
             say(f"{what}, round {number + 1} of {count}")
             yield number

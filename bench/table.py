@@ -16,6 +16,7 @@ def text(book: Book, targets: Sequence[Mapping[str, Any]], caption: str) -> str:
     blocks = [
         caption if book.whole else f"{caption}\n\nNot the whole run: it was interrupted, or told to measure less."
     ]
+    blocks += book.facts.get("cut_short", [])
     if targets:
         blocks.append("**Targets**\n\n" + targets_table(targets))
     blocks += [f"**{part.title}** ({part.unit})\n\n{part_table(part)}{_notes(part)}" for part in book.parts.values()]

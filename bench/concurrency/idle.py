@@ -6,12 +6,11 @@ import resource
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench.book import Part
 from bench.concurrency.names import IDLE, model_names
-from bench.measures.memory import resident_bytes
+from bench.procfs import resident_bytes, threads
 from bench.rpc import Rpc
 from bench.run import Run
 from bench.servers import server
@@ -37,11 +36,11 @@ def measure(run: Run) -> None:
                 node = stack.enter_context(server(folder / "data", model=model))
                 with Rpc(node.url) as rpc:
                     rpc.batch([("kv.increment", {"key": "n"})] * 100)
-                before, threads = resident_bytes(node.pid), _threads(node.pid)
+                before, threads_before = resident_bytes(node.pid), threads(node.pid)
                 with _connections(node.url, count):
                     row = f"{name}, {count:,} connections"
                     run.add(part, row, BYTES, (resident_bytes(node.pid) - before) / count)
-                    run.add(part, row, THREADS_MORE, _threads(node.pid) - threads)
+                    run.add(part, row, THREADS_MORE, threads(node.pid) - threads_before)
 
 
 @contextmanager
@@ -53,7 +52,3 @@ def _connections(url: str, count: int) -> Iterator[None]:
             connection.sendall(REQUEST)
             assert connection.recv(4096).startswith(b"HTTP/1.1 200"), "the server did not answer"
         yield
-
-
-def _threads(pid: int) -> int:
-    return len(list(Path("/proc", str(pid), "task").iterdir()))

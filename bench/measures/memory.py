@@ -15,12 +15,13 @@ from pathlib import Path
 
 from bench.book import Part
 from bench.fill import LEASE_MS, disk_bytes, fold
+from bench.procfs import resident_bytes
 from bench.rpc import Rpc
 from bench.run import Run
 from bench.say import say
 from bench.servers import server
 
-__all__ = ["AFTER", "DISK", "MEMORY", "NAME", "OPENED", "measure", "resident_bytes"]
+__all__ = ["AFTER", "DISK", "MEMORY", "NAME", "OPENED", "measure"]
 
 NAME = "memory"
 MEMORY = "bytes of memory a session"
@@ -81,11 +82,3 @@ def _put(run: Run, part: Part, row: str, count: int, before: tuple[int, int], no
     run.add(part, row, MEMORY, (now[0] - before[0]) / count)
     run.add(part, row, DISK, (now[1] - before[1]) / count)
     run.add(part, row, "MiB resident", now[0] / 2**20)
-
-
-def resident_bytes(pid: int) -> int:
-    """The resident set of a process. Linux."""
-    for line in Path("/proc", str(pid), "status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    return 0
