@@ -1,5 +1,6 @@
 # Every target needs python3 (3.11 or newer) and make, nothing else; `demo` and `test` also need Toxiproxy, which
-# comes by itself where Go or a Docker engine is there; `bench` and `concurrency` need wrk. Packages come from wherever the user's pip is told to look.
+# comes by itself where Go or a Docker engine is there; `bench` and `concurrency` need wrk.
+# Packages come from wherever the user's pip is told to look.
 
 PYTHON       ?= python3
 VENV         := .venv

@@ -167,7 +167,7 @@ def _lines(rows: Sequence[Json], *, x: Json, y: str, title: str, floor: float | 
     """A line with points for each `what`; the bars at a point are its extremes."""
     colour: Json = {"field": "what", "type": "nominal", "title": None, "scale": {"range": COLOURS}, "sort": None,
                     "legend": {"orient": "bottom", "columns": 1}}  # fmt: skip
-    shape: Json = {name: value for name, value in colour.items() if name != "scale"}  # the same legend: they are merged
+    shape: Json = {"field": "what", "type": "nominal", "title": None, "sort": None, "legend": None}
     height: Json = {"field": "median", "type": "quantitative", "title": y, "scale": {"zero": True}}
     layers: list[Json] = [
         {"mark": {"type": "rule", "strokeWidth": 1.5}, "encoding": {
