@@ -8,8 +8,10 @@ PY           := $(VENV)/bin/python
 STAMP        := $(VENV)/.setup-done
 PIP_INSTALL  := $(PY) -m pip install --quiet --disable-pip-version-check
 
-DEMO_ARGS    ?= matrix --out out/demo
-TEST_PATHS   ?= tests/unit tests/contract tests/integration
+DEMO_ARGS    ?= matrix --quick --out out/demo
+MATRIX_ARGS  ?= matrix --out out/matrix
+BUGS_ARGS    ?=
+TEST_PATHS   ?= tests/unit tests/contract tests/integration tests/browser tests/bugs
 TEST_ARGS    ?=
 # For example: make bench BENCH_ARGS='--only writes identity'
 BENCH_ARGS   ?=
@@ -17,7 +19,8 @@ BENCH_ARGS   ?=
 PIN_ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toxiproxy demo bench bench-quick concurrency test test-unit lint format images images-offline up down logs requirements clean
+.PHONY: help setup toxiproxy demo matrix bugs bench bench-quick concurrency test test-unit lint format images images-offline \
+  up down logs requirements clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -41,7 +44,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 toxiproxy: setup ## Find or build the Toxiproxy server (about 40 seconds the first time)
 	@$(PY) -m chaos.toxiproxy >/dev/null
 
-demo: setup toxiproxy ## Break OnceKV on purpose and print what each semantics kept
+demo: setup toxiproxy ## Break OnceKV on purpose and print what each semantics kept (a selection, a minute)
 	@$(PY) -m chaos $(DEMO_ARGS)
 
 bench: setup ## Measure against etcd, Flask and SQLite alone, below ten minutes (needs wrk)
@@ -52,6 +55,12 @@ bench-quick: setup ## The same with fewer rounds and smaller stores, below two m
 
 concurrency: setup ## Threads and events side by side: what the lecture claims, measured (needs wrk)
 	@$(PY) -m bench concurrency $(BENCH_ARGS)
+
+matrix: setup toxiproxy ## Every scenario against every semantics (three minutes)
+	@$(PY) -m chaos $(MATRIX_ARGS)
+
+bugs: setup toxiproxy ## Plant sixteen bugs, one at a time: each must be caught (a minute)
+	@$(PY) -m tests.bugs $(BUGS_ARGS)
 
 images: setup ## Build the container images (local stand-ins for the bases where no registry can be reached)
 	@scripts/images
@@ -68,7 +77,7 @@ down: ## Remove the containers and networks of `make up`; the data stay
 logs: ## Follow what the clients in the containers do and are told
 	@docker compose logs --follow --no-log-prefix c1 c2
 
-test: setup toxiproxy ## Run the unit, contract and integration tests
+test: setup toxiproxy ## Run all tests: unit, contract, integration, browser, planted bugs
 	@$(PY) -m pytest $(TEST_PATHS) $(TEST_ARGS)
 
 test-unit: setup ## Run the unit tests alone (no Toxiproxy)

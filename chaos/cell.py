@@ -36,7 +36,7 @@ __all__ = ["COLUMNS", "Column", "Effort", "Task", "run_cell"]
 
 FINISH_MAX_S = 40.0
 ABANDON_MAX_S = 10.0
-SHARED = ("log/", "n/")  # keys of the model that the checker knows
+OUR_OWN = "steady/"  # keys of the steady state's, which no client has seen
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Task:
 
     @property
     def name(self) -> str:
-        """Of its folder, and first part of the names of its links."""
+        """Of its folder, and the first part of its links' names."""
         return f"{self.scenario.name}--{self.column.name.replace('/', '-')}"
 
     @property
@@ -192,18 +192,20 @@ def _open(
     scenario, effort = task.scenario, task.effort
     server = runtime.server(place / "data", task.delivery, own_clock=scenario.own_clock)
     stack.callback(server.release)
-    first = [runtime.link(f"{task.name}--c{number}", server) for number in range(effort.clients)]
-    spare = [
-        runtime.link(f"{task.name}--c{number}-spare", server) for number in range(effort.clients * scenario.spare_link)
-    ]
+    name = f"{task.name}--{effort.seed}"
+    first = [runtime.link(f"{name}--c{number}", server) for number in range(effort.clients)]
+    spare = [runtime.link(f"{name}--c{number}-spare", server) for number in range(effort.clients * scenario.spare_link)]
     world = World(server, first, spare, stop, task.seed)
     stack.callback(world.close)
     if scenario.courier:
         world.couriers = [_courier(stack, f"c{number}", link.url) for number, link in enumerate(first)]
     mix = scenario.mix()
-    mix.prepare(world.ask)
-    record.totals = [mix.total] if mix.total is not None else []
+    record.accounts = {account: int(mix.initial[account]) for account in mix.accounts}
     history = stack.enter_context(History(place / evidence.HISTORY))
+    for key, value in mix.initial.items():
+        history.invoke("setup", "put", key, value).ok(
+            value, version=world.ask("kv.put", key=key, value=value)["version"]
+        )
     clients = list(_clients(task, world, place))
     plan = Plan(effort.clients, None if scenario.endless else effort.calls, scenario.attempt_timeout_s, task.seed)
     workload = world.workload = Workload(plan, mix, clients, history)
@@ -267,7 +269,7 @@ def _counts(identified: bool, world: World, told: Sequence[CallRecord]) -> Count
 def _read_last(history: History, store: StoreRecord) -> None:
     """The dump as the last reads of the history: what is in the store at the end, all operations must explain."""
     for key, row in store.rows.items():
-        if key.startswith(SHARED):
+        if not key.startswith(OUR_OWN):
             history.invoke("dump", "get", key, call="dump").ok(row.value, version=row.version)
 
 

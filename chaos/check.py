@@ -61,6 +61,10 @@ def run(args: argparse.Namespace) -> int:
         return _refused(f"{args.history}: {error.strerror or error}")
     except HistoryError as error:
         return _refused(f"{args.history}: {error}")
+    except MemoryError:  # before the bound on configurations was reached; a traceback would exit 1, which is a verdict
+        progress.end()
+        print("unknown: the memory is full; a smaller --configurations-max ends before that")
+        return EXIT_CODES[None]
     except KeyboardInterrupt:
         progress.end()
         print("check: interrupted; no verdict", file=sys.stderr)

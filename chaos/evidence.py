@@ -1,4 +1,5 @@
-"""Evidence: what a cell measured, as files, and back. Whatever is judged or reported is read from here and nowhere else.
+"""Evidence: what a cell measured, as files, and back. Whatever is judged or reported is read from here and nowhere
+else.
 
     out/<run>/matrix.json                 what was run, with which versions, and the judged figures of every cell
     out/<run>/<cell>/cell.json            what was asked for, what the fault did, counts from both ends
@@ -111,8 +112,8 @@ class CellRecord(Struct):
     """What else a fault saw that belongs to the evidence, in words."""
     unsteady: list[str] = field(default_factory=list)
     """Hypotheses about the healthy system that did not hold, before the fault or after it."""
-    totals: list[int] = field(default_factory=list)
-    """What every read of all accounts must sum up to, where the workload is a bank."""
+    accounts: dict[str, int] = field(default_factory=dict)
+    """What was in keys whose sum must stay the same; every read reads all of them, in this order."""
     hindrance: str = ""
     """Why it could not be measured to the end, if so."""
     took_s: float = 0.0

@@ -17,6 +17,7 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any, Self
 
@@ -24,7 +25,7 @@ import msgspec
 
 from chaos.clients import ClientPlan, open_client
 from chaos.workload import ClientDied, told_of
-from oncekv.client import Attempt, Failed, Ok, Outcome, Unknown
+from oncekv.client import Attempt, Client, Failed, Ok, Outcome, Unknown
 from oncekv.wire.errors import KvError
 
 __all__ = ["Hand"]
@@ -111,7 +112,8 @@ class Hand:
             self._waiting[self._numbers] = told
             assert self._process is not None
             assert self._process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):  # it has just been killed; what listens to it will say so
+            # It may just have been killed; what listens to it will say so.
+            with contextlib.suppress(BrokenPipeError, ValueError):
                 self._process.stdin.write(json.dumps([self._numbers, method, params]) + "\n")
         return told
 
@@ -134,6 +136,9 @@ class Hand:
                 else:
                     self._waiting.pop(said[0]).put(_load(said[1]))
         process.wait(END_MAX_S)
+        for pipe in (process.stdout, process.stdin):
+            with contextlib.suppress(BrokenPipeError):  # a call on its way to one that was killed
+                pipe.close()  # type: ignore[union-attr]  # both were asked for
         with self._changed:
             self._alive = False
             for told in self._waiting.values():
@@ -156,7 +161,7 @@ def _load(said: dict[str, Any]) -> Outcome:
         return Ok(said["result"], said["replayed"], attempts)
     if said["told"] == "definite":
         error = KvError(said["reason"])
-        error.name = said["error"]
+        error.name = said["error"]  # type: ignore[misc]  # it stands for a class that only the process has seen
         return Failed(error, said["replayed"], attempts)
     return Unknown(said["reason"], said["kept"], attempts)
 
@@ -175,8 +180,12 @@ def _serve(plan: ClientPlan, calls: IO[str], answers: IO[str]) -> None:
         say(["ready", recovered])
         for line in calls:
             number, method, params = json.loads(line)
-            pool.submit(lambda n=number, m=method, p=params: say([n, _dump(client.outcome(m, p))]))
+            pool.submit(_answer, client, say, number, method, params)
         client.close()
+
+
+def _answer(client: Client, say: Callable[[list[Any]], None], number: int, method: str, params: dict[str, Any]) -> None:
+    say([number, _dump(client.outcome(method, params))])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -17,7 +18,7 @@ from chaos.matrix import SUMMARY
 from chaos.table import grid
 from chaos.verdict import Cell, judge_cell
 
-__all__ = ["configure", "run"]
+__all__ = ["configure", "rejudge", "run"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,9 +31,8 @@ def run(args: argparse.Namespace) -> int:
     from chaos.report import write_report  # its libraries are wanted here alone
 
     try:
-        summary = json.loads((args.folder / SUMMARY).read_bytes())
-        before = {cell["folder"]: cell for cell in summary["cells"]}
-        cells = [_judged(args.folder / name) for name in before]
+        before = {cell["folder"]: cell["problems"] for cell in _summary(args.folder)["cells"]}
+        cells = rejudge(args.folder)
     except (OSError, ValueError, KeyError, msgspec.DecodeError) as error:
         _say(f"report: {args.folder} is not the evidence of a run: {error}")
         return 2
@@ -40,18 +40,25 @@ def run(args: argparse.Namespace) -> int:
     for cell in cells:
         for problem in cell.problems:
             print(f"PROBLEM {cell.scenario} x {cell.column}: {problem} {'; '.join(cell.violations)}")
-        if before[cell.folder]["problems"] != cell.problems:
-            _say(f"{cell.folder}: judged otherwise before: {before[cell.folder]['problems']}")
+        if before[cell.folder] != cell.problems:
+            _say(f"{cell.folder}: judged otherwise before: {before[cell.folder]}")
+    _say(f"report: {write_report(args.folder)}")
+    return _exit_code(_summary(args.folder)["complete"], cells)
+
+
+def rejudge(folder: Path) -> list[Cell]:
+    """The cells of the run in `folder`, judged anew; its summary says the same then. Raises as it is no run's."""
+    summary = _summary(folder)
+    cells = [judge_cell(folder / cell["folder"]) for cell in summary["cells"]]
     summary["cells"] = [cell.as_json() for cell in cells]
     summary["good"] = summary["complete"] and all(cell.good for cell in cells)
-    (args.folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    _say(f"report: {write_report(args.folder)}")
-    return _exit_code(summary["complete"], cells)
+    (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    return cells
 
 
-def _judged(folder: Path) -> Cell:
-    _say(f"judging {folder.name}")
-    return judge_cell(folder)
+def _summary(folder: Path) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads((folder / SUMMARY).read_bytes())
+    return summary
 
 
 def _exit_code(complete: bool, cells: list[Cell]) -> int:

@@ -139,30 +139,37 @@ def _problems(cell: Cell, record: CellRecord, judgement: Judgement) -> list[str]
 
 def _hold_against_the_history(cell: Cell, record: CellRecord, calls: Sequence[CallRecord], folder: Path) -> None:
     """What the store alone cannot show: orders that no single copy of the data could have, and totals that moved."""
-    history = evidence.read_history(folder)
-    if record.totals:
-        reads = [(event["call"], event["value"]) for event in history if (event["f"], event["type"]) == ("balances", "ok")]
-        for total in record.totals:
-            cell.violations += shortened(unconserved(reads, list(reads[0][1]) if reads else [], total))
-    elif record.semantics != "at-least-once":
+    if record.accounts:
+        reads = [(call.name, _balances(record, call)) for call in calls if call.token is None and call.result]
+        cell.violations += shortened(unconserved(reads, list(record.accounts), sum(record.accounts.values())))
+    if record.semantics != "at-least-once":
+        history = evidence.read_history(folder)
         verdict = check(parse(history, models()["kv"]), models()["kv"], time.monotonic, timeout_s=CHECK_MAX_S)
         cell.linearizable = {True: "yes", False: "no", None: "unknown"}[verdict.holds]
         _write_linearization(verdict, cell, folder)
         if verdict.holds is False:
             cell.violations.append(f"the history is not linearizable: {_first_reason(verdict)}")
-            _wrong_from(cell, _ended_by(history, min(key.counterexample.line for key in verdict.keys if key.counterexample)))
+            _wrong_from(
+                cell, _ended_by(history, min(key.counterexample.line for key in verdict.keys if key.counterexample))
+            )
         cell.violations += shortened(_out_of_order(calls, folder))
-    if cell.violations:
-        _wrong_from(cell, cell.calls)
+    if cell.violations and cell.violated_after is None:
+        cell.violated_after = cell.calls
+
+
+def _balances(record: CellRecord, read: CallRecord) -> dict[str, int]:
+    rows = (read.result or {})["results"]
+    return {account: int(row["value"]) for account, row in zip(record.accounts, rows, strict=True)}
 
 
 def _wrong_from(cell: Cell, calls: int) -> None:
-    cell.violated_after = min(calls, cell.violated_after or calls)
+    cell.violated_after = calls if cell.violated_after is None else min(calls, cell.violated_after)
 
 
 def _ended_by(history: Sequence[dict[str, Any]], line: int) -> int:
+    """How many calls that change something had ended with that line."""
     ended = [event for event in history[:line] if event["process"] != "nemesis" and event["type"] != "invoke"]
-    return sum(1 for event in ended if event["f"] != "get")
+    return len({event["call"] for event in ended if event["f"] != "get" and "call" in event})
 
 
 def _out_of_order(calls: Sequence[CallRecord], folder: Path) -> list[str]:
@@ -174,7 +181,9 @@ def _out_of_order(calls: Sequence[CallRecord], folder: Path) -> list[str]:
         lanes: dict[str, list[tuple[str, bool]]] = {}
         for call in appended:
             if call.key == log:
-                lanes.setdefault(f"client {call.client}, lane {call.lane}", []).append((call.token or "", call.told == "ok"))
+                lanes.setdefault(f"client {call.client}, lane {call.lane}", []).append(
+                    (call.token or "", call.told == "ok")
+                )
         value = store.rows[log].value if store and log in store.rows else ""
         violations += out_of_order([f"{token};" for token in value.split(";") if token], lanes)
     return violations

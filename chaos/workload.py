@@ -7,6 +7,7 @@ not the same interleaving.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -133,18 +134,18 @@ class Workload:
             self.failure = error
 
     def _call(self, wanted: Wanted, caller: Caller, name: str, number: int, lane: int) -> None:
-        operation = self._history.invoke(number * LANES + lane, wanted.f, wanted.key, wanted.value, call=name)
+        # Several operations of one transaction stand in the history side by side, each under a process of its own.
+        operations = [
+            self._history.invoke(f"{number}/{lane}/{part}", *operation, call=name)
+            for part, operation in enumerate(wanted.operations())
+        ]
         began_s = time.monotonic()
         outcome: Outcome | None = None
-        try:
+        with contextlib.suppress(ClientDied):
             outcome = caller.outcome(wanted.method, dict(wanted.params))
-        except ClientDied:
-            operation.info("the client died")
         took_s = time.monotonic() - began_s
-        if isinstance(outcome, Ok) and wanted.told is not None:
-            operation.ok(wanted.told(outcome.result), attempts=len(outcome.attempts))
-        elif outcome is not None:
-            operation.complete(outcome)
+        for operation, part in zip(operations, _parts(outcome, len(operations)), strict=True):
+            operation.complete(part) if part else operation.info("the client died")
         record = self._record(wanted, outcome, name, number, lane, began_s, took_s)
         (self.reads if wanted.is_read else self.told).append(record)
         if not isinstance(outcome, Ok):
@@ -176,6 +177,13 @@ class Workload:
 
     def _ms(self, at_s: float) -> float:
         return round((at_s - self._history.began_s) * 1000, 2)
+
+
+def _parts(outcome: Outcome | None, count: int) -> Sequence[Outcome | None]:
+    """The outcome of each operation of a call."""
+    if isinstance(outcome, Ok) and "results" in outcome.result:
+        return [Ok(result, outcome.replayed, outcome.attempts) for result in outcome.result["results"]]
+    return [outcome] * count
 
 
 def told_of(outcome: Outcome | None) -> str:

@@ -56,6 +56,8 @@ class World:
         self._stop = stop
         self._http = requests.Session()
         self._http.trust_env = False
+        # A connection of before a fault may be dead and not know it yet.
+        self._http.headers["Connection"] = "close"
 
     @property
     def callers(self) -> list[Caller]:

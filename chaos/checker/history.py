@@ -138,7 +138,7 @@ def _decoded(raw: str | bytes | Event, line: int) -> Event:
     if isinstance(raw, str | bytes):
         try:
             event = msgspec.json.decode(raw)
-        except (msgspec.DecodeError, UnicodeError) as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise HistoryError(
                 line, f"not JSON ({error}); if the writer died while it wrote the last line, remove that line"
             ) from None

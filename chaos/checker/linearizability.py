@@ -21,7 +21,7 @@ from chaos.checker.verdict import Counterexample, KeyVerdict, Obstacle, Step, Ve
 __all__ = ["CONFIGURATIONS_MAX", "TIMEOUT_S", "Progress", "check"]
 
 TIMEOUT_S = 60.0
-CONFIGURATIONS_MAX = 1_000_000  # about half a gigabyte
+CONFIGURATIONS_MAX = 1_000_000  # a quarter to half a gigabyte, as measured
 STEPS_SHOWN = 8
 
 # Keys done, keys in all, configurations of the key that is searched.

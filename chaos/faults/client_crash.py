@@ -1,4 +1,4 @@
-"""Clients are killed with calls under way, whose replies are lost; then they are started again, on the same outboxes."""
+"""Clients are killed with calls under way, whose replies are lost; then they are started on the same outboxes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network is slow both ways, each message by another time (toxic `latency` with jitter), beyond what clients wait."""
+"""The network is slow both ways, beyond what clients wait: each message by another time (`latency` with jitter)."""
 
 from __future__ import annotations
 

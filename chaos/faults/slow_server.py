@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FAILPOINTS = ("before_execute", "after_execute", "after_commit")
 SLEEP_MS = 400
+HELD_MAX_S = 20.0
 
 
 class SlowServer(Fault):
@@ -22,6 +23,13 @@ class SlowServer(Fault):
     def inject(self, world: World) -> None:
         for name in FAILPOINTS:
             world.ask("debug.failpoint", name=name, action=f"sleep:{SLEEP_MS}", count=2)
+
+    def hold(self, world: World, hold_s: float) -> None:
+        def all_have_held() -> bool:
+            return all(world.ask("debug.failpoints")["failpoints"][name] for name in FAILPOINTS)
+
+        world.wait_until(all_have_held, HELD_MAX_S, "a call has stood still at each failpoint")
+        world.wait(hold_s)
 
     def heal(self, world: World) -> None:
         if world.server.returncode is None:

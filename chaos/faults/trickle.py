@@ -1,7 +1,7 @@
 """Messages come in pieces of a few bytes with gaps between them (toxics `slicer` and `bandwidth`), both ways.
 
-Whoever takes the first piece for the whole reads half a request or half a reply; whoever waits for the rest waits longer
-than the clients do, and reads a request whose client has hung up in the middle of it.
+Whoever takes the first piece for the whole reads half a request or half a reply; whoever waits for the rest waits
+longer than the clients do, and reads a request whose client has hung up in the middle of it.
 """
 
 from __future__ import annotations

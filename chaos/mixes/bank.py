@@ -7,14 +7,13 @@ lost or doubled, no money comes into being or goes, and every read of all accoun
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
-from chaos.mixes.base import Ask, Wanted, token_of
+from chaos.mixes.base import Wanted, token_of
 
 __all__ = ["Bank"]
 
-ACCOUNTS = [f"account/{number}" for number in range(5)]
 LEDGER = "ledger"
 BALANCE = 1000
 
@@ -22,28 +21,19 @@ BALANCE = 1000
 class Bank:
     """Accounts and a ledger."""
 
-    total = BALANCE * len(ACCOUNTS)
-
-    def prepare(self, ask: Ask) -> None:
-        """Everybody starts with the same balance."""
-        for account in ACCOUNTS:
-            ask("kv.put", key=account, value=str(BALANCE))
+    accounts: ClassVar[Sequence[str]] = [f"account/{number}" for number in range(5)]
+    initial: ClassVar[Mapping[str, str]] = dict.fromkeys(accounts, str(BALANCE))
 
     def call(self, name: str, rng: random.Random) -> Wanted:
         """A transfer."""
-        (giver, taker), amount, token = rng.sample(ACCOUNTS, 2), rng.randrange(1, 50), token_of(name)
+        (giver, taker), amount, token = rng.sample(self.accounts, 2), rng.randrange(1, 50), token_of(name)
         ops = [
             {"op": "increment", "key": giver, "by": -amount},
             {"op": "increment", "key": taker, "by": amount},
             {"op": "append", "key": LEDGER, "value": token},
         ]
-        return Wanted("kv.txn", {"ops": ops}, "transfer", LEDGER, [giver, taker, amount], token)
+        return Wanted("kv.txn", {"ops": ops}, LEDGER, token)
 
     def read(self, rng: random.Random) -> Wanted:  # noqa: ARG002 there is only one thing to look at
         """All accounts in one transaction."""
-        ops = [{"op": "get", "key": account} for account in ACCOUNTS]
-        return Wanted("kv.txn", {"ops": ops}, "balances", LEDGER, None, None, _balances)
-
-
-def _balances(result: Mapping[str, Any]) -> dict[str, int]:
-    return {account: int(row["value"]) for account, row in zip(ACCOUNTS, result["results"], strict=True)}
+        return Wanted("kv.txn", {"ops": [{"op": "get", "key": account} for account in self.accounts]}, LEDGER, None)

@@ -1,49 +1,51 @@
-"""What a mix is: it draws the next call of a client. A new mix is one new file; scenarios name it, nothing else does."""
+"""What a mix is: it draws the next call of a client. A new mix is one new file, which scenarios alone name."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["Ask", "Mix", "Wanted", "token_of"]
+__all__ = ["Mix", "Operation", "Wanted", "token_of"]
 
-Ask = Callable[..., Any]
-"""Asks the server itself, past all links: method, params → result."""
+Operation = tuple[str, str, Any]
+"""`f`, `key` and `value`, as an invocation stands in a history (PROTOCOL §8)."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """One call to make, and how it stands in the history (`f`, `key`, `value`).
-
-    token: what its effect writes, once, into `key`; "": it counts on a key of its own; None: it is a read.
-    told: from the result to what the history's `ok` event has as value; None: as the client has it (PROTOCOL §8).
+    """One call to make. token: what its effect writes, once, into `key`; "": it counts on a key of its own; None: it is
+    a read.
     """
 
     method: str
     params: Mapping[str, Any]
-    f: str
     key: str
-    value: Any
     token: str | None
-    told: Callable[[Mapping[str, Any]], Any] | None = field(default=None, compare=False)
 
     @property
     def is_read(self) -> bool:
         return self.token is None
+
+    def operations(self) -> Iterator[Operation]:
+        """What it does, key by key: several operations where it is a transaction."""
+        for op in self.params.get("ops", [self.params]):
+            f = op.get("op", self.method.removeprefix("kv."))
+            yield f, op["key"], op.get("by", 1) if f == "increment" else op.get("value")
 
 
 class Mix(Protocol):
     """The calls of a scenario's clients. `seed` and name fix them: the same run again makes the same calls."""
 
     @property
-    def total(self) -> int | None:
-        """What every read of all accounts must sum up to; None where there are none."""
+    def initial(self) -> Mapping[str, str]:
+        """What is in the store before the first call."""
         ...
 
-    def prepare(self, ask: Ask) -> None:
-        """Write what must be there before the first call."""
+    @property
+    def accounts(self) -> Sequence[str]:
+        """Keys whose numbers always sum up to the same, if there are such; a read reads them all, in this order."""
         ...
 
     def call(self, name: str, rng: random.Random) -> Wanted:

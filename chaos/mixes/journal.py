@@ -7,8 +7,10 @@ of the shared logs give the checker something to hold on to.
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
-from chaos.mixes.base import Ask, Wanted, token_of
+from chaos.mixes.base import Wanted, token_of
 
 __all__ = ["Journal"]
 
@@ -18,19 +20,17 @@ LOGS = 3
 class Journal:
     """Logs and counters."""
 
-    total = None
-
-    def prepare(self, ask: Ask) -> None:
-        """Nothing need be there."""
+    initial: ClassVar[Mapping[str, str]] = {}
+    accounts: ClassVar[Sequence[str]] = ()
 
     def call(self, name: str, rng: random.Random) -> Wanted:
         """An append or an increment."""
         log, token = f"log/{rng.randrange(LOGS)}", token_of(name)
         if rng.random() < 0.5:
-            return Wanted("kv.increment", {"key": f"n/{name}"}, "increment", f"n/{name}", 1, "")
-        return Wanted("kv.append", {"key": log, "value": token}, "append", log, token, token)
+            return Wanted("kv.increment", {"key": f"n/{name}"}, f"n/{name}", "")
+        return Wanted("kv.append", {"key": log, "value": token}, log, token)
 
     def read(self, rng: random.Random) -> Wanted:
         """One of the logs."""
         key = f"log/{rng.randrange(LOGS)}"
-        return Wanted("kv.get", {"key": key}, "get", key, None, None)
+        return Wanted("kv.get", {"key": key}, key, None)

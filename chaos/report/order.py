@@ -11,17 +11,19 @@ from chaos.report.evidence import Call, KeyOrder, Linearization
 __all__ = ["Excerpt", "Orders", "cut", "excerpt", "orders_of"]
 
 FIRST, LAST = 20, 5
+STEP_MAX = 150
+FEW = 3
 KEYS_MAX = 60
 AROUND = 24
 
 
 @dataclass(frozen=True)
 class Orders:
-    """`keys`: those with more than one step, or with none that explains them. `single`: the others."""
+    """`keys`: those with more than FEW steps, or with no order that explains them. `few`: the others, by name."""
 
     verdict: str
     keys: list[tuple[str, KeyOrder]]
-    single: list[str]
+    few: list[str]
     more: int
 
 
@@ -37,19 +39,25 @@ def orders_of(linearization: Linearization) -> Orders:
     """Keys without an order first, then the longest."""
     many = [(key, found) for key, found in linearization.keys.items() if _is_worth_showing(found)]
     many.sort(key=lambda pair: (pair[1].verdict == "yes", -len(pair[1].order), pair[0]))
-    single = sorted(key for key, found in linearization.keys.items() if not _is_worth_showing(found))
-    return Orders(linearization.verdict, many[:KEYS_MAX], single, max(0, len(many) - KEYS_MAX))
+    few = sorted(key for key, found in linearization.keys.items() if not _is_worth_showing(found))
+    return Orders(linearization.verdict, many[:KEYS_MAX], few, max(0, len(many) - KEYS_MAX))
 
 
 def _is_worth_showing(found: KeyOrder) -> bool:
-    return len(found.order) > 1 or found.verdict != "yes"
+    return len(found.order) > FEW or found.verdict != "yes"
 
 
 def cut(order: list[str]) -> tuple[list[str], int, list[str]]:
-    """The first steps, how many are left out, and the last ones."""
+    """The first steps, how many are left out, and the last ones; each as long as two lines."""
+    steps = [_middle_out(step) for step in order]
     if len(order) <= FIRST + LAST + 1:
-        return order, 0, []
-    return order[:FIRST], len(order) - FIRST - LAST, order[-LAST:]
+        return steps, 0, []
+    return steps[:FIRST], len(order) - FIRST - LAST, steps[-LAST:]
+
+
+def _middle_out(text: str) -> str:
+    """What a read was told may be the whole value: its end says more than its middle."""
+    return text if len(text) <= STEP_MAX else f"{text[: STEP_MAX // 2]} … {text[-STEP_MAX // 2 :]}"
 
 
 def excerpt(call: Call, rows: Mapping[str, Mapping[str, Any]]) -> Excerpt | None:

@@ -13,13 +13,16 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from chaos.report.evidence import Band, Call
 from chaos.report.words import TOLD, ending_of, told_of
 
 __all__ = ["ATTEMPTS_MAX", "datasets", "left_out", "thinned"]
 
-ATTEMPTS_MAX = 1000
+ATTEMPTS_MAX = 1200
 CURVE_MAX = 160
+ENDS = 6
 
 Json = dict[str, Any]
 
@@ -28,6 +31,7 @@ def datasets(calls: Sequence[Call], bands: Sequence[Band]) -> Json:
     """The rows that the specifications draw, by name. Times in seconds on the x axis, in milliseconds as latencies."""
     shown = thinned(calls)
     lanes = _lanes(calls)
+    tries = {call.name: len(call.attempts) for call in calls}
     end_ms = max((call.ended_ms for call in calls), default=0.0)
     return {
         "bands": _table(
@@ -35,7 +39,7 @@ def datasets(calls: Sequence[Call], bands: Sequence[Band]) -> Json:
             for band in bands
             if band.began_ms <= end_ms
         ),
-        "calls": _table(_call(call, lanes) for call in shown),
+        "calls": _table(_call(call, lanes, tries[call.name]) for call in shown),
         "attempts": _table(row for call in shown for row in _attempts(call, lanes)),
         "curve": _table(_curve(calls)),
         "lanes": _table({"lane": lane} for lane in dict.fromkeys(lanes.values())),
@@ -49,25 +53,37 @@ def _table(rows: Iterable[Json]) -> Json:
 
 
 def thinned(calls: Sequence[Call]) -> list[Call]:
-    """All of them, or so many that their attempts can be drawn: first those in which something happened."""
-    telling = [call for call in calls if _is_telling(call)]
-    plain = [call for call in calls if not _is_telling(call)]
-    kept = _spread(telling, ATTEMPTS_MAX)
-    room = ATTEMPTS_MAX - sum(len(call.attempts) for call in kept)
-    return sorted([*kept, *_spread(plain, room)], key=lambda call: call.began_ms)
+    """As they are, or so that their attempts can be drawn: long calls lose attempts in their middle, then plain calls
+    go, then others; evenly over time.
+    """
+    if sum(len(call.attempts) for call in calls) <= ATTEMPTS_MAX:
+        return list(calls)
+    short = [_shortened(call) for call in calls]
+    telling = _spread([call for call in short if _is_telling(call)], ATTEMPTS_MAX)
+    room = ATTEMPTS_MAX - sum(len(call.attempts) for call in telling)
+    plain = _spread([call for call in short if not _is_telling(call)], room)
+    return sorted([*telling, *plain], key=lambda call: call.began_ms)
 
 
 def left_out(calls: Sequence[Call]) -> str:
     """What the plots do not show, in words; empty when they show it all."""
     shown = thinned(calls)
-    if len(shown) == len(calls):
+    before, after = (sum(len(call.attempts) for call in some) for some in (calls, shown))
+    if before == after:
         return ""
     telling = sum(1 for call in calls if _is_telling(call))
     kept = sum(1 for call in shown if _is_telling(call))
     return (
-        f"Thinned out: {len(shown):,} of {len(calls):,} calls are drawn, among them {kept:,} of the {telling:,} that "
-        "took several attempts, ran twice or stayed unknown. The distribution is of all calls."
+        f"Thinned out: {len(shown):,} of {len(calls):,} calls and {after:,} of {before:,} attempts are drawn, "
+        f"among them {kept:,} of the {telling:,} calls that took several attempts, ran twice or stayed unknown; "
+        f"of more than {ENDS * 2} attempts, the first and the last {ENDS}. The distribution is of all calls."
     )
+
+
+def _shortened(call: Call) -> Call:
+    if len(call.attempts) <= ENDS * 2:
+        return call
+    return msgspec.structs.replace(call, attempts=[*call.attempts[:ENDS], *call.attempts[-ENDS:]])
 
 
 def _is_telling(call: Call) -> bool:
@@ -95,7 +111,7 @@ def _natural(name: int | str) -> tuple[int, str]:
     return (name, "") if isinstance(name, int) else (-1, name)
 
 
-def _call(call: Call, lanes: Mapping[tuple[int | str, int | str], str]) -> Json:
+def _call(call: Call, lanes: Mapping[tuple[int | str, int | str], str], tries: int) -> Json:
     took_ms = call.ended_ms - call.began_ms
     row: Json = {
         "call": call.name,
@@ -106,7 +122,7 @@ def _call(call: Call, lanes: Mapping[tuple[int | str, int | str], str]) -> Json:
         "kind": told_of(call).name,
         "told": told_of(call).meaning,
         "key": call.key,
-        "tries": len(call.attempts),
+        "tries": tries,
         "effects": "a read" if call.is_read else call.ran,
     }
     mark = f"{call.ran}×" if call.ran > 1 else "?" if told_of(call) is TOLD[-1] else ""
@@ -119,7 +135,7 @@ def _attempts(call: Call, lanes: Mapping[tuple[int | str, int | str], str]) -> l
             "call": call.name,
             "lane": lanes[call.client, call.lane],
             "key": call.key,
-            "try": f"{attempt.number} of {len(call.attempts)}",
+            "try": attempt.number,
             "from": _s(attempt.began_ms),
             "to": _s(attempt.began_ms + attempt.took_ms),
             "ms": round(attempt.took_ms, 1),

@@ -65,7 +65,8 @@ def notes_of(cell: Figures) -> list[str]:
     notes = ["BROKEN"] if state is FAILS and cell.calls and not cell.kept else ["kept"] if state is DOUBLED else []
     notes += [f"{doubled:,} doubled"] if doubled else []
     notes += [f"{unknown:,} unknown"] if unknown else []
-    return notes + ([f"{never:,} never told"] if never else [])
+    notes += [f"{never:,} never told"] if never else []
+    return notes + {"no": ["no order explains it"], "unknown": ["order not decided"]}.get(cell.linearizable, [])
 
 
 def verdict_of(run: Run) -> str:

@@ -13,12 +13,14 @@ from __future__ import annotations
 import json
 import os
 import queue
+import random
 import signal
 import socket
 import subprocess
 import threading
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from chaos.clock import ServerClock
@@ -34,6 +36,9 @@ COMMAND_MAX_S = 120.0
 READY_MAX_S = 60.0
 POLL_S = 0.02
 CLOCK_MOUNT = "/clock"
+SUBNETS = 213  # 10.213.0.0/16, of which one /24 is taken
+SUBNETS_TRIED = 8
+FIRST_ADDRESS = 101
 
 
 def docker(*words: str, timeout_s: float = COMMAND_MAX_S, environment: dict[str, str] | None = None) -> str:
@@ -130,7 +135,8 @@ class ComposeServer:
         docker("network", "disconnect", "--force", self._network, self.container)
 
     def connect(self) -> None:
-        docker("network", "connect", "--alias", self.service, self._network, self.container)
+        address = self._runtime.address(self.service)
+        docker("network", "connect", "--alias", self.service, "--ip", address, self._network, self.container)
 
     def wait_dead(self, timeout_s: float) -> int:
         end_s = time.monotonic() + timeout_s
@@ -142,8 +148,9 @@ class ComposeServer:
 
     def _up(self) -> None:
         options = {"ONCEKV_DELIVERY": self._delivery, "ONCEKV_SERVE_OPTIONS": "--failpoints"}
-        files = ["--file", "compose.yaml", *(["--file", str(self._own_clock_file())] if self.clock else [])]
-        self._runtime.compose(*files, "up", "--detach", "--no-deps", "--no-build", self.service, environment=options)
+        files = [self._own_clock_file()] if self.clock else []
+        words = ("up", "--detach", "--no-deps", "--no-build", self.service)
+        self._runtime.compose(*words, files=files, environment=options)
 
     def _own_clock_file(self) -> Path:
         """What is added to compose.yaml for a server with a clock of its own."""
@@ -189,21 +196,50 @@ class ComposeRuntime:
             "ONCEKV_LINKS_FILE": str((folder / "no-links.json").absolute()),
             "ONCEKV_RESTART": "no",  # the scenario decides when a dead server comes back
         }
+        self._fixed = (folder / "addresses.json").absolute()
         self._servers: queue.SimpleQueue[str] = queue.SimpleQueue()
         for service in SERVERS:
             self._servers.put(service)
         self._lock = threading.Lock()
         try:
-            self.compose("up", "--detach", "--wait", "--no-deps", "--no-build", "toxiproxy")
+            self._take_a_subnet()
             self._links = Links("127.0.0.1", admin_port)
         except BaseException:
             self.close()
             raise
 
-    def compose(self, *words: str, environment: dict[str, str] | None = None) -> str:
-        """One docker compose command of this project; one at a time, for two would make the same network."""
+    def compose(self, *words: str, files: Sequence[Path] = (), environment: dict[str, str] | None = None) -> str:
+        """One docker compose command of this project; one at a time, for two would make the same network.
+
+        `files`: what is added to compose.yaml.
+        """
+        chosen = [word for path in ("compose.yaml", self._fixed, *files) for word in ("--file", str(path))]
         with self._lock:
-            return docker("compose", *words, environment={**self._environment, **(environment or {})})
+            return docker("compose", *chosen, *words, environment={**self._environment, **(environment or {})})
+
+    def address(self, service: str) -> str:
+        """Of that server, whatever life it is in."""
+        return f"{self._subnet}.{FIRST_ADDRESS + SERVERS.index(service)}"
+
+    def _take_a_subnet(self) -> None:
+        """Start Toxiproxy, on networks where each server has an address of its own that no other server ever gets.
+
+        Docker gives the address of a dead container to the next that starts. A request of one cell, on its way to a
+        server that was killed, then reached the server of another cell, and ran there.
+        """
+        for number in random.Random(os.getpid()).sample(range(256), SUBNETS_TRIED):
+            self._subnet = f"10.{SUBNETS}.{number}"
+            servers = {name: {"networks": {"servers": {"ipv4_address": self.address(name)}}} for name in SERVERS}
+            network = {"ipam": {"config": [{"subnet": f"{self._subnet}.0/24"}]}}
+            self._fixed.write_text(json.dumps({"services": servers, "networks": {"servers": network}}))
+            try:
+                self.compose("up", "--detach", "--wait", "--no-deps", "--no-build", "toxiproxy")
+            except ServerError as error:
+                if "overlap" not in str(error):
+                    raise
+            else:
+                return
+        raise ServerError(f"no free network of {SUBNETS_TRIED} in 10.{SUBNETS}.0.0/16")
 
     def server(self, folder: Path, delivery: str, *, own_clock: bool = False) -> ComposeServer:
         """A started server with failpoints, its volume empty; waits for one of the pool."""

@@ -1,6 +1,6 @@
-"""The example of every lecture: money moves between accounts while the server dies and links flap. A transfer is atomic,
-so no money comes into being or goes, whatever fails; that each transfer happens once is another promise, and it takes
-the dedup record in the same transaction.
+"""The example of every lecture: money moves between accounts while the server dies and links flap. A transfer is
+atomic, so no money comes into being or goes, whatever fails; that each transfer happens once is another promise, and
+it takes the dedup record in the same transaction.
 """
 
 from chaos.faults.storm import Storm

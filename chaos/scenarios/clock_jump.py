@@ -1,5 +1,6 @@
-"""Clocks lie: an operator sets one, NTP steps it, a machine comes back from a reboot with another. A lease that is counted
-by such a clock ends an hour early, and with it the records of calls that are still being sent; or it never ends.
+"""Clocks lie: an operator sets one, NTP steps it, a machine comes back from a reboot with another. A lease that is
+counted by such a clock ends an hour early, and with it the records of calls that are still being sent; or it never
+ends.
 """
 
 from chaos.faults.clock_jump import ClockJump

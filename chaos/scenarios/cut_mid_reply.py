@@ -1,5 +1,5 @@
-"""The connection is closed in the middle of a reply. Its first line may already have said 200 OK: a reply that cannot be
-read to its end is no reply, neither a success nor a failure, and the call has run.
+"""The connection is closed in the middle of a reply. Its first line may already have said 200 OK: a reply that cannot
+be read to its end is no reply, neither a success nor a failure, and the call has run.
 """
 
 from chaos.faults.cut import Cut

@@ -1,5 +1,5 @@
-"""The connection is closed in the middle of a request: in its header, in its body. Half a request must do nothing at all,
-or "all or nothing" ends where the message does.
+"""The connection is closed in the middle of a request: in its header, in its body. Half a request must do nothing at
+all, or "all or nothing" ends where the message does.
 """
 
 from chaos.faults.cut import Cut

@@ -1,6 +1,6 @@
 """The first attempt is held back in the network; the retry overtakes it on another way, and is settled. Then the first
-attempt arrives, from a client that has long hung up. If the call has been acknowledged meanwhile its record is gone, and
-a missing record must not make it look new: it is below the watermark.
+attempt arrives, from a client that has long hung up. If the call has been acknowledged meanwhile its record is gone,
+and a missing record must not make it look new: it is below the watermark.
 """
 
 from chaos.faults.held_back import HeldBack

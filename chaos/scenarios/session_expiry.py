@@ -1,6 +1,6 @@
-"""No table can grow for ever, so a session that nobody renews ends, and its records with it. From then on nobody can say
-what ran: the server must refuse everything of that session, say why, and never run it, after a restart too. That is the
-limit of exactly-once: its clients may be told "unknown" here. Who has no session gets every late copy run.
+"""No table can grow for ever, so a session that nobody renews ends, and its records with it. From then on nobody can
+say what ran: the server must refuse everything of that session, say why, and never run it, after a restart too. That
+is the limit of exactly-once: its clients may be told "unknown" here. Who has no session gets every late copy run.
 """
 
 from chaos.faults.expiry import Expiry

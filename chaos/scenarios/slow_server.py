@@ -10,6 +10,6 @@ SCENARIO = Scenario(
     order=95,
     lecture=__doc__,
     fault=SlowServer,
-    hold_s=1.6,
+    hold_s=0.5,
     must_be_red=frozenset({AT_LEAST_ONCE}),
 )

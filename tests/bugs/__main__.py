@@ -35,7 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             hunts.append(ended)
         else:
             controls.append(ended)
-    print(render(hunts, controls))
+    table = render(hunts, controls)
+    (OUT / "bugs.md").write_text(f"{table}\n", encoding="utf-8")
+    print(table)
     return 0 if all(found.good for found in hunts) and all(control.good for control in controls) else 1
 
 

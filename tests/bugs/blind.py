@@ -1,6 +1,6 @@
 """The harness with one check taken off it: the same run must then come out as good, or another check caught the bug.
 
-Only for showing that each check is needed; it works in this process alone.
+Only for showing that a catch is no accident; it works in this process alone. "checker" is all that reads the history.
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ def hunt(bug: Bug, seed: int, folder: Path, without: Sequence[str] = ()) -> Hunt
                 return found
             if trial.is_catch:
                 return found
-    found.problems.append("slipped through: " + ("; ".join(found.trial.problems) if found.trial else "never tried"))
+    why = found.trial.problems if found.trial else ["it names no scenario"]
+    found.problems.append("slipped through" + "".join(f"; {problem}" for problem in why))
     return found
 
 

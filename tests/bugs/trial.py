@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -30,6 +31,7 @@ __all__ = ["Caught", "Plan", "Trial", "TrialFailed", "run"]
 
 ROOT = Path(__file__).parents[2]
 TRIAL_MAX_S = 180.0
+_OF_A_CALL = re.compile(r"c\d+-\d+ was |and \d+ more")
 COLUMN_BY_NAME = {column.name: column for column in COLUMNS}
 
 
@@ -134,13 +136,13 @@ def _trial(cell: Cell, folder: Path) -> Trial:
 
 
 def _catches(cell: Cell) -> list[Caught]:
-    """The checks that found something wrong, the judge of effects first."""
-    found = [Caught("judge", cell.violations[0])] if cell.violations else []
-    if cell.linearizable == "no":
-        found.append(Caught("checker", "the history is not linearizable"))
+    """The checks that found something wrong, each with its first finding: the judge speaks of calls by their names."""
+    found: dict[str, str] = {}
+    for words in cell.violations:
+        found.setdefault("judge" if _OF_A_CALL.match(words) else "checker", words)
     if cell.unsteady:
-        found.append(Caught("steady state", cell.unsteady[0]))
-    return found
+        found["steady state"] = cell.unsteady[0]
+    return [Caught(check, words) for check, words in found.items()]
 
 
 def _crash(folder: Path) -> str:

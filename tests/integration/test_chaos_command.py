@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
+from chaos.scenarios import scenarios
+from tests.support.seed import SEED
 from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
+LOCAL = [row.name for row in scenarios().values() if row.runs_on("local")]
 CHAOS = [sys.executable, "-m", "chaos"]
 
 
@@ -68,7 +79,8 @@ def test_one_cell_leaves_its_evidence(tmp_path: Path) -> None:
     events = [json.loads(line) for line in lines]
     assert [event["index"] for event in events] == list(range(len(events)))
     assert {event["f"] for event in events if event["process"] == "nemesis"} == {"begin", "end"}
-    assert sum(event["type"] == "ok" for event in events) == 100
+    assert sum(event["type"] == "ok" and event["f"] != "get" for event in events) == 100
+    assert _chaos("check", out / "lost-reply--at-most-once" / "history.jsonl").returncode == 0
 
 
 def test_a_folder_that_holds_something_else_is_not_touched(tmp_path: Path) -> None:
@@ -80,10 +92,106 @@ def test_a_folder_that_holds_something_else_is_not_touched(tmp_path: Path) -> No
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
-def test_ctrl_c_leaves_no_process_and_keeps_what_was_measured(tmp_path: Path) -> None:
-    """In the middle of a fault, SIGINT ends every server and Toxiproxy, and the cells that were done stay."""
+def test_the_command_that_repeats_a_run_is_printed_and_repeats_it(tmp_path: Path) -> None:
+    """Its words, run again, make the same calls."""
+    words = ("run", "lost-reply", "--semantics", "maybe", "--seed", "7", "--clients", "2", "--calls", "6")
+    first = _chaos(*words, "--out", tmp_path / "first")
+    again = next(line for line in first.stderr.splitlines() if line.startswith("again: python -m chaos "))
+    assert _chaos(*again.split()[4:], "--out", tmp_path / "second").returncode == 0
+    calls = [
+        sorted((call["name"], call["method"], call["key"]) for call in _calls(tmp_path / run / "lost-reply--maybe"))
+        for run in ("first", "second")
+    ]
+    assert calls[0] == calls[1]
+    assert len(calls[0]) >= 12
+
+
+def _calls(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "calls.jsonl").read_text().splitlines()]
+
+
+def test_a_run_is_reported_again_from_its_files(tmp_path: Path) -> None:
+    """`report` judges what a folder holds, and refuses in one line what is none of a run."""
+    assert _chaos("run", "volume-lost", "--semantics", "maybe", "--out", tmp_path / "out").returncode == 0
+    done = _chaos("report", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "BROKEN" in done.stdout
+    assert (tmp_path / "out" / "report.html").stat().st_size > 100_000
+    nothing = _chaos("report", tmp_path)
+    assert nothing.returncode == 2
+    assert len(nothing.stderr.splitlines()) == 1
+
+
+def test_a_kept_server_is_there_until_ctrl_c(tmp_path: Path) -> None:
+    """`--keep` says where server and links are, and Ctrl-C ends them, the cell judged."""
+    command = [*CHAOS, "run", "healthy", "--semantics", "maybe", "--keep", "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
+        assert run.stderr is not None
+        kept = next(line for line in run.stderr if "kept: server http" in line)
+        url = kept.split("server ")[1].split(",")[0]
+        assert requests.get(f"{url}/readyz", timeout=5).status_code == 200
+        os.kill(run.pid, signal.SIGINT)
+        run.stderr.read()
+        assert run.wait(30) == 130
+    until(lambda: not _of_session(run.pid), what="nothing of the run is left")
+    (cell,) = json.loads((tmp_path / "out" / "matrix.json").read_text())["cells"]
+    assert cell["good"]
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A run that got SIGINT while its fault was in."""
+
+    exit_code: int
+    said: str
+    left: list[str]
+    out: Path
+
+
+def _interrupt(scenario: str, out: Path) -> Interrupted:
+    semantics = "exactly-once" if scenario == "client-crash" else "at-most-once"
+    command = [*CHAOS, "run", scenario, "--semantics", semantics, "--calls", "400", "--out", str(out)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
+        assert run.stderr is not None
+        for line in run.stderr:
+            if "the fault goes in" in line or (scenario == "healthy" and "clients begin" in line):
+                break
+        time.sleep(random.Random(f"{SEED}/{scenario}").uniform(0.0, 0.4))  # the moment is the test's own choice
+        os.kill(run.pid, signal.SIGINT)
+        said = run.stderr.read()
+        exit_code = run.wait(60)
+    with contextlib.suppress(AssertionError):
+        until(lambda: not _of_session(run.pid), what="nothing of the run is left")
+    return Interrupted(exit_code, said, _of_session(run.pid), out)
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Interrupted]:
+    """Every scenario, each interrupted at another moment of its fault; a few at a time."""
+    root = tmp_path_factory.mktemp("interrupted")
+    with ThreadPoolExecutor(4) as pool:
+        runs = {name: pool.submit(_interrupt, name, root / name) for name in LOCAL}
+        return {name: run.result() for name, run in runs.items()}
+
+
+@pytest.mark.parametrize("scenario", LOCAL)
+def test_ctrl_c_in_the_middle_of_any_scenario(interrupted: Mapping[str, Interrupted], scenario: str) -> None:
+    """No process is left, so no toxic either; what was done so far is reported, its history included."""
+    run = interrupted[scenario]
+    assert run.exit_code == 130, run.said
+    assert run.left == []
+    assert "Traceback" not in run.said
+    (cell,) = json.loads((run.out / "matrix.json").read_text())["cells"]
+    assert cell["problems"][0].startswith("interrupted after ")
+    assert (run.out / "report.html").exists()
+    (history,) = run.out.glob("*/history.jsonl")
+    assert len(history.read_text().splitlines()) > 0
+
+
+def test_ctrl_c_keeps_the_cells_that_were_done(tmp_path: Path) -> None:
+    """In the middle of a matrix, SIGINT ends every server and Toxiproxy, and the cells that were done stay."""
     out = tmp_path / "out"
-    command = [*CHAOS, "matrix", "--out", str(out)]
+    command = [*CHAOS, "matrix", "--quick", "--out", str(out)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
         assert run.stderr is not None
         for line in run.stderr:
@@ -96,5 +204,5 @@ def test_ctrl_c_leaves_no_process_and_keeps_what_was_measured(tmp_path: Path) ->
         assert "Traceback" not in rest
     until(lambda: not _of_session(run.pid), what="nothing of the run is left")
     summary = json.loads((out / "matrix.json").read_text())
-    assert len(summary["cells"]) >= 6
+    assert sum(cell["good"] for cell in summary["cells"]) >= 6
     assert not summary["good"]

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from chaos.cell import COLUMNS, Cell, Effort, run_cell
+from chaos.cell import COLUMNS, Effort, Task, run_cell
 from chaos.runtime.base import Server
 from chaos.runtime.compose import ComposeRuntime, docker
 from chaos.scenarios import scenarios
-from tests.support.engine import need_images
+from chaos.verdict import Cell
+from tests.support.engine import ROOT, need_images
 from tests.support.seed import SEED
 
 BY_NAME = {column.name: column for column in COLUMNS}
@@ -21,12 +26,19 @@ BREAKS = [
     "lost-reply",
     "partition",
     "partition-past-deadline",
+    "one-way-partition-up",
+    "one-way-partition-down",
     "crash-before-execute",
     "crash-after-execute",
     "crash-after-commit",
+    "restart-keeps",
     "delayed-duplicate",
+    "stale-after-restart",
+    "session-expiry",
+    "clock-jump",
     "pause",
     "disconnect",
+    "bank",
 ]
 # Said inside a container: which of these addresses can be reached from there.
 PROBE = """
@@ -58,7 +70,7 @@ def server(runtime: ComposeRuntime, tmp_path: Path) -> Iterator[Server]:
 
 
 def _run(runtime: ComposeRuntime, scenario: str, column: str, folder: Path) -> Cell:
-    return run_cell(runtime, scenarios()[scenario], BY_NAME[column], Effort(SEED), folder, threading.Event())
+    return run_cell(runtime, Task(scenarios()[scenario], BY_NAME[column], Effort(SEED)), folder, threading.Event())
 
 
 @pytest.mark.parametrize("scenario", BREAKS)
@@ -116,3 +128,23 @@ def test_the_api_that_breaks_links_is_not_for_clients_or_servers(runtime: Compos
     assert _reachable(runtime, "clients", *asked) == []
     assert _reachable(runtime, "servers", *asked) == []
     assert len(_reachable(runtime, "admin", *asked)) >= 1, "it is there, on the network of its own"
+
+
+def test_ctrl_c_leaves_no_container(tmp_path: Path) -> None:
+    """In the middle of a partition SIGINT ends the run: no container, network or volume of it is left, a report is."""
+    need_images()
+    options = ["--runtime", "compose", "--semantics", "at-most-once", "--calls", "400", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "chaos", "run", "partition", *options]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
+        assert run.stderr is not None
+        for line in run.stderr:
+            if "the fault goes in" in line:
+                break
+        project = f"oncekv-chaos-{run.pid}"
+        assert docker("ps", "--quiet", "--filter", f"label=com.docker.compose.project={project}")
+        os.kill(run.pid, signal.SIGINT)
+        said = run.stderr.read()
+        assert run.wait(120) == 130, said
+    for kind in (("ps", "--all"), ("network", "ls"), ("volume", "ls")):
+        assert docker(*kind, "--quiet", "--filter", f"label=com.docker.compose.project={project}") == ""
+    assert (tmp_path / "out" / "report.html").exists()

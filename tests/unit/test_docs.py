@@ -18,10 +18,13 @@ from chaos.scenarios import scenarios
 from oncekv.server.methods import all_methods
 from oncekv.server.methods.base import Method
 from oncekv.wire.errors import REGISTRY
+from tests.bugs.planted import bugs
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ROOT / "services" / "README.md"
 FRONT_DOOR = ROOT / "README.md"
+CHAOS = ROOT / "chaos" / "README.md"
+MEASURED = {"local": FRONT_DOOR, "compose": CHAOS}
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)\)")
 
 
@@ -64,7 +67,7 @@ def _generated(text: str, name: str) -> str:
     return _part(text, name)[0].rstrip("\n")
 
 
-@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted((ROOT / "services").glob("*.md")), ids=str)
+@pytest.mark.parametrize("page", [*sorted(ROOT.glob("*.md")), SERVICES, CHAOS], ids=str)
 def test_every_file_that_a_page_names_exists(page: Path) -> None:
     """A reader who follows a link of a page finds a file."""
     missing = [link for link in LINK.findall(page.read_text(encoding="utf-8")) if not (page.parent / link).exists()]
@@ -89,8 +92,8 @@ def test_the_method_table_is_the_registry() -> None:
 
 @pytest.mark.parametrize("runtime", ["local", "compose"])
 def test_the_measured_tables_have_every_scenario_and_semantics(runtime: str) -> None:
-    """The front door's tables have a row for every scenario, a column for every semantics, and red controls."""
-    table = _generated(FRONT_DOOR.read_text(encoding="utf-8"), f"matrix-{runtime}").splitlines()
+    """Each runtime's table has a row for every scenario, a column for every semantics, and red controls."""
+    table = _generated(MEASURED[runtime].read_text(encoding="utf-8"), f"matrix-{runtime}").splitlines()
     head, *rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table if "---" not in line]
     assert head[1:] == [column.name for column in COLUMNS]
     found = scenarios()
@@ -100,6 +103,13 @@ def test_the_measured_tables_have_every_scenario_and_semantics(runtime: str) -> 
         broken = {head[place] for place, cell in enumerate(row) if "BROKEN" in cell}
         assert found[row[0]].must_be_red <= red
         assert found[row[0]].must_break <= broken <= found[row[0]].must_break | found[row[0]].may_break
+
+
+def test_the_table_of_planted_bugs_has_them_all() -> None:
+    """Every bug of tests/bugs stands in the table, caught."""
+    table = _generated(CHAOS.read_text(encoding="utf-8"), "bugs").split("\n\n")[0].splitlines()[2:]
+    assert [line.split("|")[2].split()[0] for line in table] == list(bugs())
+    assert all("not caught" not in line for line in table)
 
 
 def test_every_command_of_the_front_door_exists() -> None:
@@ -119,6 +129,10 @@ def _put(page: Path, name: str, table: str) -> None:
 if __name__ == "__main__":
     _put(SERVICES, "errors", errors_table())
     _put(SERVICES, "methods", methods_table())
-    for evidence in sys.argv[1:]:
-        runtime = json.loads(Path(evidence, "matrix.json").read_text(encoding="utf-8"))["runtime"]
-        _put(FRONT_DOOR, f"matrix-{runtime}", Path(evidence, "table.md").read_text(encoding="utf-8").split("\n\n")[0])
+    for evidence in map(Path, sys.argv[1:]):
+        if (evidence / "bugs.md").exists():
+            _put(CHAOS, "bugs", (evidence / "bugs.md").read_text(encoding="utf-8").strip())
+            continue
+        runtime = json.loads((evidence / "matrix.json").read_text(encoding="utf-8"))["runtime"]
+        table, _, _ = (evidence / "table.md").read_text(encoding="utf-8").partition("\n\n")
+        _put(MEASURED[runtime], f"matrix-{runtime}", table)

@@ -212,7 +212,9 @@ def _integer(text: Text) -> int | None:
         return None
     sign, digits = ("-", digits[1:]) if digits.startswith("-") else ("", digits)
     digits = digits.lstrip("0") or "0"
-    number = int(sign + digits) if len(digits) <= DIGITS_MAX else None
+    if len(digits) > DIGITS_MAX:
+        return None
+    number = int(sign + digits)
     return number if number in INT64 else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 
 from tests.bugs.base import Bug
@@ -18,8 +19,8 @@ def bugs() -> dict[str, Bug]:
 
 def load(name: str) -> Bug:
     """The bug of that name; its file alone is read. Raises LookupError."""
-    try:
-        bug: Bug = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").BUG
-    except ModuleNotFoundError:
-        raise LookupError(f"there is no bug {name!r}") from None
+    path = f"{__name__}.{name.replace('-', '_')}"
+    if importlib.util.find_spec(path) is None:
+        raise LookupError(f"there is no bug {name!r}")
+    bug: Bug = importlib.import_module(path).BUG
     return bug

@@ -1,8 +1,8 @@
 """Records are found by `seq` alone. "SELECT … FROM record WHERE seq = ?": a forgotten half of the key. It looks right,
 and is, in every test with one client.
 
-It breaks rule 7: two clients both have a call number 5. The retry of the one finds the other's record, is refused as
-identity_reused, and its client reports a definite failure of a call that ran.
+It breaks rule 7: two clients both have a call number 5. The one that comes second finds the other's record, is refused
+as identity_reused and never runs; with the same payload it would be told ok, and not run either.
 """
 
 from __future__ import annotations

@@ -16,11 +16,12 @@ BROKEN = [
     ("maybe", "unknown", 2),
     ("at-most-once", "unknown", 2),
     *[("exactly-once", "unknown", effects) for effects in (0, 1, 2)],
+    *[(semantics, "never", 2) for semantics in ONCE],
 ]
 
 
 def _call(told: str, effects: int, *, misplaced: bool = False) -> Call:
-    return Call("c0-0", told, effects, attempts=1, took_s=0.1, misplaced=misplaced)
+    return Call("c0-0", told, effects, misplaced=misplaced)
 
 
 @pytest.mark.parametrize(("semantics", "told", "effects"), BROKEN)
@@ -31,7 +32,7 @@ def test_every_broken_promise_is_seen(semantics: str, told: str, effects: int) -
 
 
 @pytest.mark.parametrize("semantics", SEMANTICS)
-@pytest.mark.parametrize("told", ["ok", "definite", "unknown"])
+@pytest.mark.parametrize("told", ["ok", "definite", "unknown", "never"])
 @pytest.mark.parametrize("effects", [0, 1, 2])
 def test_what_is_not_broken_is_kept(semantics: str, told: str, effects: int) -> None:
     """The judge has no objection beyond the promise."""
@@ -56,3 +57,21 @@ def test_many_violations_are_counted_and_some_are_shown() -> None:
     violations = judge("at-most-once", [_call("ok", 0)] * 30).violations
     assert len(violations) == 6
     assert violations[-1] == "and 25 more"
+
+
+def test_past_its_limit_exactly_once_may_say_unknown_and_double_nothing() -> None:
+    """Where the session was not kept, "unknown" is the truth; two effects are as wrong as ever."""
+    assert judge("exactly-once", [_call("unknown", 1), _call("unknown", 0)], may_say_unknown=True).kept
+    assert not judge("exactly-once", [_call("unknown", 2)], may_say_unknown=True).kept
+
+
+def test_a_refusal_that_nobody_can_have_earned_is_seen() -> None:
+    """A call that is always valid and never conditional is not refused as another call's double."""
+    assert not judge("at-most-once", [Call("c0-0", "definite", 0, error="identity_reused")]).kept
+    assert judge("at-most-once", [Call("c0-0", "definite", 0, error="unreachable")]).kept
+
+
+def test_the_first_wrong_call_is_named_by_its_place() -> None:
+    """How many calls it took to find out is told."""
+    assert judge("at-most-once", [_call("ok", 1), _call("ok", 1), _call("ok", 2), _call("ok", 0)]).first == 2
+    assert judge("at-most-once", [_call("ok", 1)]).first is None

@@ -43,7 +43,7 @@ def _without_library(page: str) -> str:
     return re.sub(r"(?s)<script>.*?</script>", "", page)
 
 
-def _call(*endings: str, effects: int = 1, told: str = "ok", name: str = "c0-1") -> Call:
+def _call(*endings: str, effects: int | None = 1, told: str = "ok", name: str = "c0-1") -> Call:
     attempts = [Attempt(n, "link", 10.0 + 300 * n, 250.0, ending) for n, ending in enumerate(endings, start=1)]
     replayed = "replayed" in endings[-1]
     return Call(name, told, 300.0, key="log/0", replayed=replayed, effects=effects, took_ms=900.0, attempts=attempts)
@@ -184,6 +184,25 @@ def test_ran_is_said_only_where_it_is_proven(endings, effects, fates):
     assert proof.fates(_call(*endings, effects=effects)) == fates
 
 
+def test_copies_on_the_way_take_the_proof_away():
+    """Where the network doubles messages, an effect too many may be a copy's, and no attempt is said to have run."""
+    doubled, lost = _call("ok", effects=2), _call("timed out", "ok", effects=2)
+    assert proof.has_copies([doubled])
+    assert not proof.has_copies([lost])
+    assert proof.fates(lost, copies=True) == [proof.MAYBE, proof.RAN]
+    assert "copy" in proof.explain(doubled, copies=True)
+    assert "each of" not in proof.explain(lost, copies=True)
+
+
+def test_a_read_proves_nothing():
+    """A read has no effects in the store: what became of a lost one stays open; a write is drawn instead."""
+    read = _call("timed out", "ok", effects=None, name="read")
+    assert proof.fates(read) == [proof.MAYBE, proof.READS]
+    chosen = choice.most_telling([read, _call("ok", name="write")])
+    assert chosen is not None
+    assert chosen.name == "write"
+
+
 def test_the_diagram_draws_an_unproven_attempt_only_to_the_link():
     """Where nobody knows whether a request arrived, no arrow reaches the server, and no reply leaves it."""
     drawn = sequence.draw(_call("timed out", effects=0, told="unknown"), [])
@@ -221,13 +240,23 @@ def test_a_storm_of_calls_is_thinned_out_and_it_is_said():
     assert sum(len(call.attempts) for call in shown) <= plots.ATTEMPTS_MAX
     assert sum(1 for call in shown if call.replayed) == 100
     assert "of 8,100 calls" in plots.left_out(calls)
-    assert plots.datasets(calls, [])["curve"][-1]["share"] == 1
+    assert plots.datasets(calls, [])["curve"]["rows"][-1][1] == 1
+
+
+def test_a_call_of_many_attempts_keeps_its_ends_and_their_number():
+    """Where attempts must be left out, the first and the last of each call stay, and the tooltip has the true count."""
+    calls = [_call(*["timed out"] * 99, "ok (replayed)", name=f"c0-{n}") for n in range(20)]
+    table = plots.datasets(calls, [])["calls"]
+    assert [row[table["columns"].index("tries")] for row in table["rows"]] == [100] * 20
+    shown = plots.thinned(calls)
+    assert [shown[0].attempts[0].number, shown[0].attempts[-1].number] == [1, 100]
+    assert "240 of 2,000 attempts" in plots.left_out(calls)
 
 
 def test_calls_without_an_answer_are_missing_in_the_distribution():
     """A call that stayed unknown never counts as answered, however long one waits."""
     calls = [_call("ok"), _call("timed out", told="unknown")]
-    assert plots.datasets(calls, [])["curve"][-1]["share"] == 0.5
+    assert plots.datasets(calls, [])["curve"]["rows"][-1][1] == 0.5
 
 
 def test_orders_show_what_has_none_first_and_are_cut():
@@ -239,7 +268,7 @@ def test_orders_show_what_has_none_first_and_are_cut():
     }
     orders = order.orders_of(Linearization("no", keys))
     assert [key for key, _ in orders.keys] == ["b", "a"]
-    assert orders.single == ["c"]
+    assert orders.few == ["c"]
     first, hidden, last = order.cut(["x"] * 100)
     assert len(first) + hidden + len(last) == 100
     assert hidden > 0
