@@ -1,5 +1,6 @@
 # Every target needs python3 (3.11 or newer) and make, nothing else; `demo` and `test` also need Toxiproxy, which
-# comes by itself where Go or a Docker engine is there. Packages come from wherever the user's pip is told to look.
+# comes by itself where Go or a Docker engine is there; `bench` and `concurrency` need wrk.
+# Packages come from wherever the user's pip is told to look.
 
 PYTHON       ?= python3
 VENV         := .venv
@@ -12,11 +13,14 @@ MATRIX_ARGS  ?= matrix --out out/matrix
 BUGS_ARGS    ?=
 TEST_PATHS   ?= tests/unit tests/contract tests/integration tests/browser tests/bugs
 TEST_ARGS    ?=
+# For example: make bench BENCH_ARGS='--only writes identity'
+BENCH_ARGS   ?=
 # For example: make requirements PIN_ARGS=--upgrade
 PIN_ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toxiproxy demo matrix bugs test test-unit lint format images images-offline up down logs requirements clean
+.PHONY: help setup toxiproxy demo matrix bugs bench bench-quick concurrency test test-unit lint format images images-offline \
+  up down logs requirements clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +46,15 @@ toxiproxy: setup ## Find or build the Toxiproxy server (about 40 seconds the fir
 
 demo: setup toxiproxy ## Break OnceKV on purpose and print what each semantics kept (a selection, a minute)
 	@$(PY) -m chaos $(DEMO_ARGS)
+
+bench: setup ## Measure against etcd, Flask and SQLite alone, below ten minutes (needs wrk)
+	@$(PY) -m bench $(BENCH_ARGS)
+
+bench-quick: setup ## The same with fewer rounds and smaller stores, below two minutes
+	@$(PY) -m bench --effort quick $(BENCH_ARGS)
+
+concurrency: setup ## Threads and events side by side: what the lecture claims, measured (needs wrk)
+	@$(PY) -m bench concurrency $(BENCH_ARGS)
 
 matrix: setup toxiproxy ## Every scenario against every semantics (three minutes)
 	@$(PY) -m chaos $(MATRIX_ARGS)

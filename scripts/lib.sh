@@ -76,6 +76,19 @@ debian_mirror() {
   echo "${DEBIAN_MIRROR:-${found:-http://deb.debian.org/debian}}"
 }
 
+# unpack_from_trixie PACKAGE FOLDER: a package of Debian 13 into FOLDER/root, with package lists of its own, so that the
+# machine's apt knows nothing of another release afterwards.
+unpack_from_trixie() {
+  local package=$1 scratch=$2 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+  mkdir -p "$scratch/lists/partial" "$scratch/cache/archives/partial"
+  echo "deb [signed-by=$keyring] $(debian_mirror) trixie main" >"$scratch/sources.list"
+  local apt=(apt-get -qq -o Dir::Etc::sourcelist="$scratch/sources.list" -o Dir::Etc::sourceparts=/dev/null
+    -o Dir::State::lists="$scratch/lists" -o Dir::Cache="$scratch/cache" -o APT::Sandbox::User=root)
+  quietly 300 "apt-get update for trixie" "${apt[@]}" update
+  quietly 300 "apt-get download $package" env --chdir="$scratch" "${apt[@]}" download "$package"
+  dpkg -x "$scratch/$package"_*.deb "$scratch/root"
+}
+
 # --- pip inside docker build -------------------------------------------------------------------------------------
 
 # The CA bundle that this machine was told to trust, nothing when it trusts the usual ones.

@@ -1,0 +1,125 @@
+"""`python -m bench`: the command line.
+
+Exit code 0, whatever the figures are; 1 when nothing could be measured (no wrk, say), 130 when it was interrupted: what
+was measured until then is kept, and nothing is left running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench import concurrency, plots
+from bench.baselines.etcd import EtcdMissing, etcd_version, find_etcd
+from bench.baselines.ports import BaselineFailed
+from bench.book import Book
+from bench.effort import EFFORTS
+from bench.fill import SchemaUnknown
+from bench.machine import facts, load_average, one_line
+from bench.measures import MEASURES, SHARES
+from bench.rpc import RpcFailed
+from bench.run import Run
+from bench.say import say
+from bench.table import text
+from bench.targets import results
+from bench.wrk import WrkFailed, WrkMissing, find_wrk
+from chaos.runtime.base import ServerError
+
+_FAILURES = (WrkFailed, RpcFailed, ServerError, BaselineFailed, SchemaUnknown)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    args = _parser().parse_args(arguments)
+    try:
+        find_wrk()
+    except WrkMissing as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
+    out = args.out / args.what
+    data = out / "data"
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir(parents=True)
+    run = Run(EFFORTS[args.effort], Book(out / f"{args.what}.json", {"effort": args.effort, **facts(data)}), data)
+    measures = _chosen(args)
+    code = _measure(run, measures, _shares(args.what))
+    run.book.whole = code == 0 and len(measures) == len(_all(args.what))
+    run.book.facts["load_average"]["after"] = load_average()
+    shutil.rmtree(data, ignore_errors=True)
+    _report(run, args.what)
+    return code
+
+
+def _measure(run: Run, measures: Mapping[str, Callable[[Run], None]], shares: Mapping[str, float]) -> int:
+    code = 0
+    run.end_s = time.monotonic()
+    # Where only some are asked for, they have the time of all.
+    whole = sum(shares[name] for name in measures)
+    try:
+        for name, measure in measures.items():
+            run.end_s += run.effort.time_max_s * shares[name] / whole
+            try:
+                if name in ("writes", "latency"):
+                    _name_etcd(run)
+                measure(run)
+            except _FAILURES as error:
+                say(f"{name} could not be measured to its end: {error}")
+                run.book.facts.setdefault("not_measured", {})[name] = str(error)
+                code = 1
+    except KeyboardInterrupt:
+        say("interrupted; what was measured is kept")
+        code = 130
+    return code
+
+
+def _name_etcd(run: Run) -> None:
+    try:
+        run.book.facts["versions"]["etcd"] = etcd_version(find_etcd())
+    except EtcdMissing as error:
+        say(f"no etcd: {error}")
+
+
+def _report(run: Run, what: str) -> None:
+    targets = results(run.book) if what == "bench" else []
+    claims = concurrency.claims_text(run.book) if what == "concurrency" else ""
+    table = text(run.book, targets, one_line(run.book.facts)) + claims
+    folder = run.book.path.parent
+    run.book.save(targets=targets)
+    (folder / "table.md").write_text(table, encoding="utf-8")
+    drawn = plots.draw(run.book, folder)
+    print(table)
+    say(f"{folder}: {run.book.path.name}, table.md" + "".join(f", {path.name}" for path in drawn))
+
+
+def _shares(what: str) -> Mapping[str, float]:
+    return SHARES if what == "bench" else concurrency.SHARES
+
+
+def _all(what: str) -> Mapping[str, Callable[[Run], None]]:
+    return MEASURES if what == "bench" else concurrency.MEASURES
+
+
+def _chosen(args: Any) -> Mapping[str, Callable[[Run], None]]:
+    known = _all(args.what)
+    return {name: known[name] for name in known if not args.only or name in args.only}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").partition("\n\n")[2])
+    add = parser.add_argument
+    add("what", nargs="?", choices=("bench", "concurrency"), default="bench", help="which of the two benchmarks")
+    add("--effort", choices=sorted(EFFORTS), default="full", help="full: below ten minutes, quick: below two")
+    add("--only", nargs="+", metavar="NAME", choices=[*MEASURES, *concurrency.MEASURES], help="some measurements")
+    add("--out", type=Path, default=Path("out"), metavar="DIR", help="default: out, which gives out/bench/")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

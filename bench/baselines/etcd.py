@@ -1,0 +1,55 @@
+"""etcd, one member, as it comes: every transaction is in its log and synced before the reply. Spoken to by its JSON
+gateway, since OnceKV speaks JSON too; what the gateway costs is part of the comparison, and named in the table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import requests
+
+from bench.baselines.ports import await_answer, free_port
+from bench.process import child
+
+__all__ = ["EtcdMissing", "etcd_baseline", "etcd_version", "find_etcd"]
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "etcd"
+FETCH_MAX_S = 300.0
+
+
+class EtcdMissing(Exception):
+    """There is no etcd and none can be had; the message is one line with the reason."""
+
+
+def find_etcd() -> str:
+    """The path of an etcd server, fetched if need be (scripts/etcd). Raises EtcdMissing."""
+    try:
+        done = subprocess.run([SCRIPT], capture_output=True, text=True, timeout=FETCH_MAX_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EtcdMissing(f"scripts/etcd did not come to an end: {error}") from None
+    if done.returncode != 0:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        raise EtcdMissing(said[-1] if said else f"scripts/etcd ended with {done.returncode}")
+    return done.stdout.strip().splitlines()[-1]
+
+
+def etcd_version(program: str) -> str:
+    """What it says of itself."""
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    return done.stdout.partition("\n")[0].removeprefix("etcd Version: ").strip()
+
+
+@contextlib.contextmanager
+def etcd_baseline(program: str, folder: Path) -> Iterator[str]:
+    """Its URL while it runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    url, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    words = [program, "--name", "bench", "--data-dir", str(folder / "etcd"), "--log-level", "error"]
+    words += ["--listen-client-urls", url, "--advertise-client-urls", url]
+    words += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"bench={peer}"]
+    with (folder / "etcd.log").open("ab") as log, child(words, stdout=log, stderr=log) as process:
+        await_answer(process, folder / "etcd.log", lambda: requests.get(f"{url}/health", timeout=1).ok)
+        yield url
