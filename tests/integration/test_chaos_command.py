@@ -158,6 +158,9 @@ def _interrupt(scenario: str, out: Path) -> Interrupted:
                 break
         time.sleep(random.Random(f"{SEED}/{scenario}").uniform(0.0, 0.4))  # the moment is the test's own choice
         os.kill(run.pid, signal.SIGINT)
+        time.sleep(0.1)
+        with contextlib.suppress(ProcessLookupError):  # a person presses it twice
+            os.kill(run.pid, signal.SIGINT)
         said = run.stderr.read()
         exit_code = run.wait(60)
     with contextlib.suppress(AssertionError):
