@@ -1,4 +1,12 @@
-"""Hunt the planted bugs: `python -m tests.bugs [NAME…]`. Exit 1 if one slips through, or a cell is red without any."""
+"""Hunt the planted bugs: `python -m tests.bugs [NAME…]`.
+
+Each bug is put into the server or the client, in processes of their own, and the chaos scenarios that it names are run
+against it until one catches it; then the same scenarios are run without the bug, and must be green. Progress goes to
+stderr, the table to stdout and to bugs.md, which stands in out/bugs with the evidence of every trial.
+
+Exit code 0: every bug was caught, and every cell is green without one. 1: not so. 2: wrong usage. 130: Ctrl-C or
+SIGTERM; what was hunted so far is in the table, and nothing is left running.
+"""
 
 from __future__ import annotations
 
@@ -11,34 +19,52 @@ from pathlib import Path
 from tests.bugs.hunt import Control, Hunt, run_all
 from tests.bugs.planted import bugs
 from tests.bugs.table import render
+from tests.bugs.trial import stop_at_signals
 
 OUT = Path("out/bugs")
+TABLE = "bugs.md"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Progress goes to stderr, the table to stdout; the exit code."""
-    known = bugs()
-    parser = argparse.ArgumentParser(prog="python -m tests.bugs", description=__doc__)
-    parser.add_argument("name", nargs="*", metavar="NAME", help=f"one or more of: {', '.join(known)}; default: all")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--runtime", choices=["local"], default="local", help="a bug is planted in local processes")
-    args = parser.parse_args(argv)
-    if unknown := set(args.name) - known.keys():
-        parser.error(f"there is no bug {', '.join(sorted(unknown))}")
-    shutil.rmtree(OUT, ignore_errors=True)
-    chosen = [bug for name, bug in known.items() if name in args.name or not args.name]
+    """The exit code."""
+    args = _words(argv)
+    stop = stop_at_signals()
+    shutil.rmtree(args.out, ignore_errors=True)
+    args.out.mkdir(parents=True)
+    (args.out / TABLE).touch()
+    chosen = [bug for name, bug in bugs().items() if name in args.name or not args.name]
     hunts: list[Hunt] = []
     controls: list[Control] = []
-    for ended in run_all(chosen, args.seed, OUT):
+    for ended in run_all(chosen, args.seed, args.out, stop):
         _tell(ended)
         if isinstance(ended, Hunt):
             hunts.append(ended)
         else:
             controls.append(ended)
     table = render(hunts, controls)
-    (OUT / "bugs.md").write_text(f"{table}\n", encoding="utf-8")
+    (args.out / TABLE).write_text(f"{table}\n", encoding="utf-8")
     print(table)
+    if stop.is_set():
+        print(f"bugs: interrupted after {len(hunts)} of {len(chosen)}; nothing is left running", file=sys.stderr)
+        return 130
     return 0 if all(found.good for found in hunts) and all(control.good for control in controls) else 1
+
+
+def _words(argv: Sequence[str] | None) -> argparse.Namespace:
+    known = bugs()
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bugs", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("name", nargs="*", metavar="NAME", help=f"one or more of: {', '.join(known)}; default: all")
+    parser.add_argument("--seed", type=int, default=1, help="of the first try (default: 1)")
+    parser.add_argument("--runtime", choices=["local"], default="local", help="a bug is planted in local processes")
+    parser.add_argument("--out", type=Path, default=OUT, metavar="DIR", help=f"where all goes (default: {OUT})")
+    args = parser.parse_args(argv)
+    if unknown := set(args.name) - known.keys():
+        parser.error(f"there is no bug {', '.join(sorted(unknown))}")
+    if args.out != OUT and args.out.exists() and not (args.out / TABLE).is_file():
+        parser.error(f"{args.out} is not an earlier hunt; name another --out")
+    return args
 
 
 def _tell(ended: Hunt | Control) -> None:
@@ -48,7 +74,4 @@ def _tell(ended: Hunt | Control) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main())
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    raise SystemExit(main())

@@ -1,6 +1,7 @@
 """The harness with one check taken off it: the same run must then come out as good, or another check caught the bug.
 
-Only for showing that a catch is no accident; it works in this process alone. "checker" is all that reads the history.
+Only for showing that a catch is no accident; it works in this process alone. "checker" is all that reads the history;
+"unknown" is whether calls were told so where they had to be, and nowhere else.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import chaos.cell
 import chaos.verdict
 from chaos.judge import Call, Judgement
 from chaos.judge import judge as real_judge
+from chaos.verdict import _problems as real_problems
 from tests.bugs.base import replaced
 
 __all__ = ["BLIND", "CHECKS"]
@@ -24,9 +26,15 @@ def _judge(semantics: str, calls: Sequence[Call], **options: Any) -> Judgement:
     return replace(real_judge(semantics, calls, **options), violations=[], first=None)
 
 
+def _problems(*judged: Any, **options: Any) -> list[str]:
+    """All but those about calls that were told unknown."""
+    return [problem for problem in real_problems(*judged, **options) if "told unknown" not in problem]
+
+
 BLIND: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
     "judge": lambda: replaced(chaos.verdict, judge=_judge),
     "checker": lambda: replaced(chaos.verdict, _hold_against_the_history=lambda *_evidence: None),
+    "unknown": lambda: replaced(chaos.verdict, _problems=_problems),
     "steady state": lambda: replaced(chaos.cell, unsteady=lambda *_world, **_options: []),
 }
 CHECKS = tuple(BLIND)

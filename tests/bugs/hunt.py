@@ -5,6 +5,7 @@ A scenario that is always red would catch every bug; so whatever caught one must
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.bugs.base import Bug
-from tests.bugs.trial import Plan, Trial, TrialFailed, run
+from tests.bugs.trial import Plan, Stopped, Trial, TrialFailed, run
 
 __all__ = ["Control", "Hunt", "control", "controls_of", "hunt", "run_all"]
 
@@ -48,14 +49,14 @@ class Control:
         return not self.problems
 
 
-def hunt(bug: Bug, seed: int, folder: Path, without: Sequence[str] = ()) -> Hunt:
-    """Try the bug's cells, each with a few seeds, until one catches it."""
+def hunt(bug: Bug, seed: int, folder: Path, without: Sequence[str] = (), stop: threading.Event | None = None) -> Hunt:
+    """Try the bug's cells, each with a few seeds, until one catches it. Raises Stopped."""
     found = Hunt(bug)
     for scenario, column in bug.caught_by:
         for found.tries in range(1, bug.tries_max + 1):
             plan = Plan(scenario, column, seed + found.tries - 1, bug.name, bug.calls, tuple(without))
             try:
-                trial = run(plan, folder / f"{bug.name}--{scenario}--{column}--{found.tries}")
+                trial = run(plan, folder / f"{bug.name}--{scenario}--{column}--{found.tries}", stop)
             except TrialFailed as failure:
                 found.problems.append(str(failure))
                 return found
@@ -76,27 +77,29 @@ def controls_of(hunts: Iterable[Hunt]) -> list[Plan]:
     return [Plan(plan.scenario, plan.column, plan.seed, calls=plan.calls) for plan in cells.values()]
 
 
-def run_all(bugs: Sequence[Bug], seed: int, folder: Path) -> Iterator[Hunt | Control]:
-    """Every hunt and then every control, as they end; a few at a time, for most of their time is waiting."""
+def run_all(bugs: Sequence[Bug], seed: int, folder: Path, stop: threading.Event) -> Iterator[Hunt | Control]:
+    """Every hunt and then every control, as they end; a few at a time, for most of their time is waiting.
+
+    Once `stop` is set those under way are ended, and the others do not begin.
+    """
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="hunt") as pool:
-        hunts = [pool.submit(hunt, bug, seed, folder) for bug in bugs]
-        yield from _as_they_end(pool, hunts)
-        plans = controls_of(future.result() for future in hunts)
-        yield from _as_they_end(pool, [pool.submit(control, plan, folder) for plan in plans])
+        hunts: list[Hunt] = []
+        for found in _as_they_end([pool.submit(hunt, bug, seed, folder, (), stop) for bug in bugs]):
+            hunts.append(found)
+            yield found
+        in_order = sorted(hunts, key=lambda found: found.bug.number)
+        yield from _as_they_end([pool.submit(control, plan, folder, stop) for plan in controls_of(in_order)])
 
 
-def _as_they_end(pool: ThreadPoolExecutor, futures: Sequence[Future[T]]) -> Iterator[T]:
-    try:
-        for future in as_completed(futures):
+def _as_they_end(futures: Sequence[Future[T]]) -> Iterator[T]:
+    for future in as_completed(futures):
+        if not isinstance(future.exception(), Stopped):
             yield future.result()
-    except BaseException:
-        pool.shutdown(cancel_futures=True)
-        raise
 
 
-def control(plan: Plan, folder: Path) -> Control:
-    """Try a cell without a bug."""
+def control(plan: Plan, folder: Path, stop: threading.Event | None = None) -> Control:
+    """Try a cell without a bug. Raises Stopped."""
     try:
-        return Control(plan, run(plan, folder / f"control--{plan.scenario}--{plan.column}").problems)
+        return Control(plan, run(plan, folder / f"control--{plan.scenario}--{plan.column}", stop).problems)
     except TrialFailed as failure:
         return Control(plan, [str(failure)])

@@ -9,7 +9,7 @@ import pytest
 
 from chaos.cell import COLUMNS
 from chaos.scenarios import scenarios
-from oncekv.client import caller, core, issue, session
+from oncekv.client import caller, core, issue, outbox, session
 from oncekv.server import committer, sessions
 from oncekv.server.delivery import persisted
 from oncekv.server.storage import sqlite, staged
@@ -23,8 +23,8 @@ from tests.support.seed import SEED
 EACH = [pytest.param(bug, id=bug.name) for bug in bugs().values()]
 CELLS = sorted({cell for bug in bugs().values() for cell in bug.caught_by})
 PARTS = (
-    caller, caller.Caller, core.Core, issue, session.Identity, committer.Committer, sessions.Sessions, persisted,
-    persisted.Persisted, sqlite.SqliteView, staged.Group,
+    caller, caller.Caller, core.Core, issue, outbox.Outbox, session.Identity, committer.Committer, sessions.Sessions,
+    persisted, persisted.Persisted, sqlite.SqliteView, staged.Group,
 )  # fmt: skip
 
 
@@ -47,10 +47,12 @@ def test_what_catches_a_bug_is_green_without_it(scenario: str, column: str, tmp_
         ("fingerprint-ignored", ["steady state"]),
         ("errors-not-recorded", ["steady state"]),
         ("session-names-reused", ["steady state"]),
-        ("acknowledges-unheard", ["judge"]),
-        ("dedup-in-memory", ["judge", "checker"]),
+        ("acknowledges-unheard", ["judge", "unknown"]),
+        ("outbox-forgets", ["judge", "unknown"]),
+        ("dedup-in-memory", ["judge", "checker", "steady state"]),
         ("record-before-effect", ["judge", "checker"]),
-        ("timeout-as-failure", ["judge", "checker"]),
+        ("torn-txn", ["judge", "checker"]),
+        ("timeout-as-failure", ["judge", "checker", "unknown"]),
     ],
 )
 def test_without_the_check_that_caught_it_the_bug_slips_through(name: str, without: list[str], tmp_path: Path) -> None:

@@ -10,33 +10,42 @@ import argparse
 import contextlib
 import json
 import re
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from chaos.cell import COLUMNS, Effort, Task, run_cell
+from chaos.hand import Hand
 from chaos.runtime.local import LocalRuntime
 from chaos.scenarios import scenarios
 from chaos.verdict import Cell
-from tests.bugs.base import Bug
+from tests.bugs.base import Bug, replaced
 from tests.bugs.blind import BLIND, CHECKS
 from tests.bugs.planted import load
 
-__all__ = ["Caught", "Plan", "Trial", "TrialFailed", "run"]
+__all__ = ["Caught", "Plan", "Stopped", "Trial", "TrialFailed", "run", "stop_at_signals"]
 
 ROOT = Path(__file__).parents[2]
 TRIAL_MAX_S = 180.0
-_OF_A_CALL = re.compile(r"c\d+-\d+ was |and \d+ more")
+END_MAX_S = 30.0
+POLL_S = 0.1
+_OF_A_CALL = re.compile(r"c\d+-\d+ was ")
+_OF_THE_SAME = re.compile(r"and \d+ more$")
 COLUMN_BY_NAME = {column.name: column for column in COLUMNS}
 
 
 class TrialFailed(RuntimeError):
     """The trial gave no verdict; the message ends with what its process said last."""
+
+
+class Stopped(Exception):
+    """The hunt was told to stop before the trial had ended."""
 
 
 @dataclass(frozen=True)
@@ -79,31 +88,64 @@ class Trial:
         return bool(self.caught) and not self.crashed
 
 
-def run(plan: Plan, folder: Path) -> Trial:
-    """Try it in a process of its own; evidence goes to `folder`. Raises TrialFailed."""
+def run(plan: Plan, folder: Path, stop: threading.Event | None = None) -> Trial:
+    """Try it in a process of its own; evidence goes to `folder`. Raises TrialFailed, and Stopped once `stop` is set."""
+    stop = stop or threading.Event()
+    if stop.is_set():
+        raise Stopped()
     folder = folder.absolute()
     folder.mkdir(parents=True)
     words = [plan.scenario, plan.column, "--seed", str(plan.seed), "--calls", str(plan.calls), "--out", str(folder)]
     words += ["--bug", plan.bug] if plan.bug else []
     for check in plan.without:
         words += ["--without", check]
-    with (folder / "trial.log").open("wb") as log:
+    with (folder / "trial.json").open("wb") as answer, (folder / "trial.log").open("wb") as log:
         command = [sys.executable, "-m", "tests.bugs.trial", *words]
-        try:
-            done = subprocess.run(
-                command, stdout=subprocess.PIPE, stderr=log, cwd=ROOT, timeout=TRIAL_MAX_S, check=False
-            )
-        except subprocess.TimeoutExpired:
-            raise TrialFailed(f"{plan.cell}: no end within {TRIAL_MAX_S:g} s") from None
-    if done.returncode:
+        with subprocess.Popen(command, stdout=answer, stderr=log, cwd=ROOT) as process:
+            try:
+                _wait(process, plan, stop)
+            finally:
+                _end(process)
+    if process.returncode and stop.is_set():  # Ctrl-C reaches the trial as well, and it may be the first to end
+        raise Stopped()
+    if process.returncode:
         raise TrialFailed(f"{plan.cell}: {(folder / 'trial.log').read_text()[-1500:]}")
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads((folder / "trial.json").read_bytes())
     found["caught"] = [Caught(**caught) for caught in found["caught"]]
     return Trial(**found)
 
 
+def stop_at_signals() -> threading.Event:
+    """Set by SIGINT and by SIGTERM from now on, instead of what these do else."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _wait(process: subprocess.Popen[bytes], plan: Plan, stop: threading.Event) -> None:
+    end_s = time.monotonic() + TRIAL_MAX_S
+    while process.poll() is None:
+        if stop.wait(POLL_S):
+            raise Stopped()
+        if time.monotonic() > end_s:
+            raise TrialFailed(f"{plan.cell}: no end within {TRIAL_MAX_S:g} s")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """It is asked first, for it ends its servers and clients itself."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(END_MAX_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The process's own side."""
+    stop = stop_at_signals()
     parser = argparse.ArgumentParser(prog="python -m tests.bugs.trial", description=__doc__)
     parser.add_argument("scenario", choices=scenarios())
     parser.add_argument("column", choices=COLUMN_BY_NAME)
@@ -117,18 +159,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     with contextlib.ExitStack() as stack:
         for check in args.without:
             stack.enter_context(BLIND[check]())
-        cell = _measure(bug, args)
+        cell = _measure(bug, args, stop)
+    if stop.is_set():
+        return 130
     print(json.dumps(asdict(_trial(cell, args.out))))
     return 0
 
 
-def _measure(bug: Bug | None, args: argparse.Namespace) -> Cell:
+def _measure(bug: Bug | None, args: argparse.Namespace, stop: threading.Event) -> Cell:
     column, effort = COLUMN_BY_NAME[args.column], Effort(args.seed, calls=args.calls)
     in_server = bug is not None and bug.side == "server"
     command = [sys.executable, "-m", "tests.bugs.serve", bug.name] if bug and in_server else []
-    in_client: AbstractContextManager[object] = contextlib.nullcontext() if bug is None or in_server else bug.plant()
-    with contextlib.closing(LocalRuntime(args.out, command=command)) as runtime, in_client:
-        return run_cell(runtime, Task(scenarios()[args.scenario], column, effort), args.out, threading.Event())
+    with (
+        contextlib.closing(LocalRuntime(args.out, command=command)) as runtime,
+        _in_clients(None if in_server else bug),
+    ):
+        return run_cell(runtime, Task(scenarios()[args.scenario], column, effort), args.out, stop)
+
+
+@contextlib.contextmanager
+def _in_clients(bug: Bug | None) -> Iterator[None]:
+    """The bug in the clients: those of this process, and those that are processes of their own."""
+    if bug is None:
+        yield
+        return
+    with bug.plant(), replaced(Hand, command=(sys.executable, "-m", "tests.bugs.hand", bug.name)):
+        yield
 
 
 def _trial(cell: Cell, folder: Path) -> Trial:
@@ -139,6 +195,8 @@ def _catches(cell: Cell) -> list[Caught]:
     """The checks that found something wrong, each with its first finding: the judge speaks of calls by their names."""
     found: dict[str, str] = {}
     for words in cell.violations:
+        if _OF_THE_SAME.match(words):
+            continue
         found.setdefault("judge" if _OF_A_CALL.match(words) else "checker", words)
     if cell.unsteady:
         found["steady state"] = cell.unsteady[0]
