@@ -16,9 +16,11 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
+import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -182,14 +184,17 @@ class Hand:
 def _calls_in(outbox: Path) -> list[tuple[str, dict[str, Any]]]:
     """Method and params of the calls in the outbox of a process that is dead; none, where it had not come to make one.
 
-    The file is only read, and read here, not by the client's own code: that is what is being judged.
+    A copy is read, for the next process shall find what the dead one left; and not by the client's own code, for that
+    is what is being judged.
     """
-    if not outbox.exists():
-        return []
-    with contextlib.closing(sqlite3.connect(f"{outbox.absolute().as_uri()}?mode=ro", uri=True)) as file:
-        if not file.execute("SELECT 1 FROM sqlite_schema WHERE name = 'calls'").fetchone():
-            return []
-        return [(method, json.loads(params)) for method, params in file.execute("SELECT method, params FROM calls")]
+    with tempfile.TemporaryDirectory(prefix="outbox-") as scratch:
+        for part in outbox.parent.glob(f"{outbox.name}*"):
+            shutil.copy(part, scratch)
+        with contextlib.closing(sqlite3.connect(Path(scratch, outbox.name))) as copy:
+            if not copy.execute("SELECT 1 FROM sqlite_schema WHERE name = 'calls'").fetchone():
+                return []
+            rows = copy.execute("SELECT method, params FROM calls").fetchall()
+    return [(method, json.loads(params)) for method, params in rows]
 
 
 def _dump(outcome: Outcome) -> dict[str, Any]:
