@@ -118,7 +118,7 @@ class Courier:
     def pairs(self) -> list[tuple[str, Said, Said]]:
         """The calls of doubled requests that were answered twice, with both replies."""
         with self._lock:
-            return [(call, *said) for (call, _), said in self._twice.items() if len(said) == 2]
+            return [(call, said[0], said[1]) for (call, _), said in self._twice.items() if len(said) == 2]
 
     def close(self) -> None:
         """Let nobody else in, end what is under way, and wait until it has ended. Harmless when closed."""

@@ -150,7 +150,7 @@ def _put(world: World, params: dict[str, Any]) -> dict[str, Any]:
 def _unmark(reply: dict[str, Any]) -> bool:
     """Take the replay's mark off a reply; whether it had one."""
     marked = reply["error"]["data"] if "error" in reply else reply["result"]
-    return marked.pop("_meta", None) == {"replayed": True}
+    return bool(marked.pop("_meta", None) == {"replayed": True})
 
 
 def _name(reply: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from chaos.cell import COLUMNS
 from chaos.scenarios import scenarios
-from oncekv.client import caller, core, issue, outbox, session
+from oncekv.client import caller, core, issue, outbox, session, verdict
 from oncekv.server import committer, sessions
 from oncekv.server.delivery import persisted
 from oncekv.server.storage import sqlite, staged
@@ -24,7 +24,7 @@ EACH = [pytest.param(bug, id=bug.name) for bug in bugs().values()]
 CELLS = sorted({cell for bug in bugs().values() for cell in bug.caught_by})
 PARTS = (
     caller, caller.Caller, core.Core, issue, outbox.Outbox, session.Identity, committer.Committer, sessions.Sessions,
-    persisted, persisted.Persisted, sqlite.SqliteView, staged.Group,
+    persisted, persisted.Persisted, sqlite.SqliteView, staged.Group, verdict,
 )  # fmt: skip
 
 
@@ -53,6 +53,8 @@ def test_what_catches_a_bug_is_green_without_it(scenario: str, column: str, tmp_
         ("record-before-effect", ["judge", "checker"]),
         ("torn-txn", ["judge", "checker"]),
         ("timeout-as-failure", ["judge", "checker", "unknown"]),
+        ("definite-after-loss", ["judge", "checker", "unknown"]),
+        ("errors-in-memory", ["steady state"]),
     ],
 )
 def test_without_the_check_that_caught_it_the_bug_slips_through(name: str, without: list[str], tmp_path: Path) -> None:

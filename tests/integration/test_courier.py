@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import oncekv.client as oncekv
-from chaos.courier import KEEP, LOSE_REPLY, LOSE_REQUEST, PASS, TWICE, Courier, Delivered
-from oncekv.client import Ok, RetryPolicy
+from chaos.courier import KEEP, LOSE_REPLY, LOSE_REQUEST, PASS, REFUSE_413, REFUSE_503, TWICE, Courier, Delivered
+from chaos.replies import NO_ANSWER, Said
+from oncekv.client import Ok, RetryPolicy, Unknown
 from tests.support.caller import LOST, Caller
 from tests.support.node import Node
 from tests.support.waiting import in_background, until
@@ -77,6 +78,10 @@ def test_a_doubled_request_has_one_effect_with_an_identity(
     through.ok("kv.increment", key=key, **meta)
     until(lambda: courier.doubled == 1, what="the second delivery")
     assert through.get(key)[0] == str(effects)
+    until(lambda: courier.pairs(), what="both replies")
+    _, *replies = courier.pairs()[0]  # the read after it went out twice too
+    values = [reply.content["value"] for reply in replies]
+    assert sorted(values) == ([1, 1] if with_identity else [1, 2])
 
 
 def test_late_copies_are_told_apart(courier: Courier, through: Caller) -> None:
@@ -85,11 +90,14 @@ def test_late_copies_are_told_apart(courier: Courier, through: Caller) -> None:
     session = through.open()
     for seq in (1, 2):
         session.call("kv.increment", meta={"seq": seq, "acked": seq - 1}, key=f"n/c2-{seq}")
-    assert [copy.answer for copy in courier.deliver_kept()] == ["stale_call", "replayed"]
+    until(lambda: courier.deliver_kept()[1].first, what="the reply that passed is remembered")
+    stale, replayed = courier.deliver_kept()
+    assert (stale.answer, replayed.answer) == ("stale_call", "replayed")
+    assert replayed.said.content == replayed.first == {"value": 1, "version": 1}
     session.ack(2)
     assert [copy.answer for copy in courier.deliver_kept()] == ["stale_call", "stale_call"]
     session.close()
-    assert courier.deliver_kept()[1] == Delivered("c2-2", 1, 200, "session_unknown")
+    assert [copy.answer for copy in courier.deliver_kept()] == ["session_unknown", "session_unknown"]
     assert (through.get("n/c2-1")[0], through.get("n/c2-2")[0]) == ("1", "1")
 
 
@@ -105,9 +113,9 @@ def test_a_server_that_dies_in_a_call_is_seen_to(fresh: Callable[..., Node]) -> 
             node.server.kill()
             with pytest.raises(LOST):
                 lost.result(5)
-        assert courier.deliver_kept() == [Delivered("c3-1", 1, 0, "no answer")]
+        assert courier.deliver_kept() == [Delivered("c3-1", 1, 0, NO_ANSWER)]
         node.server.start()
-        assert courier.deliver_kept() == [Delivered("c3-1", 1, 200, "ok")]
+        assert courier.deliver_kept() == [Delivered("c3-1", 1, 200, Said("ok", {"value": 2, "version": 2}))]
         with Caller(courier.url) as caller:
             assert caller.get("n/c3-1")[0] == "2"
 
@@ -123,3 +131,21 @@ def test_the_projects_own_client_gets_a_lost_call_done_once(courier: Courier) ->
     assert outcome.result["value"] == 1
     assert [attempt.ending for attempt in outcome.attempts][2:] == ["ok (replayed)"]
     assert (courier.lost_requests, courier.lost_replies) == (1, 1)
+
+
+@pytest.mark.parametrize("action", [REFUSE_413, REFUSE_503])
+def test_a_refusal_reads_as_the_servers_own(courier: Courier, action: str) -> None:
+    """Both are definite of an attempt; after a lost reply only the one that may pass ends well, by another attempt."""
+    plan = {1: LOSE_REPLY, 2: action}
+    courier.rule = lambda call, attempt: plan.get(attempt, PASS)
+    policy = RetryPolicy(first_delay_s=0.01, delay_max_s=0.02, attempt_timeout_s=0.2)
+    with oncekv.connect([courier.url], semantics="at-most-once", timeout_s=10.0, retry=policy) as client:
+        outcome = client.outcome("kv.increment", {"key": f"n/c5-{action[-1]}"})
+    endings = [attempt.ending for attempt in outcome.attempts]
+    if action == REFUSE_503:
+        assert isinstance(outcome, Ok)
+        assert endings[1:] == ["refused: overloaded", "ok (replayed)"]
+    else:
+        assert isinstance(outcome, Unknown)
+        assert endings[1:] == ["refused: http_refused"]
+    assert courier.refused_retries == 1

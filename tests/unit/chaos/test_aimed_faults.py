@@ -9,19 +9,35 @@ from typing import Any
 
 import pytest
 
-from chaos.courier import KEEP, LOSE_REPLY, LOSE_REQUEST, PASS, TWICE, Delivered
-from chaos.faults.aimed_loss import PLANS, AimedLoss, plan_for
+from chaos.courier import KEEP, LOSE_REPLY, LOSE_REQUEST, PASS, REFUSE_413, REFUSE_503, TWICE, Delivered
+from chaos.evidence import Counts
+from chaos.faults import refused_retry
+from chaos.faults.aimed_loss import PLANS, AimedLoss, Plans, plan_for
 from chaos.faults.base import Fault
-from chaos.faults.late_copies import LateCopies, late
-from chaos.faults.twice import Twice, is_doubled
+from chaos.faults.late_copies import LateCopies, late, untrue
+from chaos.faults.refused_retry import RefusedRetry
+from chaos.faults.twice import Twice, is_doubled, unlike
+from chaos.replies import Said
 
 CALLS = [f"c0-{number}" for number in range(1000)]
-NOTHING: Any = None
+NOTHING = Counts()
+IDENTIFIED = Counts(identified=True)
+RESULT, OTHER = {"version": 1}, {"version": 2}
+BOTH_PLANS = pytest.mark.parametrize("plans", [PLANS, refused_retry.PLANS], ids=["aimed-loss", "refused-retry"])
 
 
 def _world(**more: Any) -> Any:
     couriers = [
-        SimpleNamespace(name=f"courier{number}", rule=None, lost_requests=1, lost_replies=2, doubled=4)
+        SimpleNamespace(
+            name=f"courier{number}",
+            rule=None,
+            lost_requests=1,
+            lost_replies=2,
+            doubled=4,
+            refused=8,
+            refused_retries=5,
+            pairs=list,
+        )
         for number in range(2)
     ]
     return SimpleNamespace(seed="7", couriers=couriers, revive=lambda: None, wait=lambda seconds: None, **more)
@@ -35,21 +51,23 @@ def test_which_messages_are_lost_depends_on_the_seed_alone() -> None:
     assert first != [plan_for("1", "b", call) for call in CALLS]
 
 
-def test_every_plan_is_drawn_about_as_often_as_it_says() -> None:
+@BOTH_PLANS
+def test_every_plan_is_drawn_about_as_often_as_it_says(plans: Plans) -> None:
     """Of a thousand calls, each kind of loss hits its share, and most calls none."""
-    drawn = Counter(plan_for("1", "a", call) for call in CALLS)
-    assert set(drawn) == {(), *(plan for _, plan in PLANS)}
-    for share, plan in PLANS:
+    drawn = Counter(plan_for("1", "a", call, plans) for call in CALLS)
+    assert set(drawn) == {(), *(plan for _, plan in plans)}
+    for share, plan in plans:
         assert drawn[plan] == pytest.approx(share * len(CALLS), rel=0.4)
 
 
-def test_no_call_loses_more_than_its_first_attempts() -> None:
+@pytest.mark.parametrize(("fault", "plans"), [(AimedLoss(), PLANS), (RefusedRetry(), refused_retry.PLANS)])
+def test_no_call_loses_more_than_its_first_attempts(fault: Fault, plans: Plans) -> None:
     """The rule follows the plan attempt by attempt and then lets pass, so that every retry ends."""
     world = _world()
-    AimedLoss().inject(world)
+    fault.inject(world)
     courier = world.couriers[1]
     for call in CALLS:
-        plan = plan_for(world.seed, courier.name, call)
+        plan = plan_for(world.seed, courier.name, call, plans)
         asked = tuple(courier.rule(call, attempt) for attempt in range(1, 6))
         assert asked == (*plan, *[PASS] * (5 - len(plan)))
 
@@ -65,16 +83,27 @@ def test_a_doubled_request_is_a_first_attempt() -> None:
     assert {rule(call, 2) for call in CALLS} == {PASS}
 
 
-@pytest.mark.parametrize(("fault", "count"), [(AimedLoss(), 6), (Twice(), 8)], ids=["aimed-loss", "twice"])
-def test_the_proof_is_the_couriers_count(fault: Fault, count: int) -> None:
+@pytest.mark.parametrize(
+    ("fault", "counts", "count"),
+    [
+        (AimedLoss(), NOTHING, 6),
+        (Twice(), NOTHING, 8),
+        (RefusedRetry(), NOTHING, 16),
+        (RefusedRetry(), IDENTIFIED, 10),
+    ],
+    ids=["aimed-loss", "twice", "refused", "refused-retry"],
+)
+def test_the_proof_is_the_couriers_count(fault: Fault, counts: Counts, count: int) -> None:
     """What was done counts, over all couriers; before the fault is in, nothing."""
-    assert fault.fired(NOTHING) == 0
+    assert fault.fired(counts) == 0
     fault.inject(_world())
-    assert fault.fired(NOTHING) == count
+    assert fault.fired(counts) == count
 
 
 @pytest.mark.parametrize(
-    "fault", [AimedLoss(), Twice(), LateCopies(restart=True)], ids=lambda fault: type(fault).__name__
+    "fault",
+    [AimedLoss(), RefusedRetry(), Twice(), LateCopies(restart=True)],
+    ids=lambda fault: type(fault).__name__,
 )
 def test_healed_everything_passes(fault: Fault) -> None:
     """After `heal`, also without `inject`, every courier lets every attempt through."""
@@ -91,9 +120,9 @@ def test_copies_come_after_the_acknowledgement_and_the_restart(restart: bool) ->
     """Kept first, then let go on, then delivered; nothing of the clients comes between a restart and the copies."""
     done: list[str] = []
     server = SimpleNamespace(kill=lambda: done.append("kill"), restart=lambda: done.append("restart"))
-    world = _world(server=server)
+    world = _world(server=server, ask=lambda _method: {"delivery": "persisted"})
     world.wait = lambda seconds: done.append(world.couriers[0].rule("c0-1", 1))
-    copy = Delivered("c0-1", 1, 200, "stale_call")
+    copy = Delivered("c0-1", 1, 200, Said("stale_call"))
 
     def deliver(courier: Any, *, forget: bool) -> list[Delivered]:
         done.append(f"deliver/{courier.rule('c0-1', 1)}/{forget}")
@@ -112,11 +141,83 @@ def test_copies_come_after_the_acknowledgement_and_the_restart(restart: bool) ->
 
 def test_only_late_copies_are_proof() -> None:
     """A replay came too early, silence says nothing, and another error is none of a late copy's."""
-    answers = ["ok", "stale_call", "replayed", "no answer", "session_unknown"]
-    assert late([Delivered("c0-1", 1, 200, answer) for answer in answers]) == 2
+    answers = ["ok", "ok", "stale_call", "replayed", "no answer", "session_unknown"]
+    delivered = [Delivered("c0-1", 1, 200, Said(answer)) for answer in answers]
+    assert late(delivered, may_run=True) == 3
+    assert late(delivered, may_run=False) == 1
 
 
-def test_the_plans_name_losses_alone() -> None:
-    """A plan is made of lost requests and lost replies, and leaves most calls alone."""
+@pytest.mark.parametrize(
+    ("said", "first", "is_true"),
+    [
+        (Said("stale_call"), RESULT, True),
+        (Said("no answer"), RESULT, True),
+        (Said("replayed", RESULT), RESULT, True),
+        (Said("replayed", OTHER), RESULT, False),
+        (Said("replayed", {}), RESULT, False),
+        (Said("replayed", RESULT), None, True),
+        (Said("ok", RESULT), None, True),
+        (Said("ok", RESULT), RESULT, False),
+        (Said("internal_error"), RESULT, False),
+        (Said("internal_error"), None, False),
+        (Said("session_unknown"), RESULT, False),
+        (Said("not JSON-RPC"), RESULT, False),
+    ],
+    ids=str,
+)
+def test_a_late_copy_is_stale_or_told_what_its_client_was(said: Said, first: Any, is_true: bool) -> None:
+    """Nothing else is true of it, even if nothing runs; a call whose reply nobody saw may run for the first time."""
+    assert (untrue(Delivered("c0-1", 1, 200, said, first)) is None) == is_true
+
+
+@pytest.mark.parametrize(
+    ("delivery", "counts", "is_wrong"),
+    [("persisted", IDENTIFIED, True), ("memory", IDENTIFIED, False), ("persisted", NOTHING, False)],
+)
+def test_copies_may_run_where_nobody_can_know_them(delivery: str, counts: Counts, is_wrong: bool) -> None:
+    """Without an identity, or after a restart that forgot it, a copy that ran is the control's proof, and no lie."""
+    world = _world(server=SimpleNamespace(kill=list, restart=list), ask=lambda _method: {"delivery": delivery})
+    for courier in world.couriers:
+        courier.deliver_kept = lambda forget: [Delivered("c0-1", 1, 200, Said("ok", OTHER), RESULT)]
+    fault = LateCopies(restart=True)
+    fault.hold(world, 0.5)
+    assert (len(fault.wrong(counts)), fault.fired(counts)) == ((2, 0) if is_wrong else (0, 2))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_fine"),
+    [
+        (Said("ok", RESULT), Said("replayed", RESULT), True),
+        (Said("replayed", RESULT), Said("replayed", RESULT), True),
+        (Said("ok", RESULT), Said("stale_call"), True),
+        (Said("version_mismatch", RESULT), Said("replayed", RESULT), True),
+        (Said("ok", RESULT), Said("ok", RESULT), False),
+        (Said("ok", RESULT), Said("replayed", OTHER), False),
+        (Said("ok", RESULT), Said("internal_error"), False),
+        (Said("session_unknown"), Said("session_unknown"), False),
+    ],
+    ids=str,
+)
+def test_both_copies_are_told_the_same(one: Said, other: Said, is_fine: bool) -> None:
+    """One ran, the other is its replay or stale; in whichever order."""
+    assert (unlike(one, other) is None) == (unlike(other, one) is None) == is_fine
+
+
+def test_copies_without_an_identity_may_be_told_anything() -> None:
+    """They are two calls to the server."""
+    world = _world()
+    for courier in world.couriers:
+        courier.pairs = lambda: [("c0-1", Said("ok", RESULT), Said("ok", OTHER))]
+    fault = Twice()
+    fault.inject(world)
+    assert fault.wrong(NOTHING) == []
+    assert fault.wrong(IDENTIFIED) == ["c0-1, sent twice, was run for both copies"] * 2
+
+
+def test_the_plans_name_losses_and_refusals_alone() -> None:
+    """A plan is made of lost messages, and of refusals where it says so, and leaves most calls alone."""
     assert {action for _, plan in PLANS for action in plan} == {LOSE_REQUEST, LOSE_REPLY}
-    assert sum(share for share, _ in PLANS) < 0.5
+    actions = {action for _, plan in refused_retry.PLANS for action in plan}
+    assert actions == {LOSE_REQUEST, LOSE_REPLY, REFUSE_413, REFUSE_503}
+    for plans in (PLANS, refused_retry.PLANS):
+        assert sum(share for share, _ in plans) < 0.5

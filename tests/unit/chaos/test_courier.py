@@ -8,7 +8,19 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from chaos.courier import KEEP, LOSE_REPLY, LOSE_REQUEST, PASS, TWICE, Courier, Delivered, call_of
+from chaos.courier import (
+    KEEP,
+    LOSE_REPLY,
+    LOSE_REQUEST,
+    PASS,
+    REFUSE_413,
+    REFUSE_503,
+    TWICE,
+    Courier,
+    Delivered,
+    call_of,
+)
+from chaos.replies import Said, refusal
 from tests.support.raw import connect
 from tests.support.waiting import until
 from tests.unit.client.loopback import Loopback, ok, request_of, reset
@@ -33,7 +45,7 @@ def courier_to() -> Iterator[Couriers]:
 
 
 def _request(name: str = "c0-1") -> bytes:
-    body = b'{"method":"kv.append","params":{"key":"log/0","value":"%s;"}}' % name.encode()
+    body = b'{"jsonrpc":"2.0","id":7,"method":"kv.append","params":{"key":"log/0","value":"%s;"}}' % name.encode()
     return b"POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
@@ -154,6 +166,22 @@ def test_a_doubled_request_arrives_twice_at_once(courier_to: Couriers) -> None:
         until(lambda: courier.doubled == 1, what="the second reply")
         _assert_silent(client)
     assert sorted(numbers) == [1, 2]
+    assert courier.pairs() == [("c0-1", Said("ok", {"version": 1}), Said("ok", {"version": 1}))]
+
+
+@pytest.mark.parametrize(("action", "status"), [(REFUSE_413, 413), (REFUSE_503, 503)])
+def test_a_refused_request_arrives_nowhere(courier_to: Couriers, action: str, status: int) -> None:
+    """The client is answered at once, the server sees nothing, and the connection goes on."""
+    seen: list[bytes] = []
+    with _serving(seen) as server, connect((courier := courier_to(server)).url) as client:
+        courier.rule = lambda call, attempt: action if attempt == 2 else PASS
+        client.sendall(_request())
+        assert _read(client) == REPLY
+        client.sendall(_request())
+        assert _read(client, len(refusal(action, b'{"id":7}'))) == refusal(action, b'{"id":7}')
+        client.sendall(_request())
+        assert _read(client) == REPLY
+        assert (len(seen), courier.refused, courier.refused_retries) == (2, 1, 1)
 
 
 def test_kept_copies_are_delivered_as_often_as_asked(courier_to: Couriers) -> None:
@@ -164,10 +192,37 @@ def test_kept_copies_are_delivered_as_often_as_asked(courier_to: Couriers) -> No
         for request in (_request("c0-1"), _request("c0-2")):
             client.sendall(request)
             assert _read(client) == REPLY
-        expected = [Delivered("c0-1", 1, 200, "ok")]
+        expected = [Delivered("c0-1", 1, 200, Said("ok", {"version": 1}), {"version": 1})]
         assert courier.deliver_kept() == courier.deliver_kept(forget=True) == expected
         assert courier.deliver_kept() == []
         assert seen == [_request("c0-1"), _request("c0-2"), _request("c0-1"), _request("c0-1")]
+
+
+def test_the_first_reply_that_a_client_was_sent_is_remembered(courier_to: Couriers) -> None:
+    """Neither a lost reply nor a refusal is one; a retry's counts as much as the kept attempt's own."""
+    replies = iter([
+        b'{"result":{"version":1}}',
+        b'{"error":{"data":{"name":"overloaded"}}}',
+        b'{"result":{"version":2}}',
+        b'{"result":{"version":3}}',
+    ])  # fmt: skip
+
+    def script(connection: socket.socket, number: int) -> None:
+        while request_of(connection):
+            connection.sendall(ok(next(replies, b"[]")))
+
+    actions = [LOSE_REPLY, KEEP, PASS, PASS]
+    with Loopback(script) as server:
+        courier = courier_to(server)
+        courier.rule = lambda call, attempt: actions[attempt - 1]
+        for action in actions:
+            with connect(courier.url) as client:
+                client.sendall(_request())
+                if action == LOSE_REPLY:
+                    _assert_silent(client)
+                else:
+                    assert client.recv(1)
+        until(lambda: courier.deliver_kept()[0].first == {"version": 2}, what="the reply is remembered")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +249,8 @@ def test_a_delivery_tells_the_answer(courier_to: Couriers, reply: bytes, status:
         courier.rule = lambda call, attempt: KEEP
         client.sendall(_request())
         assert _read(client) == REPLY
-        assert courier.deliver_kept() == [Delivered("c0-1", 1, status, answer)]
+        (found,) = courier.deliver_kept()
+        assert (found.call, found.attempt, found.status, found.answer) == ("c0-1", 1, status, answer)
 
 
 @pytest.mark.parametrize("action", [PASS, LOSE_REPLY, TWICE, KEEP])

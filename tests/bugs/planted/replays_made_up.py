@@ -1,0 +1,45 @@
+"""The reply to an acknowledged increment is made up. "The client said that it has the reply, so nobody waits for what
+a copy of that request is told; an error would only fill the logs. It was counted: say so." It looks right, for nothing
+runs.
+
+It breaks rule 2: the server answers what it does not know. Whoever does wait is told a result that was never that of
+the call, and it bears the mark of a replay.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from oncekv.server.delivery.base import Attempt
+from oncekv.server.delivery.persisted import Persisted
+from oncekv.server.storage.staged import Group
+from oncekv.wire.envelope import Reply, success
+from oncekv.wire.errors import StaleCall
+from tests.bugs.base import Bug, replaced
+
+real_admit = Persisted.admit
+
+
+def admit(self: Persisted, group: Group, attempt: Attempt, now_ms: int) -> Reply | None:
+    """Increments are never stale."""
+    try:
+        return real_admit(self, group, attempt, now_ms)
+    except StaleCall:
+        if attempt.method.name != "kv.increment":  # type: ignore[attr-defined] # it is the committer's Call
+            raise
+        return success({"value": 0, "version": 0})
+
+
+def plant() -> AbstractContextManager[None]:
+    """A polite answer."""
+    return replaced(Persisted, admit=admit)
+
+
+BUG = Bug(
+    number=17,
+    name="replays-made-up",
+    side="server",
+    breaks="what was acknowledged is refused as stale; a replay is the first reply",
+    caught_by=(("late-after-ack", "at-most-once"),),
+    plant=plant,
+)
