@@ -59,7 +59,7 @@ concurrency: setup ## Threads and events side by side: what the lecture claims, 
 matrix: setup toxiproxy ## Every scenario against every semantics (three minutes)
 	@$(PY) -m chaos $(MATRIX_ARGS)
 
-bugs: setup toxiproxy ## Plant sixteen bugs, one at a time: each must be caught (a minute)
+bugs: setup toxiproxy ## Plant 22 bugs, one at a time: each must be caught (two minutes)
 	@$(PY) -m tests.bugs $(BUGS_ARGS)
 
 images: setup ## Build the container images (local stand-ins for the bases where no registry can be reached)
