@@ -19,8 +19,8 @@ PLANS: Plans = (
     (0.12, (LOSE_REPLY, REFUSE_503)),
     (0.04, (LOSE_REPLY, REFUSE_503, REFUSE_413)),
     (0.04, (LOSE_REQUEST, REFUSE_413)),
-    (0.04, (REFUSE_413,)),
-    (0.04, (REFUSE_503,)),
+    (0.07, (REFUSE_413,)),
+    (0.07, (REFUSE_503,)),
 )
 """As in `aimed_loss`. The last two are the other half of the promise: where nothing was lost, no is no."""
 
