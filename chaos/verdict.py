@@ -176,7 +176,7 @@ def _problems(cell: Cell, record: CellRecord, *, lost: bool) -> list[str]:
         "the control stayed green: the promise was kept": cell.kept and expected.broken,
         "the control stayed green: no call was doubled": expected.red and not cell.red,
         f"{unknown} calls were told unknown, and there was time enough": unknown and expected.unknown == "never",
-        "no call was told unknown, and there was no time": not unknown and expected.unknown == "must",
+        "no call was told unknown, and nobody could have told": not unknown and expected.unknown == "must",
         "nothing failed, and yet some call was not told ok at once": expected.calm
         and (cell.told.get("ok"), cell.attempts) != (cell.calls, cell.calls),
         f"the checker found no answer within {CHECK_MAX_S:g} s": cell.linearizable == "unknown"
