@@ -12,7 +12,7 @@ committer, and before anything that may wait.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, Final, Literal, NamedTuple
 
@@ -68,7 +68,7 @@ class _Pause(Enum):
 
 MAY_WAIT: Final = _Pause.MAY_WAIT
 Step = Commit | Literal[_Pause.MAY_WAIT]
-Steps = Generator[Step, None, Answer]
+Steps = Iterator[Step | Answer]
 
 
 class Dispatch:
@@ -92,19 +92,20 @@ class Dispatch:
         self._monotonic_s = monotonic_s
 
     def steps(self, body: bytes, caller: Caller) -> Steps:
-        """Run what the body asks for. Raises KeyMisplaced before anything has run."""
+        """Run what the body asks for; the last step is the answer. Raises KeyMisplaced before anything has run."""
         if caller.key is not None and body.lstrip()[:1] == b"[":
             raise KeyMisplaced("an Idempotency-Key stands for one call, not for a batch")
         try:
             is_batch, requests = decode(body, self._facts.config.batch_max)
         except Refused as error:
             self._metrics.refusals.labels(error.name).inc()
-            return Answer(encode_reply(None, failure(error)))
+            yield Answer(encode_reply(None, failure(error)))
+            return
         if caller.key is not None and _names_a_session(requests[0]):
             raise KeyMisplaced("an Idempotency-Key cannot stand beside a session")
         calls = [self._prepare(request, caller) for request in requests]
         yield from self._run(calls, len(body) // len(calls))
-        return self._collect(is_batch, requests, calls)
+        yield self._collect(is_batch, requests, calls)
 
     def _prepare(self, request: Request, caller: Caller) -> Call:
         """The call of a request; one that cannot run has its reply already."""
@@ -131,7 +132,7 @@ class Dispatch:
             call.fail(InternalError())
         return call
 
-    def _run(self, calls: Sequence[Call], size: int) -> Generator[Step, None, None]:
+    def _run(self, calls: Sequence[Call], size: int) -> Iterator[Step]:
         """In order: writes gather until a read, or the end, asks for what they did."""
         writes: list[Call] = []
         room = self._facts.config.batch_reply_bytes_max
@@ -148,7 +149,7 @@ class Dispatch:
                 call.fail(TooLarge("the replies to this batch have grown too large; ask for less at once"))
         yield from self._commit(writes, size)
 
-    def _commit(self, calls: Sequence[Call], size: int) -> Generator[Step, None, None]:
+    def _commit(self, calls: Sequence[Call], size: int) -> Iterator[Step]:
         if not calls:
             return
         yield Commit(calls, size * len(calls))

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 from oncekv.server import endpoint
 from oncekv.server.committer import Committer
 from oncekv.server.config import Config
-from oncekv.server.dispatch import MAY_WAIT, Caller, Commit, Dispatch, KeyMisplaced, Step
+from oncekv.server.dispatch import MAY_WAIT, Answer, Caller, Commit, Dispatch, KeyMisplaced, Step
 from oncekv.server.endpoint import HttpError, HttpReply
 from oncekv.server.log import log
 from oncekv.server.watchdog import Running
@@ -65,12 +65,14 @@ class Exchange:
         """The reply, on this thread, which waits as long as it takes."""
         self._served.running.enter(self)
         try:
-            while True:
-                step = self._next()
-                if isinstance(step, HttpReply):
-                    return step
+            for step in self._steps:
                 if isinstance(step, Commit):
                     self._served.committer.run(step.calls, step.size)
+                elif step is not MAY_WAIT:
+                    return endpoint.reply(step, keyed=self._keyed)
+            raise AssertionError("the last step is the answer")
+        except Exception as error:
+            return _failure(error)
         finally:
             self._served.running.leave(self)
 
@@ -107,11 +109,14 @@ class Exchange:
 
     def _next(self) -> Step | HttpReply:
         try:
-            return next(self._steps)
-        except StopIteration as end:
-            return endpoint.reply(end.value, keyed=self._keyed)
-        except KeyMisplaced as error:
-            return HttpError("400 Bad Request", str(error)).reply()
-        except Exception:
-            log.exception("a request failed")
-            return endpoint.failed()
+            step = next(self._steps)
+            return endpoint.reply(step, keyed=self._keyed) if isinstance(step, Answer) else step
+        except Exception as error:
+            return _failure(error)
+
+
+def _failure(error: Exception) -> HttpReply:
+    if isinstance(error, KeyMisplaced):
+        return HttpError("400 Bad Request", str(error)).reply()
+    log.error("a request failed", exc_info=error)
+    return endpoint.failed()
