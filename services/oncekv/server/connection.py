@@ -30,6 +30,7 @@ from oncekv.server.endpoint import DRAIN_BYTES_MAX, PATH, Head, HttpError, HttpR
 __all__ = ["Connection", "Host"]
 
 HEAD_BYTES_MAX = 64 * 1024
+LINGER_BYTES_MAX = 4 * 1024 * 1024
 LINGER_S = 1.0
 STALL_MAX_S = 30.0
 
@@ -81,7 +82,7 @@ class Connection(asyncio.Protocol):
     """A connection's whole life."""
 
     __slots__ = (
-        "_arriving", "_can_write", "_head_bytes", "_host", "_is_over", "_is_paused", "_parser", "_running",
+        "_arriving", "_bytes_over", "_can_write", "_head_bytes", "_host", "_is_over", "_is_paused", "_parser", "_running",
         "_stall", "_transport", "_waiting",
     )  # fmt: skip
 
@@ -95,7 +96,8 @@ class Connection(asyncio.Protocol):
         self._can_write = True
         self._is_paused = False
         self._is_over = False
-        """Nothing that still comes is looked at."""
+        """Nothing that still comes is looked at, but only counted."""
+        self._bytes_over = 0
         self._stall: asyncio.TimerHandle | None = None
 
     def end_if_idle(self) -> None:
@@ -118,6 +120,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._is_over:
+            self._bytes_over += len(data)
+            if self._bytes_over > LINGER_BYTES_MAX:
+                self._transport.abort()
             return
         before = self._arriving
         try:
