@@ -41,7 +41,7 @@ def test_a_handler_that_blocks(fresh: Callable[..., Node], model: str) -> None:
     """With threads only its own client waits; with the event loop everybody does. That is the price of one thread."""
     node = fresh(command=spoilt(f"block={BLOCK_S * 1000:.0f}"))
     node.kv.ok("kv.put", key="other", value="x")
-    blocked = in_background(lambda: node.kv.ok("kv.get", key="block"))
+    blocked = in_background(partial(node.kv.ok, "kv.get", key="block"))
     waits = []
     while not blocked.done():
         began_s = time.monotonic()
@@ -59,9 +59,7 @@ def test_the_watchdog_shows_who_stands(fresh: Callable[..., Node], model: str) -
     node = fresh(command=spoilt(f"watch={WATCH_MS}"), failpoints=True)
     for incident in (1, 2):
         key = unique()
-        held = node.holding(
-            "after_execute", 5 * WATCH_MS, key, lambda key=key: node.kv.call("kv.put", key=key, value="x")
-        )
+        held = node.holding("after_execute", 5 * WATCH_MS, key, partial(node.kv.call, "kv.put", key=key, value="x"))
         assert held.result(10).ok == {"version": 1}
         until(partial(_has_barked, node, incident), what="one dump for each incident")
     assert "failpoints.py" in node.server.log.read_text(), "the dump shows what the call stands at"

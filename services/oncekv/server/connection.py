@@ -82,8 +82,8 @@ class Connection(asyncio.Protocol):
     """A connection's whole life."""
 
     __slots__ = (
-        "_arriving", "_bytes_over", "_can_write", "_head_bytes", "_host", "_is_over", "_is_paused", "_parser", "_running",
-        "_stall", "_transport", "_waiting",
+        "_arriving", "_bytes_over", "_can_write", "_head_bytes", "_host", "_is_over", "_is_paused", "_parser",
+        "_running", "_stall", "_transport", "_waiting",
     )  # fmt: skip
 
     def __init__(self, host: Host) -> None:
