@@ -30,13 +30,17 @@ def main(words: Sequence[str]) -> int:
     rest = list(words)
     while "=" in rest[0]:
         name, _, number = rest.pop(0).partition("=")
-        {"watch": _watch, "block": _block}[name](int(number))
+        {"watch": _watch, "block": _block, "switch": _switch}[name](int(number))
     return cli.main(rest)
 
 
 def _watch(bound_ms: int) -> None:
     real = command._config
     command._config = lambda args: replace(real(args), call_watch_ms=bound_ms)
+
+
+def _switch(interval_us: int) -> None:
+    sys.setswitchinterval(interval_us / 1e6)
 
 
 def _block(time_ms: int) -> None:

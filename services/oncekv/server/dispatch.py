@@ -29,6 +29,7 @@ from oncekv.server.storage.base import Store
 from oncekv.wire.envelope import Request, decode, encode_batch, encode_reply, failure
 from oncekv.wire.errors import InternalError, InvalidParams, KvError, MethodNotFound, Refused, TooLarge
 from oncekv.wire.identity import NO_META, CallMeta, read_meta
+from oncekv.wire.shapes import build
 
 __all__ = ["MAY_WAIT", "Answer", "Caller", "Commit", "Dispatch", "KeyMisplaced", "Step", "Steps"]
 
@@ -85,6 +86,7 @@ class Dispatch:
     ) -> None:
         self._facts = facts
         self._methods: Mapping[str, Method] = facts.methods
+        build(method.params for method in facts.methods.values())
         self._store = store
         self._delivery = delivery
         self._clock = clock
