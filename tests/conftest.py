@@ -14,7 +14,7 @@ import pytest
 from chaos.runtime.local import LocalServer
 from tests.support.caller import Caller
 from tests.support.crossing import Crossing
-from tests.support.node import Node
+from tests.support.node import MODELS, Node
 from tests.support.seed import SEED
 
 # A busy machine is no finding: no test judges an absolute time.
@@ -35,8 +35,28 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _start(data_dir: Path, *, token: str | None = None, **options: Any) -> Node:
-    server = LocalServer(data_dir, **options).start()
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--models threads`, say, while one works on something else."""
+    parser.addoption("--models", default=",".join(MODELS), help="server models for the contract tests")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every contract test that starts a server runs on each model; other tests name the model that they mean."""
+    if "model" in metafunc.fixturenames and "contract" in metafunc.definition.path.parts:
+        models = metafunc.config.getoption("--models").split(",")
+        metafunc.parametrize("model", models, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def model(request: pytest.FixtureRequest) -> str:
+    """The server model that this test's servers run."""
+    name: str = getattr(request, "param", MODELS[0])
+    return name
+
+
+def _start(data_dir: Path, model: str, *, token: str | None = None, **options: Any) -> Node:
+    words = ["--model", model, *options.pop("extra_args", [])]
+    server = LocalServer(data_dir, extra_args=words, **options).start()
     return Node(server, Caller(server.url, token))
 
 
@@ -46,9 +66,9 @@ def _end(node: Node) -> None:
 
 
 @pytest.fixture(scope="session")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def node(tmp_path_factory: pytest.TempPathFactory, model: str) -> Iterator[Node]:
     """The server that most tests share: persisted, one worker, no failpoints, no tokens."""
-    node = _start(tmp_path_factory.mktemp("shared") / "data")
+    node = _start(tmp_path_factory.mktemp("shared") / "data", model)
     yield node
     _end(node)
 
@@ -60,20 +80,20 @@ def kv(node: Node) -> Caller:
 
 
 @pytest.fixture(scope="session")
-def armed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def armed(tmp_path_factory: pytest.TempPathFactory, model: str) -> Iterator[Node]:
     """A shared server with failpoints; each test arms them for its own keys, and uses them up."""
-    node = _start(tmp_path_factory.mktemp("armed") / "data", failpoints=True)
+    node = _start(tmp_path_factory.mktemp("armed") / "data", model, failpoints=True)
     yield node
     _end(node)
 
 
 @contextlib.contextmanager
-def _starting(root: Path) -> Iterator[Callable[..., Node]]:
+def _starting(root: Path, model: str) -> Iterator[Callable[..., Node]]:
     """What starts servers below `root`, and ends them all."""
     nodes: list[Node] = []
 
     def start(data: str = "data", **options: Any) -> Node:
-        nodes.append(_start(root / data, **{"name": f"server{len(nodes)}", **options}))
+        nodes.append(_start(root / data, **{"model": model, "name": f"server{len(nodes)}", **options}))
         return nodes[-1]
 
     yield start
@@ -82,27 +102,27 @@ def _starting(root: Path) -> Iterator[Callable[..., Node]]:
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Callable[..., Node]]:
+def fresh(tmp_path: Path, model: str) -> Iterator[Callable[..., Node]]:
     """Starts servers for one test; `data=` names the directory, so that two may share it."""
-    with _starting(tmp_path) as start:
+    with _starting(tmp_path, model) as start:
         yield start
 
 
 @pytest.fixture(scope="module")
-def fresh_for_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Node]]:
+def fresh_for_module(tmp_path_factory: pytest.TempPathFactory, model: str) -> Iterator[Callable[..., Node]]:
     """As `fresh`, for servers that all tests of one file share."""
-    with _starting(tmp_path_factory.mktemp("module")) as start:
+    with _starting(tmp_path_factory.mktemp("module"), model) as start:
         yield start
 
 
 @pytest.fixture(scope="session")
-def crossings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Crossing]]:
+def crossings(tmp_path_factory: pytest.TempPathFactory, model: str) -> Iterator[Callable[[str], Crossing]]:
     """The servers of `tests.support.crossing`, one for each mode, made when its first rule asks for it."""
     made: dict[str, Crossing] = {}
 
     def crossing(mode: str) -> Crossing:
         if mode not in made:
-            made[mode] = Crossing(mode, tmp_path_factory.mktemp("crossing") / mode)
+            made[mode] = Crossing(mode, tmp_path_factory.mktemp("crossing") / mode, model)
         return made[mode]
 
     yield crossing

@@ -69,6 +69,31 @@ def test_no_reply_that_left_is_lost(fresh, end, workers):
         assert node.kv.get(keys[n]) == ("x" * (answered[n] + 1), answered[n] + 1)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_drain_owes_nobody_a_reply(fresh, workers):
+    """SIGTERM under load: a call that runs is answered before its connection is closed; what ran is what was told."""
+    node = fresh(workers=workers)
+    keys, told, enough = [unique() for _ in range(16)], [0] * 16, threading.Event()
+
+    def write(n):
+        try:
+            while True:
+                node.kv.ok("kv.append", key=keys[n], value="x")
+                told[n] += 1
+                if told[n] >= 25:
+                    enough.set()
+        except LOST:
+            return
+
+    writers = [in_background(partial(write, n)) for n in range(len(keys))]
+    until(enough.is_set, what="some load")
+    assert node.server.stop() == 0
+    for writer in writers:
+        writer.result(15)
+    node.server.start()
+    assert [node.kv.get(key)[1] for key in keys] == told
+
+
 def test_a_paused_server_goes_on(fresh):
     """A server that was stopped for a while (SIGSTOP) answers when it goes on, and has run each call once."""
     node = fresh()

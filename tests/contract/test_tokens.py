@@ -12,12 +12,12 @@ from tests.support.seed import unique
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
+def url(tmp_path_factory, model):
     """A server with three tokens, one a line, an empty line among them."""
     root = tmp_path_factory.mktemp("tokens")
     tokens = root / "tokens"
     tokens.write_text("first-token\n\nsecond-token\nthird-token")
-    with LocalServer(root / "data", extra_args=["--token-file", str(tokens)]) as server:
+    with LocalServer(root / "data", extra_args=["--model", model, "--token-file", str(tokens)]) as server:
         yield server.url
 
 

@@ -1,4 +1,4 @@
-"""The life of a server with several workers: it starts whole, ignores SIGHUP, and ends whole."""
+"""The life of a server with several workers: it starts whole, ignores SIGHUP, and ends whole; under both models."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from chaos.runtime.local import LocalServer
-from tests.support.node import Node, oncekv
+from tests.support.node import MODELS, Node, oncekv
 from tests.support.waiting import at_once, until
+
+pytestmark = pytest.mark.parametrize("model", MODELS, indirect=True, scope="session")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -48,11 +50,11 @@ def test_a_killed_server_leaves_no_folders_for_ever(fresh: Callable[..., Node]) 
     assert not list(Path(tempfile.gettempdir()).glob(f"oncekv-metrics-{pid}-*"))
 
 
-def test_sigterm_right_after_ready_is_never_lost(tmp_path: Path) -> None:
+def test_sigterm_right_after_ready_is_never_lost(tmp_path: Path, model: str) -> None:
     """However soon after its ready line a server is told to end, it ends, with 0."""
 
     def live(number: int) -> int:
-        server = LocalServer(tmp_path / f"data-{number}", workers=2)
+        server = LocalServer(tmp_path / f"data-{number}", workers=2, extra_args=["--model", model])
         with server:
             return server.stop(20)
 

@@ -44,11 +44,11 @@ def across_restarts(rule: Rule) -> Callable[[str, Callable[[str], Crossing]], No
 class Crossing:
     """One server that all rules have prepared, and that was then restarted (or not)."""
 
-    def __init__(self, mode: str, data_dir: Path) -> None:
+    def __init__(self, mode: str, data_dir: Path, model: str) -> None:
         data_dir.mkdir(parents=True)
         tokens = data_dir.parent / f"{data_dir.name}.tokens"
         tokens.write_text("".join(f"{token}\n" for token in TOKENS))
-        self.server = LocalServer(data_dir, extra_args=["--token-file", str(tokens)]).start()
+        self.server = LocalServer(data_dir, extra_args=["--model", model, "--token-file", str(tokens)]).start()
         self.callers = (Caller(self.server.url, TOKENS[0]), Caller(self.server.url, TOKENS[1]))
         self._prepared: dict[Rule, Iterator[None] | Exception] = {}
         for rule in _RULES:

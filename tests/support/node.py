@@ -13,7 +13,10 @@ from tests.support.answers import Answer
 from tests.support.caller import Caller
 from tests.support.waiting import until
 
-__all__ = ["Node", "oncekv"]
+__all__ = ["MODELS", "Node", "oncekv"]
+
+MODELS = ("threads", "event-loop")
+"""What `oncekv serve --model` takes; the first is the default."""
 
 
 @dataclass(frozen=True)

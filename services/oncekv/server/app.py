@@ -16,7 +16,7 @@ from oncekv.server.committer import Committer
 from oncekv.server.config import Config
 from oncekv.server.delivery import make_delivery
 from oncekv.server.dispatch import Dispatch
-from oncekv.server.endpoint import Endpoint
+from oncekv.server.exchange import Served
 from oncekv.server.failpoints import Failpoints
 from oncekv.server.log import log
 from oncekv.server.methods import methods
@@ -24,6 +24,8 @@ from oncekv.server.methods.base import ServerFacts
 from oncekv.server.observe import Metrics
 from oncekv.server.sessions import LeaseClock, Sessions
 from oncekv.server.storage.base import Store, Tally
+from oncekv.server.watchdog import Running, Watchdog
+from oncekv.server.wsgi import WsgiEndpoint
 
 __all__ = ["Node", "create_app"]
 
@@ -34,6 +36,7 @@ class Node:
     """One worker: its committer, its metrics, and the Flask app that leads to them."""
 
     def __init__(self, config: Config, store: Store, boot: int, failpoints: Failpoints | None) -> None:
+        self.config = config
         self._store = store
         started_s = time.monotonic()
         sessions = Sessions(config, lambda: secrets.token_urlsafe(NAME_BYTES))
@@ -51,16 +54,16 @@ class Node:
         clock = LeaseClock(time.monotonic, self._tally().clock_ms)
         self.metrics = Metrics(lambda: self._tally()._asdict())
         self.committer = Committer(facts, store, delivery, clock, self.metrics, time.monotonic)
-        dispatch = Dispatch(facts, self.committer, store, delivery, clock, self.metrics, time.monotonic)
+        dispatch = Dispatch(facts, store, delivery, clock, self.metrics, time.monotonic)
+        self.running = Running()
+        self.served = Served(config, dispatch, self.committer, self.running)
         self.app = _flask(self)
-        self._endpoint = Endpoint(config, dispatch, self.app.wsgi_app)
-        self.app.wsgi_app = self._endpoint  # type: ignore[method-assign]  # Flask's own hook
+        self.pages = self.app.wsgi_app
+        """What every path but `/rpc` goes to, as WSGI."""
+        self.app.wsgi_app = WsgiEndpoint(self.served, self.pages)  # type: ignore[method-assign]  # Flask's own hook
+        self._watchdog = Watchdog(self.running, config.call_watch_ms)
+        self._watchdog.start()
         self.committer.start()
-
-    @property
-    def calls_running(self) -> int:
-        """Requests that are not yet answered."""
-        return self._endpoint.calls_running
 
     def is_ready(self) -> bool:
         """Whether the store answers."""
@@ -73,6 +76,7 @@ class Node:
 
     def close(self) -> None:
         """Commit what waits, then let the store go."""
+        self._watchdog.stop()
         self.committer.stop()
         self._store.close()
 

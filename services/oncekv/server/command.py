@@ -10,6 +10,7 @@ from pathlib import Path
 from oncekv.server.config import Config, StartupError
 from oncekv.server.delivery import deliveries
 from oncekv.server.log import set_up_logging
+from oncekv.server.models import models
 
 __all__ = ["configure", "run"]
 
@@ -20,6 +21,7 @@ SIGTERM drains and exits 0; SIGKILL at any moment needs no repair.
 
   oncekv serve --listen 127.0.0.1:8000 --store sqlite:////var/lib/oncekv/kv.db
   oncekv serve --listen 127.0.0.1:0 --store sqlite:///data/kv.db --workers 2
+  oncekv serve … --model event-loop     one thread for all connections; --workers N makes N of them
   oncekv serve … --delivery memory      the naive control: a restart forgets what ran
   oncekv serve … --failpoints           let debug.failpoint crash, delay or silence it
 """
@@ -33,6 +35,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--listen", default="127.0.0.1:8000", metavar="HOST:PORT", type=_address, help="port 0 takes a free one")
     add("--store", required=True, metavar="URL", help="sqlite:///FILE; an absolute path gives four slashes")
     add("--delivery", choices=deliveries(), default="persisted", help="what becomes of identities")
+    add(
+        "--model",
+        choices=models(),
+        default=Config.model,
+        help="who waits: a thread for each request that runs, or one event loop for all (default: %(default)s)",
+    )
     add("--workers", type=_positive, default=1, metavar="N", help="processes that share address and store")
     add("--token-file", type=Path, metavar="FILE", help="one accepted bearer token a line")
     add("--failpoints", action="store_true", help="offer debug.failpoint (for tests only)")
@@ -70,6 +78,7 @@ def _config(args: argparse.Namespace) -> Config:
         port=port,
         delivery=args.delivery,
         workers=args.workers,
+        model=args.model,
         tokens=_tokens(args.token_file) if args.token_file else frozenset(),
         failpoints=args.failpoints,
         lease_ms=min(args.lease_ms, Config.lease_max_ms),

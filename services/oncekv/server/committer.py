@@ -90,16 +90,15 @@ class Call:
 
 
 class _Ticket:
-    """The calls of one request that wait together; `done` is released when all have been committed."""
+    """The calls of one request that wait together; `done` is called when all have been committed."""
 
     __slots__ = ("calls", "done", "size", "taken")
 
-    def __init__(self, calls: Sequence[Call], size: int) -> None:
+    def __init__(self, calls: Sequence[Call], size: int, done: Callable[[], object]) -> None:
         self.calls = calls
         self.size = size
         self.taken = 0
-        self.done = threading.Lock()
-        self.done.acquire()
+        self.done = done
 
 
 class Committer:
@@ -143,25 +142,33 @@ class Committer:
 
     def run(self, calls: Sequence[Call], size: int) -> None:
         """Run the calls in order and return when all are durable, or answered otherwise. `size`: bytes they hold."""
-        ticket = self._enter(calls, size)
-        if ticket:
-            ticket.done.acquire()
+        done = threading.Lock()
+        done.acquire()
+        self.submit(calls, size, done.release)
+        done.acquire()
 
-    def _enter(self, calls: Sequence[Call], size: int) -> _Ticket | None:
+    def submit(self, calls: Sequence[Call], size: int, done: Callable[[], object]) -> None:
+        """As `run`, without waiting: `done` is called instead, by the writer's thread, or here if none is admitted.
+
+        It must not wait and not raise: every other call waits behind it.
+        """
+        if not self._enter(calls, size, done):
+            done()
+
+    def _enter(self, calls: Sequence[Call], size: int, done: Callable[[], object]) -> bool:
         with self._changed:
             room = max(0, self._config.queue_max - self._waiting)
             if self._stopping or (self._waiting and self._waiting_bytes + size > self._config.queue_bytes_max):
                 room = 0
             admitted = calls[:room]
-            ticket = _Ticket(admitted, size) if admitted else None
-            if ticket:
-                self._tickets.append(ticket)
+            if admitted:
+                self._tickets.append(_Ticket(admitted, size, done))
                 self._waiting += len(admitted)
                 self._waiting_bytes += size
                 self._changed.notify()
         for call in calls[room:]:
             call.fail(Overloaded())
-        return ticket
+        return bool(admitted)
 
     def _work(self) -> None:
         try:
@@ -183,7 +190,7 @@ class Committer:
             if calls or self._monotonic_s() >= self._sweep_at_s:
                 self._run_group(calls)
             for ticket in finished:
-                ticket.done.release()
+                ticket.done()
 
     def _take(self) -> tuple[list[Call], list[_Ticket]]:
         """The next group, by turns from every request that waits, and the requests that it completes."""

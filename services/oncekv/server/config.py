@@ -22,6 +22,7 @@ class Config:
     port: int = 0
     delivery: str = "persisted"
     workers: int = 1
+    model: str = "threads"
     tokens: frozenset[bytes] = field(default=frozenset(), repr=False)
     """SHA-256 digests of the accepted bearer tokens; empty means that no token is asked for."""
     failpoints: bool = False
@@ -34,3 +35,5 @@ class Config:
     batch_max: int = 10_000
     body_bytes_max: int = 4 * MIB
     batch_reply_bytes_max: int = 64 * MIB
+    call_watch_ms: int = 30_000
+    """A call that stands for longer makes the watchdog dump the stacks of all threads. No option sets it."""

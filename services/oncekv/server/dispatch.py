@@ -2,16 +2,23 @@
 
 Here everything is checked that needs no store: the method, its params, what the metadata may say. Writes that stand
 together in a batch reach the committer together; a read waits for the writes before it and then runs right here.
+
+Both server models run the same steps, and differ in who takes them (`exchange`): `steps` stops where it needs the
+committer, and before anything that may wait.
+
+    Commit     these calls to the committer; go on when all are answered
+    MAY_WAIT   what comes next touches the store or passes a failpoint: a thread that must not wait hands it on
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from enum import Enum, auto
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from oncekv.server.committer import Call, Committer
+from oncekv.server.committer import Call
 from oncekv.server.delivery.base import Delivery, IdempotencyKey
 from oncekv.server.failpoints import Dropped
 from oncekv.server.log import log
@@ -22,8 +29,9 @@ from oncekv.server.storage.base import Store
 from oncekv.wire.envelope import Request, decode, encode_batch, encode_reply, failure
 from oncekv.wire.errors import InternalError, InvalidParams, KvError, MethodNotFound, Refused, TooLarge
 from oncekv.wire.identity import NO_META, CallMeta, read_meta
+from oncekv.wire.shapes import build
 
-__all__ = ["Answer", "Caller", "Dispatch", "KeyMisplaced"]
+__all__ = ["MAY_WAIT", "Answer", "Caller", "Commit", "Dispatch", "KeyMisplaced", "Step", "Steps"]
 
 
 class KeyMisplaced(Exception):
@@ -48,13 +56,28 @@ class Answer(NamedTuple):
     dropped: bool = False
 
 
+class Commit(NamedTuple):
+    """Calls that go to the committer together; `size`: bytes they hold."""
+
+    calls: Sequence[Call]
+    size: int
+
+
+class _Pause(Enum):
+    MAY_WAIT = auto()
+
+
+MAY_WAIT: Final = _Pause.MAY_WAIT
+Step = Commit | Literal[_Pause.MAY_WAIT]
+Steps = Iterator[Step | Answer]
+
+
 class Dispatch:
     """One server's calls."""
 
     def __init__(
         self,
         facts: ServerFacts,
-        committer: Committer,
         store: Store,
         delivery: Delivery,
         clock: LeaseClock,
@@ -63,27 +86,28 @@ class Dispatch:
     ) -> None:
         self._facts = facts
         self._methods: Mapping[str, Method] = facts.methods
-        self._committer = committer
+        build(method.params for method in facts.methods.values())
         self._store = store
         self._delivery = delivery
         self._clock = clock
         self._metrics = metrics
         self._monotonic_s = monotonic_s
 
-    def answer(self, body: bytes, caller: Caller) -> Answer:
-        """Run what the body asks for. Raises KeyMisplaced before anything has run."""
+    def steps(self, body: bytes, caller: Caller) -> Steps:
+        """Run what the body asks for; the last step is the answer. Raises KeyMisplaced before anything has run."""
         if caller.key is not None and body.lstrip()[:1] == b"[":
             raise KeyMisplaced("an Idempotency-Key stands for one call, not for a batch")
         try:
             is_batch, requests = decode(body, self._facts.config.batch_max)
         except Refused as error:
             self._metrics.refusals.labels(error.name).inc()
-            return Answer(encode_reply(None, failure(error)))
+            yield Answer(encode_reply(None, failure(error)))
+            return
         if caller.key is not None and _names_a_session(requests[0]):
             raise KeyMisplaced("an Idempotency-Key cannot stand beside a session")
         calls = [self._prepare(request, caller) for request in requests]
-        self._run(calls, len(body) // len(calls))
-        return self._collect(is_batch, requests, calls)
+        yield from self._run(calls, len(body) // len(calls))
+        yield self._collect(is_batch, requests, calls)
 
     def _prepare(self, request: Request, caller: Caller) -> Call:
         """The call of a request; one that cannot run has its reply already."""
@@ -110,7 +134,7 @@ class Dispatch:
             call.fail(InternalError())
         return call
 
-    def _run(self, calls: Sequence[Call], size: int) -> None:
+    def _run(self, calls: Sequence[Call], size: int) -> Iterator[Step]:
         """In order: writes gather until a read, or the end, asks for what they did."""
         writes: list[Call] = []
         room = self._facts.config.batch_reply_bytes_max
@@ -120,18 +144,19 @@ class Dispatch:
             if call.changes_store:
                 writes.append(call)
                 continue
-            self._commit(writes, size)
+            yield from self._commit(writes, size)
             writes = []
-            room -= self._read(call)
+            room -= yield from self._read(call)
             if room < 0:
                 call.fail(TooLarge("the replies to this batch have grown too large; ask for less at once"))
-        self._commit(writes, size)
+        yield from self._commit(writes, size)
 
-    def _commit(self, calls: Sequence[Call], size: int) -> None:
+    def _commit(self, calls: Sequence[Call], size: int) -> Iterator[Step]:
         if not calls:
             return
-        self._committer.run(calls, size * len(calls))
+        yield Commit(calls, size * len(calls))
         if self._facts.failpoints:
+            yield MAY_WAIT
             for call in calls:
                 self._pass_after_commit(call)
 
@@ -146,32 +171,44 @@ class Dispatch:
         except KvError as error:
             call.fail(error)
 
-    def _read(self, call: Call) -> int:
+    def _read(self, call: Call) -> Generator[Step, None, int]:
         """A read, and all that its metadata asks of the session; how many bytes its reply has."""
-        try:
-            if call.meta.session is not None and not self._passes(call.meta):
-                self._committer.run([call], 0)
+        yield MAY_WAIT
+        if self._passes(call):
+            self._serve(call)
+        if call.reply is None:
+            yield Commit([call], 0)
+            yield MAY_WAIT
             if call.reply is None:
-                call.check_deadline(self._monotonic_s())
                 self._serve(call)
-        except KvError as error:
-            call.fail(error)
+        return len(call.reply.body) if call.reply else 0
+
+    def _passes(self, call: Call) -> bool:
+        """Whether it need not wait for the writer; if nobody can tell, it is answered with an error."""
+        if call.meta.session is None:
+            return True
+        try:
+            with self._store.read() as reader:
+                return self._delivery.passes_read(reader, call.meta, self._clock.now_ms())
         except Exception:
             log.exception("%s failed", call.method.name)
             call.fail(InternalError())
-        return len(call.reply.body) if call.reply else 0
-
-    def _passes(self, meta: CallMeta) -> bool:
-        with self._store.read() as reader:
-            return self._delivery.passes_read(reader, meta, self._clock.now_ms())
+            return False
 
     def _serve(self, call: Call) -> None:
         method = call.method
-        if method.kind is Kind.SERVER:
-            call.succeed(method.run(Context(server=self._facts, meta=call.meta), call.params))
-            return
-        with self._store.read() as reader:
-            call.succeed(method.run(reader, call.params))
+        try:
+            call.check_deadline(self._monotonic_s())
+            if method.kind is Kind.SERVER:
+                call.succeed(method.run(Context(server=self._facts, meta=call.meta), call.params))
+                return
+            with self._store.read() as reader:
+                call.succeed(method.run(reader, call.params))
+        except KvError as error:
+            call.fail(error)
+        except Exception:
+            log.exception("%s failed", method.name)
+            call.fail(InternalError())
 
     def _collect(self, is_batch: bool, requests: Sequence[Request], calls: Sequence[Call]) -> Answer:
         """The replies in order, without those of notifications."""

@@ -1,119 +1,118 @@
-"""The endpoint (5): HTTP to envelope and back, for `/rpc` alone.
+"""The endpoint (5): the HTTP rules of `/rpc`, the same for both server models.
 
-It stands as WSGI in front of Flask (Flask's documented `app.wsgi_app` hook), because a Flask view costs several times
-the call itself; every other path goes on to Flask. Nothing runs unless the whole body arrived: half a request, as a
-cut link leaves it, is refused.
+A model reads requests in its own way, with a thread that waits (`wsgi`) or by callbacks (`connection`), and asks here
+what it may read (`admit`), and how an answer or a refusal looks in HTTP. Pure: no socket, no thread, no clock. Nothing
+runs unless the whole body arrived: half a request, as a cut link leaves it, is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
-import threading
-import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 from oncekv.server.config import Config
-from oncekv.server.dispatch import Answer, Caller, Dispatch, KeyMisplaced
-from oncekv.server.log import log
+from oncekv.server.dispatch import Answer, Caller
 from oncekv.wire.envelope import encode_reply, failure
 from oncekv.wire.errors import IdentityReused, InternalError, InvalidRequest, Overloaded
 from oncekv.wire.identity import KEY_LENGTH_MAX, is_idempotency_key
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+__all__ = ["DRAIN_BYTES_MAX", "PATH", "Head", "HttpError", "HttpReply", "admit", "body_cut", "failed", "reply"]
 
-__all__ = ["DROP_STATUS", "Endpoint"]
-
-Headers = list[tuple[str, str]]
-
-DROP_STATUS = "599 Dropped"
-"""Never seen by a client: with `--failpoints`, the door closes the connection in its place."""
+PATH = "/rpc"
+DRAIN_BYTES_MAX = 64 * 1024 * 1024
+"""How much of a refused body is read and thrown away, so that the client gets to see the refusal."""
 RETRY_AFTER_S = 1
 _JSON_TYPES = ("application/json", "application/json-rpc", "application/jsonrequest")
-_READ_BYTES = 64 * 1024
-_DRAIN_BYTES_MAX = 64 * 1024 * 1024
 
 
-class _HttpError(Exception):
-    """Refused before there was a call."""
+class Head(NamedTuple):
+    """What the rules look at in a request's head; None or empty: the header was not there."""
 
-    def __init__(self, status: str, why: str, *headers: tuple[str, str]) -> None:
+    verb: str
+    length: str | None
+    content_type: str
+    authorization: str
+    idempotency_key: str | None
+
+
+class HttpReply(NamedTuple):
+    """What goes back. `status` has code and reason; of `dropped` not a byte goes back, the connection is closed."""
+
+    status: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    dropped: bool = False
+
+
+class HttpError(Exception):
+    """Refused before there was a call. With `reads_body` its body is to be read to the end all the same."""
+
+    def __init__(self, status: str, why: str, *headers: tuple[str, str], reads_body: bool = False) -> None:
         super().__init__(why)
         self.status = status
         self.headers = list(headers)
+        self.reads_body = reads_body
+
+    def reply(self) -> HttpReply:
+        """Its body is a JSON-RPC error all the same, and definite: nothing ran."""
+        error = InvalidRequest(str(self), http_status=int(self.status.partition(" ")[0]))
+        return _with_body(self.status, encode_reply(None, failure(error)), *self.headers)
 
 
-class Endpoint:
-    """`POST /rpc`; every other path is the next application's."""
-
-    def __init__(self, config: Config, dispatch: Dispatch, otherwise: WSGIApplication) -> None:
-        self._config = config
-        self._dispatch = dispatch
-        self._otherwise = otherwise
-        self._lock = threading.Lock()
-        self.calls_running = 0
-        """Requests that arrived whole and were not yet answered."""
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["PATH_INFO"] != "/rpc":
-            return self._otherwise(environ, start_response)
-        arrived_s = time.monotonic()
-        try:
-            caller = Caller(self._scope(environ), _idempotency_key(environ), arrived_s)
-            answer = self._answer(self._body(environ), caller)
-        except _HttpError as error:
-            return _refuse(start_response, error.status, str(error), error.headers)
-        except KeyMisplaced as error:
-            return _refuse(start_response, "400 Bad Request", str(error), [])
-        except Exception:
-            log.exception("a request failed")
-            return _send(start_response, Answer(encode_reply(None, failure(InternalError()))), keyed=False)
-        return _send(start_response, answer, keyed=caller.key is not None)
-
-    def _answer(self, body: bytes, caller: Caller) -> Answer:
-        with self._lock:
-            self.calls_running += 1
-        try:
-            return self._dispatch.answer(body, caller)
-        finally:
-            with self._lock:
-                self.calls_running -= 1
-
-    def _scope(self, environ: WSGIEnvironment) -> bytes:
-        """What stands for the caller's token. Raises _HttpError for a wrong method or token."""
-        if environ["REQUEST_METHOD"] != "POST":
-            raise _HttpError("405 Method Not Allowed", "/rpc takes POST", ("Allow", "POST"))
-        if not self._config.tokens:
-            return b""
-        kind, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-        digest = hashlib.sha256(token.strip().encode("latin-1")).digest()
-        if kind.lower() != "bearer" or digest not in self._config.tokens:
-            raise _HttpError("401 Unauthorized", "a bearer token is needed", ("WWW-Authenticate", "Bearer"))
-        return digest[:8]
-
-    def _body(self, environ: WSGIEnvironment) -> bytes:
-        """The whole body. Raises _HttpError."""
-        length = environ.get("CONTENT_LENGTH")
-        if not length or not length.isdecimal():
-            raise _HttpError("411 Length Required", "the request needs a Content-Length")
-        if int(length) > self._config.body_bytes_max:
-            _drain(environ["wsgi.input"], int(length))
-            limit = self._config.body_bytes_max
-            raise _HttpError("413 Content Too Large", f"a body may have {limit} bytes")
-        body: bytes = environ["wsgi.input"].read(int(length))
-        if len(body) != int(length):
-            raise _HttpError("400 Bad Request", "the body was cut", ("Connection", "close"))
-        if not _is_json(environ.get("CONTENT_TYPE", "")):
-            raise _HttpError("415 Unsupported Media Type", "the content type must be application/json")
-        return body
+def body_cut() -> HttpError:
+    """The client closed, or was cut off, before the whole body came."""
+    return HttpError("400 Bad Request", "the body was cut", ("Connection", "close"))
 
 
-def _idempotency_key(environ: WSGIEnvironment) -> str | None:
-    key: str | None = environ.get("HTTP_IDEMPOTENCY_KEY")
+def admit(config: Config, head: Head, arrived_s: float) -> Caller:
+    """Who calls; from here on the body may be read, `head.length` bytes of it. Raises HttpError."""
+    scope = _scope(config, head)
+    key = head.idempotency_key
     if key is not None and not is_idempotency_key(key):
-        raise _HttpError("400 Bad Request", f"an Idempotency-Key has 1 to {KEY_LENGTH_MAX} visible ASCII characters")
-    return key
+        raise HttpError("400 Bad Request", f"an Idempotency-Key has 1 to {KEY_LENGTH_MAX} visible ASCII characters")
+    if not head.length or not head.length.isdecimal():
+        raise HttpError("411 Length Required", "the request needs a Content-Length")
+    if int(head.length) > config.body_bytes_max:
+        limit = config.body_bytes_max
+        raise HttpError("413 Content Too Large", f"a body may have {limit} bytes", reads_body=True)
+    if not _is_json(head.content_type):
+        why = "the content type must be application/json"
+        raise HttpError("415 Unsupported Media Type", why, reads_body=True)
+    return Caller(scope, key, arrived_s)
+
+
+def reply(answer: Answer, *, keyed: bool) -> HttpReply:
+    """An answer in HTTP. `keyed`: the request had an Idempotency-Key."""
+    body = answer.body
+    if answer.dropped:
+        return HttpReply("", [], b"", dropped=True)
+    if body is None:
+        return HttpReply("204 No Content", [], b"")
+    if answer.refusal == Overloaded.name:
+        return _with_body("503 Service Unavailable", body, ("Retry-After", str(RETRY_AFTER_S)))
+    if answer.refusal == IdentityReused.name and keyed:
+        return _with_body("422 Unprocessable Content", body)
+    if keyed and answer.replayed:
+        return _with_body("200 OK", body, ("Idempotent-Replayed", "true"))
+    return _with_body("200 OK", body)
+
+
+def failed() -> HttpReply:
+    """The reply when the server itself failed; its log has the reason."""
+    return _with_body("200 OK", encode_reply(None, failure(InternalError())))
+
+
+def _scope(config: Config, head: Head) -> bytes:
+    """What stands for the caller's token. Raises HttpError for a wrong method or token."""
+    if head.verb != "POST":
+        raise HttpError("405 Method Not Allowed", f"{PATH} takes POST", ("Allow", "POST"))
+    if not config.tokens:
+        return b""
+    kind, _, token = head.authorization.partition(" ")
+    digest = hashlib.sha256(token.strip().encode("latin-1")).digest()
+    if kind.lower() != "bearer" or digest not in config.tokens:
+        raise HttpError("401 Unauthorized", "a bearer token is needed", ("WWW-Authenticate", "Bearer"))
+    return digest[:8]
 
 
 def _is_json(content_type: str) -> bool:
@@ -122,45 +121,5 @@ def _is_json(content_type: str) -> bool:
     return kind.strip().lower() in _JSON_TYPES and charset in ("", "utf-8", "utf8")
 
 
-def _drain(stream: Any, length: int) -> None:
-    """Read what is still coming, so that the client gets to see the refusal and not a broken pipe."""
-    left = min(length, _DRAIN_BYTES_MAX)
-    while left > 0 and (chunk := stream.read(min(left, _READ_BYTES))):
-        left -= len(chunk)
-
-
-class _Status(NamedTuple):
-    line: str
-    headers: Headers
-
-
-def _send(start_response: StartResponse, answer: Answer, *, keyed: bool) -> list[bytes]:
-    body = answer.body
-    if answer.dropped:
-        start_response(DROP_STATUS, [("Content-Length", "0")])
-        return [b""]
-    if body is None:
-        start_response("204 No Content", [])
-        return [b""]
-    status = _status(answer, keyed=keyed)
-    start_response(
-        status.line,
-        [("Content-Type", "application/json"), ("Content-Length", str(len(body))), *status.headers],
-    )
-    return [body]
-
-
-def _status(answer: Answer, *, keyed: bool) -> _Status:
-    if answer.refusal == Overloaded.name:
-        return _Status("503 Service Unavailable", [("Retry-After", str(RETRY_AFTER_S))])
-    if answer.refusal == IdentityReused.name and keyed:
-        return _Status("422 Unprocessable Content", [])
-    return _Status("200 OK", [("Idempotent-Replayed", "true")] if keyed and answer.replayed else [])
-
-
-def _refuse(start_response: StartResponse, status: str, why: str, headers: Headers) -> list[bytes]:
-    """A refusal by HTTP status; its body is a JSON-RPC error all the same, and definite: nothing ran."""
-    error = InvalidRequest(why, http_status=int(status.partition(" ")[0]))
-    body = encode_reply(None, failure(error))
-    start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body))), *headers])
-    return [body]
+def _with_body(status: str, body: bytes, *headers: tuple[str, str]) -> HttpReply:
+    return HttpReply(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body))), *headers], body)

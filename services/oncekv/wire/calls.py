@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from oncekv.wire.shapes import build
+
 __all__ = [
     "Appended",
     "Closed",
@@ -113,6 +115,9 @@ class Closed(Result):
     """session.close."""
 
     closed: bool
+
+
+build([ReplayMark, Item, *Result.__subclasses__()])
 
 
 def fingerprint(method: str, params: Struct) -> bytes:

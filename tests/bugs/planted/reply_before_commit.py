@@ -38,7 +38,7 @@ def _replies_first(after_reply: Callable[[], None]) -> Iterator[None]:
 
     def answer() -> None:
         while ready:
-            ready.pop().done.release()
+            ready.pop().done()
 
     def finish(self: Group, clock_ms: int, *, save_clock: bool) -> None:
         real_finish(self, clock_ms, save_clock=save_clock)

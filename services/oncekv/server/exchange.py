@@ -1,0 +1,122 @@
+"""An exchange: one request that arrived whole, until its reply; here the two server models part, and meet again.
+
+    threads      answer   every step of dispatch on the request's own thread, which waits for the committer
+    event loop   start    a step that needs the committer is left there and comes back as a callback; one that may
+                          wait for the store is done elsewhere, and comes back too
+
+Both are entered in `running`, so that a drain knows when the last is answered and the watchdog when one stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, Protocol
+
+from oncekv.server import endpoint
+from oncekv.server.committer import Committer
+from oncekv.server.config import Config
+from oncekv.server.dispatch import MAY_WAIT, Answer, Caller, Commit, Dispatch, KeyMisplaced, Step
+from oncekv.server.endpoint import HttpError, HttpReply
+from oncekv.server.log import log
+from oncekv.server.watchdog import Running
+
+__all__ = ["BODY_BYTES_LARGE", "Exchange", "Places", "Served"]
+
+BODY_BYTES_LARGE = 64 * 1024
+"""From here on decoding a body, and encoding what it asked for, takes so long that it counts as waiting."""
+
+Work = Callable[[], object]
+
+
+class Places(Protocol):
+    """Where a callback may be sent, from any thread."""
+
+    def on_loop(self, work: Work) -> object:
+        """Soon, on the thread that must never wait."""
+        ...
+
+    def elsewhere(self, work: Work) -> object:
+        """On one of a few threads that may wait."""
+        ...
+
+
+class Served(NamedTuple):
+    """What exchanges are served with; one for each worker."""
+
+    config: Config
+    dispatch: Dispatch
+    committer: Committer
+    running: Running
+
+
+class Exchange:
+    """One request's way. Never raises: what fails is answered."""
+
+    __slots__ = ("_done", "_is_large", "_keyed", "_places", "_served", "_steps")
+
+    def __init__(self, served: Served, body: bytes, caller: Caller) -> None:
+        self._served = served
+        self._steps = served.dispatch.steps(body, caller)
+        self._keyed = caller.key is not None
+        self._is_large = len(body) >= BODY_BYTES_LARGE
+
+    def answer(self) -> HttpReply:
+        """The reply, on this thread, which waits as long as it takes."""
+        self._served.running.enter(self)
+        try:
+            for step in self._steps:
+                if isinstance(step, Commit):
+                    self._served.committer.run(step.calls, step.size)
+                elif step is not MAY_WAIT:
+                    return endpoint.reply(step, keyed=self._keyed)
+            raise AssertionError("the last step is the answer")
+        except Exception as error:
+            return _failure(error)
+        finally:
+            self._served.running.leave(self)
+
+    def start(self, done: Callable[[HttpReply], object], places: Places) -> None:
+        """Returns at once; `done` gets the reply, on the loop, and never before this has returned."""
+        self._done, self._places = done, places
+        self._served.running.enter(self)
+        self._go_on_soon() if self._is_large else self._go_on()
+
+    def _go_on(self) -> None:
+        """On the loop: up to the first step that may wait."""
+        self._leave(self._next())
+
+    def _go_on_elsewhere(self) -> None:
+        """On a thread that may wait: up to the committer."""
+        while (step := self._next()) is MAY_WAIT:
+            pass
+        self._leave(step)
+
+    def _go_on_soon(self) -> None:
+        if self._is_large:
+            self._places.elsewhere(self._go_on_elsewhere)
+        else:
+            self._places.on_loop(self._go_on)
+
+    def _leave(self, step: Step | HttpReply) -> None:
+        if isinstance(step, HttpReply):
+            self._served.running.leave(self)
+            self._places.on_loop(partial(self._done, step))
+        elif isinstance(step, Commit):
+            self._served.committer.submit(step.calls, step.size, self._go_on_soon)
+        else:
+            self._places.elsewhere(self._go_on_elsewhere)
+
+    def _next(self) -> Step | HttpReply:
+        try:
+            step = next(self._steps)
+            return endpoint.reply(step, keyed=self._keyed) if isinstance(step, Answer) else step
+        except Exception as error:
+            return _failure(error)
+
+
+def _failure(error: Exception) -> HttpReply:
+    if isinstance(error, KeyMisplaced):
+        return HttpError("400 Bad Request", str(error)).reply()
+    log.error("a request failed", exc_info=error)
+    return endpoint.failed()

@@ -1,0 +1,87 @@
+"""The two server models side by side: who waits when a handler blocks, and what the watchdog says of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from oncekv.server.models import models
+from tests.support.node import MODELS, Node
+from tests.support.seed import unique
+from tests.support.spoilt import spoilt
+from tests.support.waiting import at_once, in_background, until
+
+pytestmark = pytest.mark.parametrize("model", MODELS, indirect=True, scope="session")
+
+BLOCK_S = 1.5
+WATCH_MS = 300
+
+
+def _dumps(node: Node) -> int:
+    """How often the watchdog has barked; each time with the stacks of all threads."""
+    log = node.server.log.read_text()
+    count = log.count("a call has stood for over")
+    assert log.count("Current thread") == count
+    return count
+
+
+def _has_barked(node: Node, times: int) -> bool:
+    return _dumps(node) == times
+
+
+def test_both_models_are_tested(model: str) -> None:
+    """A model that is added is tested."""
+    assert sorted(MODELS) == models()
+
+
+def test_a_handler_that_blocks(fresh: Callable[..., Node], model: str) -> None:
+    """With threads only its own client waits; with the event loop everybody does. That is the price of one thread."""
+    node = fresh(command=spoilt(f"block={BLOCK_S * 1000:.0f}"))
+    node.kv.ok("kv.put", key="other", value="x")
+    blocked = in_background(partial(node.kv.ok, "kv.get", key="block"))
+    waits = []
+    while not blocked.done():
+        began_s = time.monotonic()
+        node.kv.ok("kv.get", key="other")
+        waits.append(time.monotonic() - began_s)
+    if model == "threads":
+        assert max(waits) < BLOCK_S / 2
+        assert len(waits) > 3
+    else:
+        assert max(waits) > BLOCK_S / 2
+
+
+def test_the_watchdog_shows_who_stands(fresh: Callable[..., Node], model: str) -> None:
+    """A call that stands for longer than the bound: all stacks in the log, once for each incident; the call goes on."""
+    node = fresh(command=spoilt(f"watch={WATCH_MS}"), failpoints=True)
+    for incident in (1, 2):
+        key = unique()
+        held = node.holding("after_execute", 5 * WATCH_MS, key, partial(node.kv.call, "kv.put", key=key, value="x"))
+        assert held.result(10).ok == {"version": 1}
+        until(partial(_has_barked, node, incident), what="one dump for each incident")
+    assert "failpoints.py" in node.server.log.read_text(), "the dump shows what the call stands at"
+
+
+def test_the_watchdog_sees_a_blocked_loop(fresh: Callable[..., Node], model: str) -> None:
+    """A handler that blocks stands, too, and the dump has its line, on the loop as well as on a thread."""
+    node = fresh(command=spoilt(f"watch={WATCH_MS}", f"block={5 * WATCH_MS}"))
+    node.kv.ok("kv.get", key="block")
+    assert _dumps(node) == 1
+    assert "spoilt.py" in node.server.log.read_text()
+
+
+def test_the_watchdog_stays_quiet(fresh: Callable[..., Node], model: str) -> None:
+    """Calls that come and go, and a server that was paused for longer than the bound, are no incident."""
+    node = fresh(command=spoilt(f"watch={WATCH_MS}"))
+    end_s = time.monotonic() + 3 * WATCH_MS / 1000
+    while time.monotonic() < end_s:
+        at_once([lambda: node.kv.ok("kv.increment", key="n")] * 4)
+    sent = in_background(lambda: node.kv.ok("kv.increment", key="n"))
+    node.server.pause()
+    time.sleep(2 * WATCH_MS / 1000)  # nobody can be asked: the server stands still
+    node.server.resume()
+    sent.result(10)
+    assert _dumps(node) == 0
