@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
-from chaos.faults.base import Fault
+from chaos.faults.toxic import Toxic
 
 if TYPE_CHECKING:
     from chaos.world import World
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PLACES = {"upstream": (1, 60, 230, 290), "downstream": (1, 20, 110, 160)}
 
 
-class Cut(Fault):
+class Cut(Toxic):
     """`stream`: "upstream" cuts requests, "downstream" replies."""
 
     def __init__(self, stream: str) -> None:
@@ -28,10 +28,6 @@ class Cut(Fault):
         places = PLACES[self._stream]
         for number, link in enumerate(world.links):
             link.add("limit_data", self._stream, bytes=places[number % len(places)])
-
-    def heal(self, world: World) -> None:
-        for link in world.links:
-            link.heal()
 
     def fired(self, counts: Counts) -> int:
         """Attempts that left and did not arrive, or that arrived and whose clients heard nothing."""

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
-from chaos.faults.base import Fault
+from chaos.faults.toxic import Toxic
 
 if TYPE_CHECKING:
     from chaos.world import World
@@ -16,7 +16,7 @@ SILENT_S = (0.05, 0.3)
 BREATH_S = (0.02, 0.1)
 
 
-class Flapping(Fault):
+class Flapping(Toxic):
     """Half of the links at a time, drawn from the seed."""
 
     def hold(self, world: World, hold_s: float) -> None:
@@ -32,10 +32,6 @@ class Flapping(Fault):
         world.wait(rng.uniform(*SILENT_S))
         self.heal(world)
         world.wait(rng.uniform(*BREATH_S))
-
-    def heal(self, world: World) -> None:
-        for link in world.links:
-            link.heal()
 
     def fired(self, counts: Counts) -> int:
         """Attempts that left a client and got no answer."""

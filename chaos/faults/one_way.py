@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
-from chaos.faults.base import Fault
+from chaos.faults.toxic import Toxic
 
 if TYPE_CHECKING:
     from chaos.world import World
 
 
-class OneWay(Fault):
+class OneWay(Toxic):
     """`stream`: "upstream" swallows requests, "downstream" replies."""
 
     def __init__(self, stream: str) -> None:
@@ -23,10 +23,6 @@ class OneWay(Fault):
     def inject(self, world: World) -> None:
         for link in world.links[::2]:
             link.add("timeout", self._stream, timeout=0)
-
-    def heal(self, world: World) -> None:
-        for link in world.links[::2]:
-            link.heal()
 
     def fired(self, counts: Counts) -> int:
         """Attempts that left and did not arrive, or that arrived and whose clients heard nothing."""

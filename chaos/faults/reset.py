@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
-from chaos.faults.base import Fault
+from chaos.faults.toxic import Toxic
 
 if TYPE_CHECKING:
     from chaos.world import World
 
 
-class Reset(Fault):
+class Reset(Toxic):
     """`stream`: "upstream" resets before the request reaches the server, "downstream" when the reply comes back."""
 
     def __init__(self, stream: str) -> None:
@@ -20,10 +20,6 @@ class Reset(Fault):
     def inject(self, world: World) -> None:
         for link in world.links:
             link.add("reset_peer", self._stream, timeout=0)
-
-    def heal(self, world: World) -> None:
-        for link in world.links:
-            link.heal()
 
     def fired(self, counts: Counts) -> int:
         """Attempts that left and did not arrive, or that arrived and whose clients heard nothing."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from chaos.faults.base import Fault
+from chaos.faults.toxic import Toxic
 
 if TYPE_CHECKING:
     from chaos.world import World
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Silence"]
 
 
-class Silence(Fault):
+class Silence(Toxic):
     """`streams`: "upstream" swallows requests, "downstream" replies."""
 
     streams: ClassVar[tuple[str, ...]]
@@ -24,7 +24,3 @@ class Silence(Fault):
         for link in world.links:
             for stream in self.streams:
                 link.add("timeout", stream, timeout=0)
-
-    def heal(self, world: World) -> None:
-        for link in world.links:
-            link.heal()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
-from chaos.faults.base import Fault
+from chaos.faults.toxic import Toxic
 
 if TYPE_CHECKING:
     from chaos.world import World
@@ -14,17 +14,13 @@ LATENCY_MS = 250
 JITTER_MS = 150
 
 
-class SlowNetwork(Fault):
+class SlowNetwork(Toxic):
     """Nothing is lost; everything is late."""
 
     def inject(self, world: World) -> None:
         for link in world.links:
             for stream in ("upstream", "downstream"):
                 link.add("latency", stream, latency=LATENCY_MS, jitter=JITTER_MS)
-
-    def heal(self, world: World) -> None:
-        for link in world.links:
-            link.heal()
 
     def fired(self, counts: Counts) -> int:
         """Attempts that arrived, and whose clients had stopped waiting before the answer came."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
-from chaos.faults.base import Fault
+from chaos.faults.toxic import Toxic
 
 if TYPE_CHECKING:
     from chaos.world import World
@@ -19,7 +19,7 @@ GAP_US = 18_000
 RATE_KB_S = 4
 
 
-class Trickle(Fault):
+class Trickle(Toxic):
     """Nothing is lost on the way; it only never comes at once."""
 
     def inject(self, world: World) -> None:
@@ -27,10 +27,6 @@ class Trickle(Fault):
             for stream in ("upstream", "downstream"):
                 link.add("slicer", stream, average_size=PIECE_BYTES, size_variation=PIECE_BYTES // 2, delay=GAP_US)
                 link.add("bandwidth", stream, rate=RATE_KB_S)
-
-    def heal(self, world: World) -> None:
-        for link in world.links:
-            link.heal()
 
     def fired(self, counts: Counts) -> int:
         """Attempts that left a client and got no answer in time."""

@@ -1,0 +1,20 @@
+"""A fault of the links: whatever toxics it put on them, healing takes them off. The base of those that are no more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chaos.faults.base import Fault
+
+if TYPE_CHECKING:
+    from chaos.world import World
+
+__all__ = ["Toxic"]
+
+
+class Toxic(Fault):
+    """Links are healed, and that is all."""
+
+    def heal(self, world: World) -> None:
+        for link in world.links:
+            link.heal()
