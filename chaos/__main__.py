@@ -79,7 +79,8 @@ def _tasks(args: argparse.Namespace) -> list[Task]:
             raise ValueError("--keep needs one --semantics: what is kept is one server and its links")
     elif args.quick:
         rows = [row for row in rows if row.quick]
-    return [Task(row, column, _effort(args)) for row in rows for column in columns]
+    effort = Effort(args.seed, args.clients, args.calls)
+    return [Task(row, column, effort) for row in rows for column in columns]
 
 
 def _client(args: argparse.Namespace) -> int:
@@ -87,10 +88,6 @@ def _client(args: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return client.run(args, stop)
-
-
-def _effort(args: argparse.Namespace) -> Effort:
-    return Effort(args.seed, args.clients, args.calls)
 
 
 def _measure(args: argparse.Namespace, tasks: Sequence[Task]) -> int:

@@ -79,6 +79,25 @@ class Counts(Struct, frozen=True):
     failpoints: dict[str, int] = field(default_factory=dict)
     identified: bool = False
 
+    @property
+    def never_arrived(self) -> int:
+        """Attempts that left a client and did not reach the server."""
+        return self.sent - self.arrived
+
+    @property
+    def unheard(self) -> int:
+        """Attempts that reached the server, and whose clients heard nothing."""
+        return self.arrived - self.answered
+
+    @property
+    def unanswered(self) -> int:
+        """Attempts that left a client and got no answer, wherever they ended."""
+        return self.sent - self.answered
+
+    def lost(self, stream: str) -> int:
+        """What a fault of that direction took: requests upstream, replies downstream."""
+        return self.never_arrived if stream == "upstream" else self.unheard
+
 
 class Expected(Struct, frozen=True):
     """What the scenario says of this cell before it is run.

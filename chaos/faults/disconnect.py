@@ -28,4 +28,4 @@ class Disconnect(Fault):
 
     def fired(self, counts: Counts) -> int:
         """Attempts that left a client and got no answer."""
-        return counts.sent - counts.answered
+        return counts.unanswered

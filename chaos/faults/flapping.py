@@ -35,4 +35,4 @@ class Flapping(Toxic):
 
     def fired(self, counts: Counts) -> int:
         """Attempts that left a client and got no answer."""
-        return counts.sent - counts.answered
+        return counts.unanswered

@@ -30,4 +30,4 @@ class HeldBack(Fault):
 
     def fired(self, counts: Counts) -> int:
         """Attempts that arrived although their clients had stopped waiting."""
-        return counts.arrived - counts.answered
+        return counts.unheard

@@ -11,4 +11,4 @@ class LostReply(Silence):
 
     def fired(self, counts: Counts) -> int:
         """Attempts that arrived, and whose clients heard nothing of it."""
-        return counts.arrived - counts.answered
+        return counts.unheard

@@ -11,4 +11,4 @@ class LostRequest(Silence):
 
     def fired(self, counts: Counts) -> int:
         """Attempts that left a client and never arrived."""
-        return counts.sent - counts.arrived
+        return counts.never_arrived

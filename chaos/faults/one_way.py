@@ -26,4 +26,4 @@ class OneWay(Toxic):
 
     def fired(self, counts: Counts) -> int:
         """Attempts that left and did not arrive, or that arrived and whose clients heard nothing."""
-        return counts.sent - counts.arrived if self._stream == "upstream" else counts.arrived - counts.answered
+        return counts.lost(self._stream)

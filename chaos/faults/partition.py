@@ -11,4 +11,4 @@ class Partition(Silence):
 
     def fired(self, counts: Counts) -> int:
         """Attempts that left a client and got no answer."""
-        return counts.sent - counts.answered
+        return counts.unanswered

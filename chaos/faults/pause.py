@@ -25,4 +25,4 @@ class Pause(Fault):
 
     def fired(self, counts: Counts) -> int:
         """Attempts that left a client and got no answer."""
-        return counts.sent - counts.answered
+        return counts.unanswered

@@ -26,4 +26,4 @@ class SlowCall(Fault):
 
     def fired(self, counts: Counts) -> int:
         """Times the failpoint held a call, if clients stopped waiting meanwhile."""
-        return min(counts.failpoints.get("before_execute", 0), counts.arrived - counts.answered)
+        return min(counts.failpoints.get("before_execute", 0), counts.unheard)

@@ -24,4 +24,4 @@ class SlowNetwork(Toxic):
 
     def fired(self, counts: Counts) -> int:
         """Attempts that arrived, and whose clients had stopped waiting before the answer came."""
-        return counts.arrived - counts.answered
+        return counts.unheard

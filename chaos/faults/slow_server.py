@@ -39,4 +39,4 @@ class SlowServer(Fault):
     def fired(self, counts: Counts) -> int:
         """Times a failpoint held a call, if each of them did, and if clients stopped waiting meanwhile."""
         held = [counts.failpoints.get(name, 0) for name in FAILPOINTS]
-        return min(sum(held), counts.arrived - counts.answered) if all(held) else 0
+        return min(sum(held), counts.unheard) if all(held) else 0

@@ -30,4 +30,4 @@ class Trickle(Toxic):
 
     def fired(self, counts: Counts) -> int:
         """Attempts that left a client and got no answer in time."""
-        return counts.sent - counts.answered
+        return counts.unanswered
