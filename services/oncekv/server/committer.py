@@ -23,6 +23,7 @@ from oncekv.server.methods.base import Context, Kind, Method, ServerFacts
 from oncekv.server.observe import Metrics
 from oncekv.server.sessions import LeaseClock
 from oncekv.server.storage.base import Store, StoreBusy
+from oncekv.server.storage.known import Known
 from oncekv.server.storage.staged import Effect, Group
 from oncekv.wire.calls import fingerprint
 from oncekv.wire.envelope import Reply, failure, mark_replayed, success
@@ -121,6 +122,7 @@ class Committer:
         self._clock = clock
         self._metrics = metrics
         self._monotonic_s = monotonic_s
+        self._known = Known()
         self._tickets: deque[_Ticket] = deque()
         self._waiting = 0
         self._waiting_bytes = 0
@@ -213,8 +215,9 @@ class Committer:
         committed = False
         try:
             with self._store.write() as writer:
-                group = Group(writer)
+                group = Group(writer, self._known)
                 now_ms = self._clock.meet(group.tally.clock_ms)
+                group.foresee(*_asked_for(calls))
                 for call in calls:
                     self._run_call(group, call, now_ms)
                 self._sweep(group, now_ms)
@@ -230,6 +233,8 @@ class Committer:
         except Exception:
             log.exception("a group of %d calls was rolled back", len(calls))
             self._fail_all(calls, InternalError)
+        if not committed:
+            self._known.forget()
         self._delivery.finished(committed=committed)
         if calls:
             self._count(calls)
@@ -294,3 +299,15 @@ class Committer:
                 self._metrics.replays.labels(call.method.name).inc()
             elif call.ran and call.reply and not call.reply.failed:
                 self._metrics.effects.labels(call.method.name).inc()
+
+
+def _asked_for(calls: Sequence[Call]) -> tuple[set[str], set[str]]:
+    """The sessions and the keys that the group will ask the store for."""
+    names: set[str] = set()
+    keys: set[str] = set()
+    for call in calls:
+        if call.meta.session is not None:
+            names.add(call.meta.session)
+        if call.changes_store and call.method.kind is Kind.WRITE:
+            keys.update(call.method.keys(call.params))
+    return names, keys

@@ -7,13 +7,15 @@ normally its changes are durable, all of them; otherwise none is there. Limit: a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from oncekv.server.storage.slots import SLOTS, Slots
 from oncekv.wire.envelope import Reply
 
-__all__ = ["Changes", "KeyedRecord", "Reader", "Record", "Row", "SessionRow", "Store", "StoreBusy", "Tally", "Writer"]
+__all__ = ["Changes", "KeyedRecord", "Reader", "Record", "Row", "Session", "Store", "StoreBusy", "Tally", "Writer"]
 
 
 class StoreBusy(Exception):
@@ -27,14 +29,25 @@ class Row(NamedTuple):
     version: int
 
 
-class SessionRow(NamedTuple):
-    """One open session. `expires_ms` is a time of the lease clock; `acked` is the watermark."""
+class Session:
+    """One open session. `expires_ms` is a time of the lease clock; `acked` is the watermark.
 
-    number: int
-    name: str
-    lease_ms: int
-    expires_ms: int
-    acked: int
+    Only the group changes one, and what it has changed is committed, or the object is thrown away.
+    """
+
+    __slots__ = ("acked", "expires_ms", "lease_ms", "name", "number", "slots")
+
+    def __init__(self, number: int, name: str, lease_ms: int, expires_ms: int, acked: int, slots: Slots) -> None:
+        self.number = number
+        self.name = name
+        self.lease_ms = lease_ms
+        self.expires_ms = expires_ms
+        self.acked = acked
+        self.slots = slots
+
+    def place(self, slot: int) -> int:
+        """The number of the row in which the record of this slot stands."""
+        return self.number * SLOTS + slot
 
 
 class Record(NamedTuple):
@@ -69,16 +82,22 @@ class Changes:
     """What a group of calls changes, applied in one transaction."""
 
     rows: dict[str, Row | None] = field(default_factory=dict)
-    sessions: dict[str, SessionRow] = field(default_factory=dict)
-    """By name: those opened, renewed or acknowledged."""
+    opened: dict[int, Session] = field(default_factory=dict)
+    """By number, as the two below."""
+    sessions: dict[int, Session] = field(default_factory=dict)
+    """Renewed, or acknowledged without a record that could carry the watermark."""
     ended: set[int] = field(default_factory=set)
-    """Numbers of sessions to forget, with all their records."""
-    records: dict[tuple[int, int], Record] = field(default_factory=dict)
+    """Sessions to forget, with all their records."""
+    records: dict[int, tuple[Session, int, Record]] = field(default_factory=dict)
+    """By place: whose it is, and its seq. What stood there before is acknowledged. The row carries the session's
+    watermark along: the highest that is stored, with the session or with any of its records, counts."""
+    forgotten: list[int] = field(default_factory=list)
+    """Places whose record is acknowledged."""
     keyed: dict[tuple[bytes, str], KeyedRecord] = field(default_factory=dict)
-    acked: dict[int, int] = field(default_factory=dict)
-    """Session number → watermark that moved: records at or below it are forgotten."""
     keyed_expired_ms: int | None = None
     """Forget a bounded portion of keyed records that expired by then."""
+    tally: Tally | None = None
+    """The new one, if it changed."""
 
 
 class Reader(Protocol):
@@ -89,19 +108,30 @@ class Reader(Protocol):
         """Up to `limit` keys after `after`, in UTF-8 order. Raises TooLarge over `bytes_max` of keys and values."""
         ...
 
-    def session(self, name: str) -> SessionRow | None: ...
-    def sessions_expired(self, now_ms: int, limit: int) -> list[SessionRow]: ...
-    def record(self, session_number: int, seq: int) -> Record | None: ...
+    def sessions(self, names: Sequence[str]) -> list[Session]:
+        """Those of these names that are open."""
+        ...
+
+    def record(self, place: int) -> Record | None: ...
     def keyed(self, scope: bytes, key: str) -> KeyedRecord | None: ...
-    def keyed_expired(self, now_ms: int) -> bool: ...
     def tally(self) -> Tally: ...
 
 
 class Writer(Reader, Protocol):
     """The one open write transaction."""
 
-    def apply(self, changes: Changes, tally: Tally) -> None:
-        """Write all changes, and the tally with its counts of sessions and records brought up to date."""
+    def changed_by_others(self) -> bool:
+        """Whether another process may have written since the last transaction of this one; true if nobody can tell."""
+        ...
+
+    def rows(self, keys: Sequence[str]) -> dict[str, tuple[int, str | None]]:
+        """Version and value of those of these keys that are there; a large value is left out (None)."""
+        ...
+
+    def sessions_expired(self, now_ms: int, limit: int) -> list[Session]: ...
+    def keyed_expired(self, now_ms: int) -> bool: ...
+    def apply(self, changes: Changes) -> None:
+        """Write all changes."""
         ...
 
 

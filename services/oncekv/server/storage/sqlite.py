@@ -13,20 +13,55 @@ import threading
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
+import msgspec
+
 from oncekv.server.config import StartupError
-from oncekv.server.storage.base import Changes, KeyedRecord, Record, Row, SessionRow, StoreBusy, Tally
+from oncekv.server.storage.base import Changes, KeyedRecord, Record, Row, Session, StoreBusy, Tally
+from oncekv.server.storage.bulk import Bulk
+from oncekv.server.storage.slots import SLOTS, Slots
 from oncekv.wire.envelope import Reply
 from oncekv.wire.errors import TooLarge
 
 __all__ = ["SqliteStore", "open_store"]
 
 APPLICATION_ID = 0x4F4B5631  # "OKV1": tells our files from other programs'
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_S = 10.0
 READERS_MAX = 2  # more only fight over the interpreter lock; measured
 EXPIRED_KEYED_PORTION = 500
+STATEMENTS_KEPT = 256
+VALUE_BYTES_READ_AHEAD = 4096  # a larger value is read when somebody asks for it
+
+# What is read of many rows comes as one row of JSON, for each row would be a step (bulk.py says what that costs).
+_ROWS = Bulk(
+    "SELECT json_group_array(json_array(key, version,"
+    f" CASE WHEN length(CAST(value AS BLOB)) <= {VALUE_BYTES_READ_AHEAD} THEN value END)) FROM kv WHERE key IN (",
+    "?",
+    ")",
+)
+_SESSION = (
+    "json_array(number, name, lease_ms, expires_ms, acked, (SELECT json_group_array(json_array(place, seq, acked))"
+    f" FROM record WHERE place BETWEEN number * {SLOTS} AND number * {SLOTS} + {SLOTS - 1}))"
+)
+_SESSIONS = Bulk(f"SELECT json_group_array({_SESSION}) FROM session WHERE name IN (", "?", ")")
+_PUT_ROWS = Bulk(
+    "INSERT INTO kv VALUES ",
+    "(?, ?, ?)",
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version",
+)
+_PUT_RECORDS = Bulk(
+    "INSERT INTO record VALUES ",
+    "(?, ?, ?, ?, ?, ?)",
+    " ON CONFLICT (place) DO UPDATE SET seq = excluded.seq, acked = excluded.acked,"
+    " fingerprint = excluded.fingerprint, failed = excluded.failed, body = excluded.body",
+)
+_FORGET_RECORDS = Bulk("DELETE FROM record WHERE place IN (", "?", ")")
+
+_decode_rows = msgspec.json.Decoder(list[tuple[str, int, str | None]]).decode
+_decode_sessions = msgspec.json.Decoder(list[tuple[int, str, int, int, int, list[tuple[int, int, int]]]]).decode
 
 
 def open_store(location: str) -> SqliteStore:
@@ -61,6 +96,8 @@ class SqliteStore:
         self._writer = _connect(path)
         self._readers: list[sqlite3.Connection] = []
         self._readers_free = threading.Semaphore(READERS_MAX)
+        self.data_version = -1
+        """SQLite's count of what others have committed, when the writer last looked."""
 
     def boot(self) -> int:
         """Count one more start on this store; the new count."""
@@ -77,7 +114,7 @@ class SqliteStore:
                 connection = _connect(self._path)
             try:
                 connection.execute("BEGIN")
-                yield SqliteView(connection)
+                yield SqliteView(connection, self)
             finally:
                 connection.execute("ROLLBACK")
                 self._readers.append(connection)
@@ -92,7 +129,7 @@ class SqliteStore:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise
             raise StoreBusy(str(error)) from None
-        view = SqliteView(connection)
+        view = SqliteView(connection, self)
         try:
             yield view
             # A group that changed nothing (replays, refusals) owes the disk nothing.
@@ -112,7 +149,8 @@ class SqliteStore:
 class SqliteView:
     """Reads, and in a write transaction the application of a group's changes."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, store: SqliteStore) -> None:
+        self._store = store
         self._execute = connection.execute
         self._executemany = connection.executemany
         self.changed = False
@@ -121,6 +159,13 @@ class SqliteView:
         for value, version in self._execute("SELECT value, version FROM kv WHERE key = ?", (key,)):
             return Row(value, version)
         return None
+
+    def rows(self, keys: Sequence[str]) -> dict[str, tuple[int, str | None]]:
+        found = {}
+        for cursor in _ROWS.run(self._execute, [(key,) for key in keys]):
+            for key, version, value in _decode_rows(_only(cursor)):
+                found[key] = (version, value)
+        return found
 
     def page(self, prefix: str, after: str, limit: int, bytes_max: int) -> list[tuple[str, Row]]:
         found: list[tuple[str, Row]] = []
@@ -137,22 +182,20 @@ class SqliteView:
                 found.append((key, Row(value, version)))
         return found
 
-    def session(self, name: str) -> SessionRow | None:
-        sql = "SELECT number, name, lease_ms, expires_ms, acked FROM session WHERE name = ?"
-        for row in self._execute(sql, (name,)):
-            return SessionRow(*row)
-        return None
+    def sessions(self, names: Sequence[str]) -> list[Session]:
+        found = _SESSIONS.run(self._execute, [(name,) for name in names])
+        return [session for cursor in found for session in _sessions(cursor)]
 
-    def sessions_expired(self, now_ms: int, limit: int) -> list[SessionRow]:
+    def sessions_expired(self, now_ms: int, limit: int) -> list[Session]:
         sql = (
-            "SELECT number, name, lease_ms, expires_ms, acked FROM session"
-            " WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?"
+            f"SELECT json_group_array({_SESSION}) FROM"
+            " (SELECT * FROM session WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?)"
         )
-        return [SessionRow(*row) for row in self._execute(sql, (now_ms, limit))]
+        return list(_sessions(self._execute(sql, (now_ms, limit))))
 
-    def record(self, session_number: int, seq: int) -> Record | None:
-        sql = "SELECT fingerprint, failed, body FROM record WHERE session = ? AND seq = ?"
-        for fingerprint, failed, body in self._execute(sql, (session_number, seq)):
+    def record(self, place: int) -> Record | None:
+        sql = "SELECT fingerprint, failed, body FROM record WHERE place = ?"
+        for fingerprint, failed, body in self._execute(sql, (place,)):
             return Record(fingerprint, Reply(bool(failed), body))
         return None
 
@@ -170,47 +213,52 @@ class SqliteView:
         sql = "SELECT clock_ms, sessions_opened, sessions, records FROM tally"
         return Tally(*self._execute(sql).fetchone())
 
-    def apply(self, changes: Changes, tally: Tally) -> None:
+    def changed_by_others(self) -> bool:
+        """By SQLite's own count: it moves when another connection has committed, and not by what this one does."""
+        before = self._store.data_version
+        (self._store.data_version,) = self._execute("PRAGMA data_version").fetchone()
+        return before != self._store.data_version
+
+    def apply(self, changes: Changes) -> None:
         self.changed = True
         self._apply_rows(changes)
-        gone, born = self._apply_sessions(changes)
-        records = self._apply_records(changes)
-        self._execute(
-            "UPDATE tally SET clock_ms = ?, sessions_opened = ?, sessions = sessions + ?, records = records + ?",
-            (tally.clock_ms, tally.sessions_opened, born - gone, records),
-        )
+        self._apply_sessions(changes)
+        self._apply_records(changes)
+        if changes.tally:
+            self._execute(
+                "UPDATE tally SET clock_ms = ?, sessions_opened = ?, sessions = ?, records = ?", changes.tally
+            )
 
     def _apply_rows(self, changes: Changes) -> None:
         written = [(key, *row) for key, row in changes.rows.items() if row is not None]
-        deleted = [(key,) for key, row in changes.rows.items() if row is None]
-        if written:
-            self._executemany(
-                "INSERT INTO kv VALUES (?, ?, ?)"
-                " ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version",
-                written,
-            )
-        if deleted:
-            self._executemany("DELETE FROM kv WHERE key = ?", deleted)
+        _PUT_ROWS.do(self._execute, written)
+        if len(written) < len(changes.rows):
+            self._many("DELETE FROM kv WHERE key = ?", [(key,) for key, row in changes.rows.items() if row is None])
 
-    def _apply_sessions(self, changes: Changes) -> tuple[int, int]:
-        """How many sessions ended, and how many began."""
-        gone = self._many("DELETE FROM session WHERE number = ?", [(number,) for number in changes.ended])
-        kept = list(changes.sessions.values())
-        update = "UPDATE session SET expires_ms = ?, acked = ? WHERE number = ?"
-        insert = "INSERT OR IGNORE INTO session VALUES (?, ?, ?, ?, ?)"
-        born = self._many(insert, kept)
-        if born < len(kept):
-            self._many(update, [(row.expires_ms, row.acked, row.number) for row in kept])
-        return gone, born
-
-    def _apply_records(self, changes: Changes) -> int:
-        """By how many the records of sessions became more."""
-        added = self._many(
-            "INSERT INTO record VALUES (?, ?, ?, ?, ?)",
-            [(*identity, found.fingerprint, *found.reply) for identity, found in changes.records.items()],
+    def _apply_sessions(self, changes: Changes) -> None:
+        self._many("DELETE FROM session WHERE number = ?", [(number,) for number in changes.ended])
+        self._many(
+            "INSERT INTO session VALUES (?, ?, ?, ?, ?)",
+            [(it.number, it.name, it.lease_ms, it.expires_ms, it.acked) for it in changes.opened.values()],
         )
-        forgotten = self._many("DELETE FROM record WHERE session = ? AND seq <= ?", list(changes.acked.items()))
-        forgotten += self._many("DELETE FROM record WHERE session = ?", [(number,) for number in changes.ended])
+        self._many(
+            "UPDATE session SET expires_ms = ?, acked = ? WHERE number = ?",
+            [(it.expires_ms, it.acked, it.number) for it in changes.sessions.values()],
+        )
+
+    def _apply_records(self, changes: Changes) -> None:
+        _PUT_RECORDS.do(
+            self._execute,
+            [
+                (place, seq, session.acked, record.fingerprint, *record.reply)
+                for place, (session, seq, record) in changes.records.items()
+            ],
+        )
+        _FORGET_RECORDS.do(self._execute, [(place,) for place in changes.forgotten])
+        self._many(
+            "DELETE FROM record WHERE place BETWEEN ? AND ?",
+            [(number * SLOTS, number * SLOTS + SLOTS - 1) for number in changes.ended],
+        )
         if changes.keyed_expired_ms is not None:
             self._execute(
                 "DELETE FROM keyed WHERE (scope, key) IN"
@@ -221,14 +269,27 @@ class SqliteView:
             "INSERT OR REPLACE INTO keyed VALUES (?, ?, ?, ?, ?, ?)",
             [(*key, kept.fingerprint, *kept.reply, kept.expires_ms) for key, kept in changes.keyed.items()],
         )
-        return added - forgotten
 
-    def _many(self, sql: str, parameters: Sequence[Sequence[object]]) -> int:
-        return self._executemany(sql, parameters).rowcount if parameters else 0
+    def _many(self, sql: str, parameters: Sequence[Sequence[object]]) -> None:
+        """What is rare in a group: a step for each row."""
+        if parameters:
+            self._executemany(sql, parameters)
+
+
+def _only(cursor: sqlite3.Cursor) -> Any:
+    """The one value that the statement gives."""
+    return cursor.fetchone()[0]
+
+
+def _sessions(cursor: sqlite3.Cursor) -> Iterator[Session]:
+    for number, name, lease_ms, expires_ms, acked, records in _decode_sessions(_only(cursor)):
+        watermark = max([acked, *(carried for _, _, carried in records)])
+        kept = {seq: place - number * SLOTS for place, seq, _ in records}
+        yield Session(number, name, lease_ms, expires_ms, watermark, Slots(kept))
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_KEPT)
     connection.execute("PRAGMA synchronous = FULL")
     return connection
 
