@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from oncekv.server.delivery.base import Delivery, IdempotencyKey
 from oncekv.server.failpoints import Dropped
@@ -30,7 +30,7 @@ from oncekv.wire.envelope import Reply, failure, mark_replayed, success
 from oncekv.wire.errors import ApplicationError, Expired, InternalError, KvError, Overloaded, Refused
 from oncekv.wire.identity import CallMeta
 
-__all__ = ["Call", "Committer"]
+__all__ = ["Call", "Committer", "Waiting"]
 
 SHARE_MAX = 32  # calls of one request in a row, so that a deep batch cannot starve the others
 TICK_S = 0.2
@@ -90,8 +90,18 @@ class Call:
             raise Expired()
 
 
+class Waiting(NamedTuple):
+    """The calls of one request that wait together. `size`: bytes they hold; `done` is called when all are committed,
+    by the writer's thread, or at once where none is admitted. It must not wait and not raise: all others wait behind it.
+    """
+
+    calls: Sequence[Call]
+    size: int
+    done: Callable[[], object]
+
+
 class _Ticket:
-    """The calls of one request that wait together; `done` is called when all have been committed."""
+    """Those of a request that were admitted, and how many of them are in a group already."""
 
     __slots__ = ("calls", "done", "size", "taken")
 
@@ -146,28 +156,31 @@ class Committer:
         """Run the calls in order and return when all are durable, or answered otherwise. `size`: bytes they hold."""
         done = threading.Lock()
         done.acquire()
-        self.submit(calls, size, done.release)
+        self.submit([Waiting(calls, size, done.release)])
         done.acquire()
 
-    def submit(self, calls: Sequence[Call], size: int, done: Callable[[], object]) -> None:
-        """As `run`, without waiting: `done` is called instead, by the writer's thread, or here if none is admitted.
-
-        It must not wait and not raise: every other call waits behind it.
-        """
-        if not self._enter(calls, size, done):
-            done()
-
-    def _enter(self, calls: Sequence[Call], size: int, done: Callable[[], object]) -> bool:
+    def submit(self, requests: Iterable[Waiting]) -> None:
+        """As `run`, without waiting; those that come together are let in together."""
+        refused = []
         with self._changed:
-            room = max(0, self._config.queue_max - self._waiting)
-            if self._stopping or (self._waiting and self._waiting_bytes + size > self._config.queue_bytes_max):
-                room = 0
-            admitted = calls[:room]
-            if admitted:
-                self._tickets.append(_Ticket(admitted, size, done))
-                self._waiting += len(admitted)
-                self._waiting_bytes += size
-                self._changed.notify()
+            for request in requests:
+                if not self._enter(request):
+                    refused.append(request)
+            self._changed.notify()
+        for request in refused:
+            request.done()
+
+    def _enter(self, request: Waiting) -> bool:
+        """Whether any of its calls was admitted; the others are answered."""
+        calls, size, done = request
+        room = max(0, self._config.queue_max - self._waiting)
+        if self._stopping or (self._waiting and self._waiting_bytes + size > self._config.queue_bytes_max):
+            room = 0
+        admitted = calls[:room]
+        if admitted:
+            self._tickets.append(_Ticket(admitted, size, done))
+            self._waiting += len(admitted)
+            self._waiting_bytes += size
         for call in calls[room:]:
             call.fail(Overloaded())
         return bool(admitted)
@@ -294,11 +307,12 @@ class Committer:
     def _count(self, calls: Sequence[Call]) -> None:
         self._metrics.groups.inc()
         self._metrics.group_calls.observe(len(calls))
-        for call in calls:
-            if call.replayed:
-                self._metrics.replays.labels(call.method.name).inc()
-            elif call.ran and call.reply and not call.reply.failed:
-                self._metrics.effects.labels(call.method.name).inc()
+        replays = Counter(call.method.name for call in calls if call.replayed)
+        effects = Counter(call.method.name for call in calls if call.ran and call.reply and not call.reply.failed)
+        for name, count in replays.items():
+            self._metrics.replays.labels(name).inc(count)
+        for name, count in effects.items():
+            self._metrics.effects.labels(name).inc(count)
 
 
 def _asked_for(calls: Sequence[Call]) -> tuple[set[str], set[str]]:

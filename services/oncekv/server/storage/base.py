@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 from oncekv.server.storage.slots import SLOTS, Slots
 from oncekv.wire.envelope import Reply
 
-__all__ = ["Changes", "KeyedRecord", "Reader", "Record", "Row", "Session", "Store", "StoreBusy", "Tally", "Writer"]
+__all__ = ["Changes", "KeyedRecord", "Reader", "Record", "RecordRow", "Row", "Session", "Store", "StoreBusy", "Tally", "Writer"]
 
 
 class StoreBusy(Exception):
@@ -30,19 +30,20 @@ class Row(NamedTuple):
 
 
 class Session:
-    """One open session. `expires_ms` is a time of the lease clock; `acked` is the watermark.
+    """One open session. `expires_ms` is a time of the lease clock; `acked` is the watermark, `carried` the one that
+    is stored: with the session, or with one of its records.
 
     Only the group changes one, and what it has changed is committed, or the object is thrown away.
     """
 
-    __slots__ = ("acked", "expires_ms", "lease_ms", "name", "number", "slots")
+    __slots__ = ("acked", "carried", "expires_ms", "lease_ms", "name", "number", "slots")
 
     def __init__(self, number: int, name: str, lease_ms: int, expires_ms: int, acked: int, slots: Slots) -> None:
         self.number = number
         self.name = name
         self.lease_ms = lease_ms
         self.expires_ms = expires_ms
-        self.acked = acked
+        self.acked = self.carried = acked
         self.slots = slots
 
     def place(self, slot: int) -> int:
@@ -55,6 +56,17 @@ class Record(NamedTuple):
 
     fingerprint: bytes
     reply: Reply
+
+
+class RecordRow(NamedTuple):
+    """A dedup record as it is stored; `acked` is the session's watermark when it was made."""
+
+    place: int
+    seq: int
+    acked: int
+    fingerprint: bytes
+    failed: bool
+    body: bytes
 
 
 class KeyedRecord(NamedTuple):
@@ -88,9 +100,9 @@ class Changes:
     """Renewed, or acknowledged without a record that could carry the watermark."""
     ended: set[int] = field(default_factory=set)
     """Sessions to forget, with all their records."""
-    records: dict[int, tuple[Session, int, Record]] = field(default_factory=dict)
-    """By place: whose it is, and its seq. What stood there before is acknowledged. The row carries the session's
-    watermark along: the highest that is stored, with the session or with any of its records, counts."""
+    records: dict[int, RecordRow] = field(default_factory=dict)
+    """By place; what stood there before is acknowledged. Of the watermarks that are stored with a session and with its
+    records, the highest counts."""
     forgotten: list[int] = field(default_factory=list)
     """Places whose record is acknowledged."""
     keyed: dict[tuple[bytes, str], KeyedRecord] = field(default_factory=dict)

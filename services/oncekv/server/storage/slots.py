@@ -49,13 +49,12 @@ class Slots:
     def forget(self, before: int, acked: int) -> int:
         """The watermark moves from `before` to `acked`; how many records went."""
         kept = self.kept
-        # The way through the fewer: a client may skip a billion numbers, or have a whole window outstanding.
-        seqs = range(before + 1, acked + 1) if acked - before <= len(kept) else [seq for seq in kept if seq <= acked]
         count = len(kept)
+        # The way through the fewer: a client may skip a billion numbers, or have a whole window outstanding.
+        seqs = range(before + 1, acked + 1) if acked - before <= count else [seq for seq in kept if seq <= acked]
         for seq in seqs:
-            slot = kept.pop(seq, None)
-            if slot is not None:
-                self.vacated.append(slot)
+            if seq in kept:
+                self.vacated.append(kept.pop(seq))
         return count - len(kept)
 
     def settle(self) -> list[int]:

@@ -247,13 +247,7 @@ class SqliteView:
         )
 
     def _apply_records(self, changes: Changes) -> None:
-        _PUT_RECORDS.do(
-            self._execute,
-            [
-                (place, seq, session.acked, record.fingerprint, *record.reply)
-                for place, (session, seq, record) in changes.records.items()
-            ],
-        )
+        _PUT_RECORDS.do(self._execute, list(changes.records.values()))
         _FORGET_RECORDS.do(self._execute, [(place,) for place in changes.forgotten])
         self._many(
             "DELETE FROM record WHERE place BETWEEN ? AND ?",
@@ -291,6 +285,8 @@ def _sessions(cursor: sqlite3.Cursor) -> Iterator[Session]:
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_KEPT)
     connection.execute("PRAGMA synchronous = FULL")
+    # A statement over many rows keeps what it needs to take itself back; by default in a file, from 64 KiB on.
+    connection.execute("PRAGMA temp_store = MEMORY")
     return connection
 
 

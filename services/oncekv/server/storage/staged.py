@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from oncekv.server.storage.base import Changes, KeyedRecord, Record, Row, Session, Tally, Writer
+from oncekv.server.storage.base import Changes, KeyedRecord, Record, RecordRow, Row, Session, Tally, Writer
 from oncekv.server.storage.known import Known
-from oncekv.server.storage.slots import Slots
+from oncekv.server.storage.slots import SLOTS, Slots
+from oncekv.wire.envelope import Reply
 
 __all__ = ["Effect", "Group"]
 
@@ -131,9 +132,8 @@ class Group:
         self._records -= slots.forget(session.acked, acked)
         session.acked = acked
         self._acknowledged[session.number] = session
-        if self._changes.records:
-            for slot in slots.vacated:
-                self._changes.records.pop(session.place(slot), None)
+        for slot in slots.vacated:
+            self._changes.records.pop(session.place(slot), None)
         self._dirty = True
 
     def end_session(self, session: Session) -> None:
@@ -146,8 +146,8 @@ class Group:
         changes.ended.add(number)
         changes.opened.pop(number, None)
         changes.sessions.pop(number, None)
-        for place in [place for place, (owner, _, _) in changes.records.items() if owner is session]:
-            del changes.records[place]
+        for slot in session.slots.kept.values():
+            changes.records.pop(session.place(slot), None)
         self._dirty = True
 
     def sessions_expired(self, now_ms: int, limit: int) -> list[Session]:
@@ -167,10 +167,14 @@ class Group:
             return None
         place = session.place(slot)
         staged = self._changes.records.get(place)
-        return staged[2] if staged else self._writer.record(place)
+        if staged is None:
+            return self._writer.record(place)
+        return Record(staged.fingerprint, Reply(staged.failed, staged.body))
 
     def put_record(self, session: Session, seq: int, record: Record) -> None:
-        self._changes.records[session.place(session.slots.take(seq))] = (session, seq, record)
+        place = session.number * SLOTS + session.slots.take(seq)
+        self._changes.records[place] = RecordRow(place, seq, session.acked, record.fingerprint, *record.reply)
+        session.carried = session.acked
         self._records += 1
         self._dirty = True
 
@@ -193,13 +197,12 @@ class Group:
 
     def _settle_acknowledged(self) -> None:
         """A watermark that moved is carried by a record of this group, else it is written with its session."""
-        if not self._acknowledged:
-            return
         changes = self._changes
-        carried = {owner.number for owner, _, _ in changes.records.values()}
         for number, session in self._acknowledged.items():
-            changes.forgotten += map(session.place, session.slots.settle())
-            if number not in carried and number not in changes.opened:
+            if session.slots.vacated:
+                changes.forgotten += map(session.place, session.slots.settle())
+            if session.carried < session.acked:
+                session.carried = session.acked
                 changes.sessions[number] = session
 
 
