@@ -14,90 +14,24 @@ import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from oncekv.server.delivery.base import Delivery, IdempotencyKey
+from oncekv.server.calls import Call, Commits, Waiting
 from oncekv.server.failpoints import Dropped
 from oncekv.server.log import log
-from oncekv.server.methods.base import Context, Kind, Method, ServerFacts
-from oncekv.server.observe import Metrics
-from oncekv.server.sessions import LeaseClock
-from oncekv.server.storage.base import Store, StoreBusy
+from oncekv.server.methods.base import Context, Kind
+from oncekv.server.parts import Parts
+from oncekv.server.storage.base import StoreBusy
 from oncekv.server.storage.known import Known
 from oncekv.server.storage.staged import Effect, Group
-from oncekv.wire.calls import fingerprint
 from oncekv.wire.envelope import Reply, failure, mark_replayed, success
-from oncekv.wire.errors import ApplicationError, Expired, InternalError, KvError, Overloaded, Refused
-from oncekv.wire.identity import CallMeta
+from oncekv.wire.errors import ApplicationError, InternalError, KvError, Overloaded
 
-__all__ = ["Call", "Committer", "Waiting"]
+__all__ = ["Committer"]
 
 SHARE_MAX = 32  # calls of one request in a row, so that a deep batch cannot starve the others
 TICK_S = 0.2
 SWEEP_PAUSE_S = 1.0
-
-
-class Call:
-    """One attempt of a call on its way through the server, and what became of it."""
-
-    __slots__ = (
-        "_fingerprint",
-        "changes_store",
-        "deadline_s",
-        "dropped",
-        "key",
-        "meta",
-        "method",
-        "params",
-        "ran",
-        "refusal",
-        "replayed",
-        "reply",
-    )
-
-    def __init__(self, method: Method, meta: CallMeta) -> None:
-        self.method = method
-        self.params: Any = None
-        self.meta = meta
-        self.key: IdempotencyKey | None = None
-        self.deadline_s: float | None = None
-        self.changes_store = False
-        """Whether it runs in the committer; a read comes there only for what its metadata asks of the session."""
-        self.reply: Reply | None = None
-        self.replayed = self.ran = self.dropped = False
-        self.refusal: str | None = None
-        self._fingerprint = b""
-
-    @property
-    def fingerprint(self) -> bytes:
-        """What tells a retry of this call from another call."""
-        self._fingerprint = self._fingerprint or fingerprint(self.method.name, self.params)
-        return self._fingerprint
-
-    def succeed(self, result: Any) -> None:
-        """Answered with a result."""
-        self.reply = success(result)
-
-    def fail(self, error: KvError) -> None:
-        """Answered with an error that is not recorded."""
-        self.ran = self.replayed = False
-        self.refusal = error.name if isinstance(error, Refused) else None
-        self.reply = failure(error)
-
-    def check_deadline(self, now_s: float) -> None:
-        """Raises Expired when the client no longer waits."""
-        if self.deadline_s is not None and now_s >= self.deadline_s:
-            raise Expired()
-
-
-class Waiting(NamedTuple):
-    """The calls of one request that wait together. `size`: bytes they hold; `done` is called when all are committed,
-    by the writer's thread, or at once where none is admitted. It must not wait and not raise: all others wait behind it.
-    """
-
-    calls: Sequence[Call]
-    size: int
-    done: Callable[[], object]
 
 
 class _Ticket:
@@ -112,33 +46,25 @@ class _Ticket:
         self.done = done
 
 
-class Committer:
-    """The store's one writer in this process."""
+class Committer(Commits):
+    """The one writer of this server."""
 
-    def __init__(
-        self,
-        facts: ServerFacts,
-        store: Store,
-        delivery: Delivery,
-        clock: LeaseClock,
-        metrics: Metrics,
-        monotonic_s: Callable[[], float],
-    ) -> None:
-        self._facts = facts
-        self._config = facts.config
-        self._failpoints = facts.failpoints
-        self._store = store
-        self._delivery = delivery
-        self._clock = clock
-        self._metrics = metrics
-        self._monotonic_s = monotonic_s
+    def __init__(self, parts: Parts) -> None:
+        self._facts = parts.facts
+        self._config = parts.config
+        self._failpoints = parts.facts.failpoints
+        self._store = parts.store
+        self._delivery = parts.delivery
+        self._clock = parts.clock
+        self._metrics = parts.metrics
+        self._monotonic_s = parts.monotonic_s
         self._known = Known()
         self._tickets: deque[_Ticket] = deque()
         self._waiting = 0
         self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._stopping = False
-        self._sweep_at_s = monotonic_s()
+        self._sweep_at_s = parts.monotonic_s()
         self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
 
     def start(self) -> None:
@@ -152,15 +78,7 @@ class Committer:
         self._thread.join()
         self._run_group([], save_clock=True)
 
-    def run(self, calls: Sequence[Call], size: int) -> None:
-        """Run the calls in order and return when all are durable, or answered otherwise. `size`: bytes they hold."""
-        done = threading.Lock()
-        done.acquire()
-        self.submit([Waiting(calls, size, done.release)])
-        done.acquire()
-
     def submit(self, requests: Iterable[Waiting]) -> None:
-        """As `run`, without waiting; those that come together are let in together."""
         refused = []
         with self._changed:
             for request in requests:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from oncekv.server import endpoint
-from oncekv.server.committer import Committer, Waiting
+from oncekv.server.calls import Commits, Waiting
 from oncekv.server.config import Config
 from oncekv.server.dispatch import MAY_WAIT, Answer, Caller, Commit, Dispatch, KeyMisplaced, Step
 from oncekv.server.endpoint import HttpError, HttpReply
@@ -50,7 +50,7 @@ class Served(NamedTuple):
 
     config: Config
     dispatch: Dispatch
-    committer: Committer
+    committer: Commits
     running: Running
 
 

@@ -23,7 +23,7 @@ from werkzeug.test import create_environ
 from werkzeug.wrappers import Response
 
 from oncekv.server.app import Node
-from oncekv.server.committer import Waiting
+from oncekv.server.calls import Waiting
 from oncekv.server.connection import Answered, Connection
 from oncekv.server.dispatch import Caller
 from oncekv.server.drain import Drain
@@ -53,6 +53,7 @@ def serve(node: Node, address: Address, announce: Callable[[], object]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is read once
+    node.committer.listen(loop.add_reader)
     announce()
     loop.run_forever()
     code = drain.finish()
