@@ -202,19 +202,18 @@ class Dispatch:
 
     def _collect(self, is_batch: bool, requests: Sequence[Request], calls: Sequence[Call]) -> Answer:
         """The replies in order, without those of notifications."""
-        if any(call.dropped for call in calls):
+        if any([call.dropped for call in calls]):
             return Answer(None, dropped=True)
-        for call in calls:
+        replies = []
+        refusals = set()
+        for request, call in zip(requests, calls, strict=True):
+            refusals.add(call.refusal)
             if call.refusal:
                 self._metrics.refusals.labels(call.refusal).inc()
-        replies = [
-            encode_reply(request.id, call.reply)
-            for request, call in zip(requests, calls, strict=True)
-            if call.reply is not None and not request.is_notification
-        ]
+            if call.reply is not None and not request.is_notification:
+                replies.append(encode_reply(request.id, call.reply))
         if not replies:
             return Answer(None)
-        refusals = {call.refusal for call in calls}
         return Answer(
             encode_batch(replies) if is_batch else replies[0],
             replayed=not is_batch and calls[0].replayed,

@@ -55,7 +55,7 @@ class Persisted:
         elif meta.session is not None and meta.seq is not None:
             session = group.session(meta.session)
             assert session is not None, "admit() let a call of an unknown session run"
-            group.put_record(session, meta.seq, Record(attempt.fingerprint, reply))
+            group.put_record(session, meta.seq, attempt.fingerprint, reply)
 
     def passes_read(self, reader: Reader, meta: CallMeta, now_ms: int) -> bool:
         if meta.session is None:

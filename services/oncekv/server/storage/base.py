@@ -58,15 +58,8 @@ class Record(NamedTuple):
     reply: Reply
 
 
-class RecordRow(NamedTuple):
-    """A dedup record as it is stored; `acked` is the session's watermark when it was made."""
-
-    place: int
-    seq: int
-    acked: int
-    fingerprint: bytes
-    failed: bool
-    body: bytes
+RecordRow = tuple[int, int, int, bytes, bool, bytes]
+"""A dedup record as it is stored: place, seq, the session's watermark when it was made, fingerprint, failed, body."""
 
 
 class KeyedRecord(NamedTuple):

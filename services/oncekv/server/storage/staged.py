@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from oncekv.server.storage.base import Changes, KeyedRecord, Record, RecordRow, Row, Session, Tally, Writer
+from oncekv.server.storage.base import Changes, KeyedRecord, Record, Row, Session, Tally, Writer
 from oncekv.server.storage.known import Known
 from oncekv.server.storage.slots import SLOTS, Slots
 from oncekv.wire.envelope import Reply
@@ -169,11 +169,12 @@ class Group:
         staged = self._changes.records.get(place)
         if staged is None:
             return self._writer.record(place)
-        return Record(staged.fingerprint, Reply(staged.failed, staged.body))
+        _, _, _, fingerprint, failed, body = staged
+        return Record(fingerprint, Reply(failed, body))
 
-    def put_record(self, session: Session, seq: int, record: Record) -> None:
+    def put_record(self, session: Session, seq: int, fingerprint: bytes, reply: Reply) -> None:
         place = session.number * SLOTS + session.slots.take(seq)
-        self._changes.records[place] = RecordRow(place, seq, session.acked, record.fingerprint, *record.reply)
+        self._changes.records[place] = (place, seq, session.acked, fingerprint, reply.failed, reply.body)
         session.carried = session.acked
         self._records += 1
         self._dirty = True
