@@ -12,7 +12,7 @@ from chaos.scenarios import scenarios
 from oncekv.client import caller, core, issue, outbox, session, verdict
 from oncekv.server import committer, sessions
 from oncekv.server.delivery import persisted
-from oncekv.server.storage import sqlite, staged
+from oncekv.server.storage import sqlite_view, staged
 from tests.bugs.base import Bug
 from tests.bugs.hunt import hunt
 from tests.bugs.planted import bugs
@@ -24,7 +24,7 @@ EACH = [pytest.param(bug, id=bug.name) for bug in bugs().values()]
 CELLS = sorted({cell for bug in bugs().values() for cell in bug.caught_by})
 PARTS = (
     caller, caller.Caller, core.Core, issue, outbox.Outbox, session.Identity, committer.Committer, sessions.Sessions,
-    persisted, persisted.Persisted, sqlite.SqliteView, staged.Group, verdict,
+    persisted, persisted.Persisted, sqlite_view.SqliteView, staged.Group, verdict,
 )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from oncekv.server.config import Config
 from oncekv.server.dispatch import Caller
 from oncekv.server.endpoint import HttpReply
 from oncekv.server.exchange import Exchange
+from oncekv.server.parts import make_parts
 from oncekv.server.storage import open_store
 from oncekv.wire.errors import WindowExceeded
 from tests.bugs.planted import load
@@ -76,7 +77,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
     """A whole server but for its sockets."""
     config = Config(store_url=f"sqlite:///{tmp_path}/kv.db", group_max=8)
     store = open_store(config.store_url)
-    node = Node(config, store, store.boot(), None)
+    node = Node(make_parts(config, store, store.boot(), None))
     yield node
     assert len(node.running) == 0, "a request was never answered"
     assert (node.committer._waiting, node.committer._waiting_bytes) == (0, 0), "the queue was not counted right"

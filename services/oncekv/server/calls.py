@@ -75,8 +75,10 @@ class Call:
 
 
 class Waiting(NamedTuple):
-    """The calls of one request that wait together. `size`: bytes they hold; `done` is called when all are committed,
-    by the writer's thread, or at once where none is admitted. It must not wait and not raise: all others wait behind it.
+    """The calls of one request that wait together. `size`: bytes they hold.
+
+    `done` is called when all are committed, by the writer's thread, or at once where none is admitted. It must not wait
+    and not raise: all others wait behind it.
     """
 
     calls: Sequence[Call]
@@ -91,6 +93,7 @@ class Commits(ABC):
     def start(self) -> None:
         """Begin; nothing may be submitted before."""
 
+    @abstractmethod
     def listen(self, watch: Watch | None) -> None:
         """Take in answers that come from another process: when `watch` says that there are some, else on a thread."""
 

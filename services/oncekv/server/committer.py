@@ -16,7 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from oncekv.server.calls import Call, Commits, Waiting
+from oncekv.server.calls import Call, Commits, Waiting, Watch
 from oncekv.server.failpoints import Dropped
 from oncekv.server.log import log
 from oncekv.server.methods.base import Context, Kind
@@ -69,6 +69,9 @@ class Committer(Commits):
 
     def start(self) -> None:
         self._thread.start()
+
+    def listen(self, watch: Watch | None) -> None:
+        """All is answered in this process."""
 
     def stop(self) -> None:
         """Commit all that waits, then end; the lease clock is saved to the millisecond."""
@@ -146,17 +149,8 @@ class Committer(Commits):
         committed = False
         try:
             with self._store.write() as writer:
-                group = Group(writer, self._known)
-                now_ms = self._clock.meet(group.tally.clock_ms)
-                group.foresee(*_asked_for(calls))
-                for call in calls:
-                    self._run_call(group, call, now_ms)
-                self._sweep(group, now_ms)
-                save = save_clock or group.has_opened or self._clock.save_is_due(now_ms, idle=not calls)
-                group.finish(now_ms, save_clock=save)
+                self._run_calls(Group(writer, self._known), calls, save_clock=save_clock)
             committed = True
-            if save:
-                self._clock.saved(now_ms)
         except StoreBusy:
             if calls:
                 log.warning("another process holds the store; %d calls refused", len(calls))
@@ -169,6 +163,15 @@ class Committer(Commits):
         self._delivery.finished(committed=committed)
         if calls:
             self._count(calls)
+
+    def _run_calls(self, group: Group, calls: Sequence[Call], *, save_clock: bool) -> None:
+        now_ms = self._clock.meet(group.tally.clock_ms)
+        group.foresee(*_asked_for(calls))
+        for call in calls:
+            self._run_call(group, call, now_ms)
+        self._sweep(group, now_ms)
+        save = save_clock or group.has_opened or self._clock.save_is_due(now_ms, idle=not calls)
+        group.finish(now_ms, save_clock=save)
 
     def _run_call(self, group: Group, call: Call, now_ms: int) -> None:
         try:

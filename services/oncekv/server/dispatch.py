@@ -202,7 +202,7 @@ class Dispatch:
 
     def _collect(self, is_batch: bool, requests: Sequence[Request], calls: Sequence[Call]) -> Answer:
         """The replies in order, without those of notifications."""
-        if any([call.dropped for call in calls]):
+        if any(call.dropped for call in calls):
             return Answer(None, dropped=True)
         replies = []
         refusals = set()

@@ -1,7 +1,7 @@
 """The committer seen from a worker, when it runs in a process of its own (`writer`): a connected pair of sockets.
 
-Calls go there and answers come back, many at once. This is a remote call too, and the one case in which it gets no answer
-is that the writer is gone; then the whole server ends (`workers`), for nobody can tell what the writer has done.
+Calls go there and answers come back, many at once. This is a remote call too, and it gets no answer only when the
+writer is gone; then the whole server ends (`workers`), for nobody can tell what the writer has done.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Serving: bind, open the store, start the workers, say that they are ready, drain on SIGTERM.
 
 One worker is this very process, so that its pid is the one to kill or to stop. Several are forked (`workers`): one of
-them commits for all (`writer`), the others share the address (SO_REUSEPORT). How one of these serves many clients at once
-is its model's affair (`models`).
+them commits for all (`writer`), the others share the address (SO_REUSEPORT). How one of these serves many clients at
+once is its model's affair (`models`).
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ def supervise(works: Sequence[Work], ready: str, theirs: Iterable[socket.socket]
         signal.signal(number, stop)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is read once
     # In the background, so that a worker that dies before it is ready is seen to die.
-    threading.Thread(target=_announce, args=(len(works), ready, ready_r, stopping), name="announce", daemon=True).start()
+    telling = (len(works), ready, ready_r, stopping)
+    threading.Thread(target=_announce, args=telling, name="announce", daemon=True).start()
     return _reap(children, stopping)
 
 

@@ -11,7 +11,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
-from oncekv.server.committer import Call, Committer
+from oncekv.server.calls import Call
+from oncekv.server.committer import Committer
 from oncekv.server.delivery.base import Attempt
 from oncekv.server.delivery.persisted import Persisted
 from oncekv.server.failpoints import Dropped

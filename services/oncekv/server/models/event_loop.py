@@ -106,7 +106,7 @@ class _Host:
         self._pool.submit(_logged, work)
 
     def commit(self, waiting: Waiting) -> None:
-        # All that came in one look at the sockets goes in together: the writer is woken once, and not for a group of one.
+        # All that came in one look at the sockets goes in together: the writer wakes once, and not for a group of one.
         if not self._writes:
             self._loop.call_soon(self._hand_over)
         self._writes.append(waiting)

@@ -15,7 +15,19 @@ from typing import NamedTuple, Protocol
 from oncekv.server.storage.slots import SLOTS, Slots
 from oncekv.wire.envelope import Reply
 
-__all__ = ["Changes", "KeyedRecord", "Reader", "Record", "RecordRow", "Row", "Session", "Store", "StoreBusy", "Tally", "Writer"]
+__all__ = [
+    "Changes",
+    "KeyedRecord",
+    "Reader",
+    "Record",
+    "RecordRow",
+    "Row",
+    "Session",
+    "Store",
+    "StoreBusy",
+    "Tally",
+    "Writer",
+]
 
 
 class StoreBusy(Exception):
@@ -125,8 +137,8 @@ class Reader(Protocol):
 class Writer(Reader, Protocol):
     """The one open write transaction."""
 
-    def changed_by_others(self) -> bool:
-        """Whether another process may have written since the last transaction of this one; true if nobody can tell."""
+    def others_version(self) -> int | None:
+        """Another number than before when another process has written meanwhile; None if nobody can tell."""
         ...
 
     def rows(self, keys: Sequence[str]) -> dict[str, tuple[int, str | None]]:

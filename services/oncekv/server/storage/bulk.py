@@ -1,8 +1,8 @@
 """Many rows by few statements: `INSERT … VALUES (…), (…), …` with as many rows as there are.
 
-Every step of a statement lets go of Python's lock and takes it again, and while another thread computes, that costs many
-times the step itself; a group of calls must therefore take few steps, however large it is. Sizes are powers of two,
-so that few statements are ever prepared and each is kept. The last row is given again to fill one up, so what a
+Every step of a statement lets go of Python's lock and takes it again, and while another thread computes, that costs
+many times the step itself; a group of calls must therefore take few steps, however large it is. Sizes are powers of
+two, so that few statements are ever prepared and each is kept. The last row is given again to fill one up, so what a
 statement does to a row must be the same if it is done twice.
 """
 

@@ -20,13 +20,17 @@ class Known:
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
         self.tally: Tally | None = None
+        self._others_version: int | None = None
         self.records = 0
         """How many records the sessions have in sum, never less than there are."""
 
     def begin(self, writer: Writer) -> None:
         """A group begins."""
-        if writer.changed_by_others() or len(self.sessions) > SESSIONS_MAX or self.records > RECORDS_MAX:
+        version = writer.others_version()
+        is_large = len(self.sessions) > SESSIONS_MAX or self.records > RECORDS_MAX
+        if version is None or version != self._others_version or is_large:
             self.forget()
+        self._others_version = version
 
     def forget(self) -> None:
         """Know nothing."""

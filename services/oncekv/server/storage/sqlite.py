@@ -10,20 +10,14 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
-import msgspec
-
 from oncekv.server.config import StartupError
-from oncekv.server.storage.base import Changes, KeyedRecord, Record, Row, Session, StoreBusy, Tally
-from oncekv.server.storage.bulk import Bulk
-from oncekv.server.storage.slots import SLOTS, Slots
-from oncekv.wire.envelope import Reply
-from oncekv.wire.errors import TooLarge
+from oncekv.server.storage.base import StoreBusy
+from oncekv.server.storage.sqlite_view import SqliteView
 
 __all__ = ["SqliteStore", "open_store"]
 
@@ -31,37 +25,7 @@ APPLICATION_ID = 0x4F4B5631  # "OKV1": tells our files from other programs'
 SCHEMA_VERSION = 2
 BUSY_TIMEOUT_S = 10.0
 READERS_MAX = 2  # more only fight over the interpreter lock; measured
-EXPIRED_KEYED_PORTION = 500
 STATEMENTS_KEPT = 256
-VALUE_BYTES_READ_AHEAD = 4096  # a larger value is read when somebody asks for it
-
-# What is read of many rows comes as one row of JSON, for each row would be a step (bulk.py says what that costs).
-_ROWS = Bulk(
-    "SELECT json_group_array(json_array(key, version,"
-    f" CASE WHEN length(CAST(value AS BLOB)) <= {VALUE_BYTES_READ_AHEAD} THEN value END)) FROM kv WHERE key IN (",
-    "?",
-    ")",
-)
-_SESSION = (
-    "json_array(number, name, lease_ms, expires_ms, acked, (SELECT json_group_array(json_array(place, seq, acked))"
-    f" FROM record WHERE place BETWEEN number * {SLOTS} AND number * {SLOTS} + {SLOTS - 1}))"
-)
-_SESSIONS = Bulk(f"SELECT json_group_array({_SESSION}) FROM session WHERE name IN (", "?", ")")
-_PUT_ROWS = Bulk(
-    "INSERT INTO kv VALUES ",
-    "(?, ?, ?)",
-    " ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version",
-)
-_PUT_RECORDS = Bulk(
-    "INSERT INTO record VALUES ",
-    "(?, ?, ?, ?, ?, ?)",
-    " ON CONFLICT (place) DO UPDATE SET seq = excluded.seq, acked = excluded.acked,"
-    " fingerprint = excluded.fingerprint, failed = excluded.failed, body = excluded.body",
-)
-_FORGET_RECORDS = Bulk("DELETE FROM record WHERE place IN (", "?", ")")
-
-_decode_rows = msgspec.json.Decoder(list[tuple[str, int, str | None]]).decode
-_decode_sessions = msgspec.json.Decoder(list[tuple[int, str, int, int, int, list[tuple[int, int, int]]]]).decode
 
 
 def open_store(location: str) -> SqliteStore:
@@ -96,8 +60,6 @@ class SqliteStore:
         self._writer = _connect(path)
         self._readers: list[sqlite3.Connection] = []
         self._readers_free = threading.Semaphore(READERS_MAX)
-        self.data_version = -1
-        """SQLite's count of what others have committed, when the writer last looked."""
 
     def boot(self) -> int:
         """Count one more start on this store; the new count."""
@@ -114,7 +76,7 @@ class SqliteStore:
                 connection = _connect(self._path)
             try:
                 connection.execute("BEGIN")
-                yield SqliteView(connection, self)
+                yield SqliteView(connection)
             finally:
                 connection.execute("ROLLBACK")
                 self._readers.append(connection)
@@ -129,7 +91,7 @@ class SqliteStore:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise
             raise StoreBusy(str(error)) from None
-        view = SqliteView(connection, self)
+        view = SqliteView(connection)
         try:
             yield view
             # A group that changed nothing (replays, refusals) owes the disk nothing.
@@ -146,144 +108,10 @@ class SqliteStore:
         self._readers.clear()
 
 
-class SqliteView:
-    """Reads, and in a write transaction the application of a group's changes."""
-
-    def __init__(self, connection: sqlite3.Connection, store: SqliteStore) -> None:
-        self._store = store
-        self._execute = connection.execute
-        self._executemany = connection.executemany
-        self.changed = False
-
-    def row(self, key: str) -> Row | None:
-        for value, version in self._execute("SELECT value, version FROM kv WHERE key = ?", (key,)):
-            return Row(value, version)
-        return None
-
-    def rows(self, keys: Sequence[str]) -> dict[str, tuple[int, str | None]]:
-        found = {}
-        for cursor in _ROWS.run(self._execute, [(key,) for key in keys]):
-            for key, version, value in _decode_rows(_only(cursor)):
-                found[key] = (version, value)
-        return found
-
-    def page(self, prefix: str, after: str, limit: int, bytes_max: int) -> list[tuple[str, Row]]:
-        found: list[tuple[str, Row]] = []
-        size = 0
-        sql = "SELECT key, value, version FROM kv WHERE key >= ? AND key > ? ORDER BY key"
-        with contextlib.closing(self._execute(sql, (prefix, after))) as cursor:
-            for key, value, version in cursor:
-                # Keys with one prefix stand together, so the first other key ends them.
-                if len(found) == limit or not key.startswith(prefix):
-                    break
-                size += len(key.encode()) + len(value.encode())
-                if size > bytes_max:
-                    raise TooLarge(f"the page would have over {bytes_max} bytes; ask for fewer keys with limit")
-                found.append((key, Row(value, version)))
-        return found
-
-    def sessions(self, names: Sequence[str]) -> list[Session]:
-        found = _SESSIONS.run(self._execute, [(name,) for name in names])
-        return [session for cursor in found for session in _sessions(cursor)]
-
-    def sessions_expired(self, now_ms: int, limit: int) -> list[Session]:
-        sql = (
-            f"SELECT json_group_array({_SESSION}) FROM"
-            " (SELECT * FROM session WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?)"
-        )
-        return list(_sessions(self._execute(sql, (now_ms, limit))))
-
-    def record(self, place: int) -> Record | None:
-        sql = "SELECT fingerprint, failed, body FROM record WHERE place = ?"
-        for fingerprint, failed, body in self._execute(sql, (place,)):
-            return Record(fingerprint, Reply(bool(failed), body))
-        return None
-
-    def keyed(self, scope: bytes, key: str) -> KeyedRecord | None:
-        sql = "SELECT fingerprint, failed, body, expires_ms FROM keyed WHERE scope = ? AND key = ?"
-        for fingerprint, failed, body, expires_ms in self._execute(sql, (scope, key)):
-            return KeyedRecord(fingerprint, Reply(bool(failed), body), expires_ms)
-        return None
-
-    def keyed_expired(self, now_ms: int) -> bool:
-        sql = "SELECT 1 FROM keyed WHERE expires_ms <= ? LIMIT 1"
-        return self._execute(sql, (now_ms,)).fetchone() is not None
-
-    def tally(self) -> Tally:
-        sql = "SELECT clock_ms, sessions_opened, sessions, records FROM tally"
-        return Tally(*self._execute(sql).fetchone())
-
-    def changed_by_others(self) -> bool:
-        """By SQLite's own count: it moves when another connection has committed, and not by what this one does."""
-        before = self._store.data_version
-        (self._store.data_version,) = self._execute("PRAGMA data_version").fetchone()
-        return before != self._store.data_version
-
-    def apply(self, changes: Changes) -> None:
-        self.changed = True
-        self._apply_rows(changes)
-        self._apply_sessions(changes)
-        self._apply_records(changes)
-        if changes.tally:
-            self._execute(
-                "UPDATE tally SET clock_ms = ?, sessions_opened = ?, sessions = ?, records = ?", changes.tally
-            )
-
-    def _apply_rows(self, changes: Changes) -> None:
-        written = [(key, *row) for key, row in changes.rows.items() if row is not None]
-        _PUT_ROWS.do(self._execute, written)
-        if len(written) < len(changes.rows):
-            self._many("DELETE FROM kv WHERE key = ?", [(key,) for key, row in changes.rows.items() if row is None])
-
-    def _apply_sessions(self, changes: Changes) -> None:
-        self._many("DELETE FROM session WHERE number = ?", [(number,) for number in changes.ended])
-        self._many(
-            "INSERT INTO session VALUES (?, ?, ?, ?, ?)",
-            [(it.number, it.name, it.lease_ms, it.expires_ms, it.acked) for it in changes.opened.values()],
-        )
-        self._many(
-            "UPDATE session SET expires_ms = ?, acked = ? WHERE number = ?",
-            [(it.expires_ms, it.acked, it.number) for it in changes.sessions.values()],
-        )
-
-    def _apply_records(self, changes: Changes) -> None:
-        _PUT_RECORDS.do(self._execute, list(changes.records.values()))
-        _FORGET_RECORDS.do(self._execute, [(place,) for place in changes.forgotten])
-        self._many(
-            "DELETE FROM record WHERE place BETWEEN ? AND ?",
-            [(number * SLOTS, number * SLOTS + SLOTS - 1) for number in changes.ended],
-        )
-        if changes.keyed_expired_ms is not None:
-            self._execute(
-                "DELETE FROM keyed WHERE (scope, key) IN"
-                " (SELECT scope, key FROM keyed WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?)",
-                (changes.keyed_expired_ms, EXPIRED_KEYED_PORTION),
-            )
-        self._many(
-            "INSERT OR REPLACE INTO keyed VALUES (?, ?, ?, ?, ?, ?)",
-            [(*key, kept.fingerprint, *kept.reply, kept.expires_ms) for key, kept in changes.keyed.items()],
-        )
-
-    def _many(self, sql: str, parameters: Sequence[Sequence[object]]) -> None:
-        """What is rare in a group: a step for each row."""
-        if parameters:
-            self._executemany(sql, parameters)
-
-
-def _only(cursor: sqlite3.Cursor) -> Any:
-    """The one value that the statement gives."""
-    return cursor.fetchone()[0]
-
-
-def _sessions(cursor: sqlite3.Cursor) -> Iterator[Session]:
-    for number, name, lease_ms, expires_ms, acked, records in _decode_sessions(_only(cursor)):
-        watermark = max([acked, *(carried for _, _, carried in records)])
-        kept = {seq: place - number * SLOTS for place, seq, _ in records}
-        yield Session(number, name, lease_ms, expires_ms, watermark, Slots(kept))
-
-
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_KEPT)
+    connection = sqlite3.connect(
+        path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_KEPT
+    )
     connection.execute("PRAGMA synchronous = FULL")
     # A statement over many rows keeps what it needs to take itself back; by default in a file, from 64 KiB on.
     connection.execute("PRAGMA temp_store = MEMORY")
@@ -291,7 +119,9 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the schema in a new file; refuse a foreign file and a newer schema, and leave those untouched."""
+    """Make the schema in a new file, and bring an older one up to date; refuse a foreign file and a newer schema, and
+    leave those untouched.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
@@ -303,8 +133,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             raise StartupError(
                 f"{path} has schema {version}, this release knows {SCHEMA_VERSION}; use the newer release"
             )
-        if not tables:
-            for statement in _schema().split(";\n"):
+        if version < SCHEMA_VERSION:
+            for statement in _script("schema.sql" if not tables else f"schema-from-{version}.sql"):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -315,8 +145,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
 
 
-def _schema() -> str:
-    return resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
+def _script(name: str) -> list[str]:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8").split(";\n")
 
 
 def _make_folder(folder: Path) -> list[Path]:

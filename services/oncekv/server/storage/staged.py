@@ -4,8 +4,8 @@ Each call gets an `Effect` of its own on top of the `Group`, and only a call tha
 fails inside a group fails alone, without a savepoint in the store. `Group.finish` applies everything in one go.
 
 The cost of a group is counted in statements, for each of them may have to wait for Python's lock. `foresee` therefore
-reads all that the calls will ask for at once, and a session that the writer still knows is not read at all. Whoever asks
-for something that nobody foresaw gets it all the same, by a statement of its own.
+reads all that the calls will ask for at once, and a session that the writer still knows is not read at all. Whoever
+asks for something that nobody foresaw gets it all the same, by a statement of its own.
 """
 
 from __future__ import annotations
@@ -219,13 +219,16 @@ class Effect:
     def row(self, key: str) -> Row | None:
         return self.rows[key] if key in self.rows else self._group.row(key)
 
+    def version(self, key: str) -> int:
+        """The key's version, 0 where it is absent."""
+        if key not in self.rows:
+            return self._group.version(key)
+        row = self.rows[key]
+        return row.version if row else 0
+
     def put(self, key: str, value: str) -> int:
         """Write a value; the key's new version."""
-        before = self.rows.get(key)
-        if before:
-            version = before.version + 1
-        else:
-            version = 1 if key in self.rows else self._group.version(key) + 1
+        version = self.version(key) + 1
         self.rows[key] = Row(value, version)
         return version
 
