@@ -54,9 +54,9 @@ def _open(store: sqlite3.Connection, names: list[str], calls_each: int) -> None:
     records = 0
     if calls_each:
         records = store.executemany(
-            "INSERT INTO record (place, seq, acked, fingerprint, failed, body) VALUES (?, ?, ?, ?, 0, ?)",
+            "INSERT INTO record (place, seq, acked, answer) VALUES (?, ?, ?, ?)",
             (
-                (number * SLOTS, calls_each, acked, secrets.token_bytes(FINGERPRINT_BYTES), b'{"version":1}')
+                (number * SLOTS, calls_each, acked, secrets.token_bytes(FINGERPRINT_BYTES) + b'\0{"version":1}')
                 for number in range(first, first + len(names))
             ),
         ).rowcount

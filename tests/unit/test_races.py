@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import socket
 import sys
 import threading
 from collections import Counter
@@ -26,18 +27,21 @@ from oncekv.client.outbox import Outbox
 from oncekv.client.reply import Received
 from oncekv.client.session import NoJournal, OpenedSession, Session
 from oncekv.server.app import Node
+from oncekv.server.calls import Commits, Waiting
+from oncekv.server.committer import Committer
 from oncekv.server.config import Config
 from oncekv.server.dispatch import Caller
 from oncekv.server.endpoint import HttpReply
 from oncekv.server.exchange import Exchange
-from oncekv.server.parts import make_parts
+from oncekv.server.parts import Parts, make_parts
 from oncekv.server.storage import open_store
+from oncekv.server.writer import serve_workers
 from oncekv.wire.errors import WindowExceeded
 from tests.bugs.planted import load
 from tests.support.seed import SEED
 from tests.support.waiting import at_once
 
-RACY = ("committer.py", "exchange.py", "ledger.py", "outbox.py", "session.py", "watchdog.py")
+RACY = ("committer.py", "exchange.py", "far.py", "ledger.py", "outbox.py", "session.py", "watchdog.py", "writer.py")
 SWITCH_S = 5e-6
 THREADS = 12
 CALLS = 30
@@ -72,26 +76,43 @@ def _step(_frame: FrameType, _event: str, _argument: object) -> Callable[..., An
     return _step
 
 
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
-    """A whole server but for its sockets."""
+@pytest.fixture(params=["its own committer", "a writer for all workers"])
+def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
+    """A whole server but for its sockets; the writer is here on threads, where it races more than in its process."""
     config = Config(store_url=f"sqlite:///{tmp_path}/kv.db", group_max=8)
-    store = open_store(config.store_url)
-    node = Node(make_parts(config, store, store.boot(), None))
-    yield node
-    assert len(node.running) == 0, "a request was never answered"
-    assert (node.committer._waiting, node.committer._waiting_bytes) == (0, 0), "the queue was not counted right"
-    node.close()
+
+    def parts() -> Parts:
+        return make_parts(config, open_store(config.store_url), 1, None)
+
+    with contextlib.ExitStack() as stack:
+        way = None
+        if request.param != "its own committer":
+            way, end = socket.socketpair()
+            writer = threading.Thread(target=serve_workers, args=(parts(), [end], lambda: None))
+            writer.start()
+            stack.callback(writer.join, WAIT_MAX_S)
+        node = Node(parts(), way)
+        node.committer.listen(None)
+        yield node
+        assert len(node.running) == 0, "a request was never answered"
+        queue = node.committer if isinstance(node.committer, Committer) else None
+        assert queue is None or (queue._waiting, queue._waiting_bytes) == (0, 0), "the queue was not counted right"
+        node.close()
 
 
 class Places:
     """The event loop's ways: one thread that runs callbacks, and a few that may wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, commits: Commits) -> None:
+        self._commits = commits
         self._loop = ThreadPoolExecutor(1)
         self._pool = ThreadPoolExecutor(4)
         self.on_loop = self._loop.submit
         self.elsewhere = self._pool.submit
+
+    def commit(self, waiting: Waiting) -> None:
+        """At once: what comes together is the sockets' affair."""
+        self._commits.submit([waiting])
 
     def run(self, exchange: Exchange) -> HttpReply:
         """Begin it on the loop, and wait out here for its reply."""
@@ -106,12 +127,12 @@ class Places:
 
 
 @pytest.fixture(params=["threads", "event-loop"])
-def way(request: pytest.FixtureRequest) -> Iterator[Way]:
+def way(request: pytest.FixtureRequest, node: Node) -> Iterator[Way]:
     """How an exchange is carried out."""
     if request.param == "threads":
         yield Exchange.answer
         return
-    with contextlib.closing(Places()) as places:
+    with contextlib.closing(Places(node.committer)) as places:
         yield places.run
 
 

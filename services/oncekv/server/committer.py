@@ -203,9 +203,9 @@ class Committer(Commits):
         except ApplicationError as error:
             reply = failure(error)
         self._pass("after_execute", call)
-        if not reply.failed:
-            group.merge(effect)
         self._delivery.settle(group, call, reply, now_ms)
+        if not reply.failed:
+            group.merge(effect)  # last, for it cannot fail: no effect stays without its record
         return reply
 
     def _pass(self, failpoint: Any, call: Call) -> None:

@@ -35,6 +35,7 @@ class FarCommitter(Commits):
         self._waiting: dict[int, Waiting] = {}
         self._number = 0
         self._stopping = threading.Event()
+        self._hearing = threading.Thread(target=self._hear_all, name="hear", daemon=True)
 
     def start(self) -> None:
         threading.Thread(target=self._tick, name="tick", daemon=True).start()
@@ -43,11 +44,14 @@ class FarCommitter(Commits):
         if watch:
             watch(self._way, self._hear)
         else:
-            threading.Thread(target=self._hear_all, name="hear", daemon=True).start()
+            self._hearing.start()
 
     def stop(self) -> None:
         self._stopping.set()
         self._way.shutdown(socket.SHUT_RDWR)
+        if self._hearing.is_alive():
+            self._hearing.join()
+        self._way.close()
 
     def submit(self, requests: Iterable[Waiting]) -> None:
         with self._sending:

@@ -59,7 +59,8 @@ def unpack_answers(data: bytes) -> list[tuple[int, list[_Answer]]]:
 
 def fill(calls: Sequence[Call], answers: Answers) -> None:
     """Let the worker's calls have their answers."""
-    for call, (reply, call.replayed, call.ran, call.dropped, call.refusal) in zip(calls, answers, strict=True):
+    for call, answer in zip(calls, answers, strict=True):
+        reply, call.replayed, call.ran, call.dropped, call.refusal = answer
         call.reply = Reply(*reply) if reply is not None else None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Sequence
@@ -92,6 +93,8 @@ class _Plan:
         """The worker that commits for all others."""
         from oncekv.server.writer import serve_workers
 
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # the others drain first, and need it until then
         mine = [pair[1] for pair in ways]
         _keep(mine, ways)
         return serve_workers(self._parts(), mine, announce)

@@ -6,7 +6,6 @@ workers read, parse and answer on other cores meanwhile. It ends when the last w
 
 from __future__ import annotations
 
-import signal
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -28,8 +27,6 @@ PARCEL_CALLS_MAX = 10_000
 
 def serve_workers(parts: Parts, ways: Sequence[socket.socket], announce: Callable[[], object]) -> int:
     """Commit what comes on these ways until all are closed; the exit code."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the workers drain first, and need it until then
     committer = Committer(parts)
     committer.start()
     listeners = [threading.Thread(target=_listen, args=(way, parts, committer), name="listen") for way in ways]
@@ -60,6 +57,7 @@ def _listen(way: socket.socket, parts: Parts, committer: Committer) -> None:
         pass
     answered.put(None)
     speaker.join()
+    way.close()
 
 
 def _speak(way: socket.socket, answered: SimpleQueue[Answered | None]) -> None:

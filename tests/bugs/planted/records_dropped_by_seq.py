@@ -24,8 +24,6 @@ def settle(self: Persisted, group: Group, attempt: Attempt, reply: Reply, now_ms
     if session is not None and attempt.meta.seq is not None:
         group._records -= session.slots.forget(session.acked, attempt.meta.seq - 1)
         group._acknowledged[session.number] = session
-        for slot in session.slots.vacated:
-            group._changes.records.pop(session.place(slot), None)
 
 
 def plant() -> AbstractContextManager[None]:

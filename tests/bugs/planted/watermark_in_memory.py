@@ -19,8 +19,8 @@ real_apply = SqliteView.apply
 
 def apply(self: SqliteView, changes: Changes) -> None:
     """Records go when they are acknowledged, as ever; up to where, the writer alone knows."""
-    records = {place: (place, seq, 0, *said) for place, (_, seq, _, *said) in changes.records.items()}
-    real_apply(self, replace(changes, records=records, sessions=_forgetful(changes.sessions)))  # type: ignore[arg-type]
+    records = {place: (place, seq, 0, answer) for place, (_, seq, _, answer) in changes.records.items()}
+    real_apply(self, replace(changes, records=records, sessions=_forgetful(changes.sessions)))
 
 
 def _forgetful(sessions: dict[int, Session]) -> dict[int, Session]:

@@ -49,7 +49,7 @@ STEPS = st.lists(st.one_of(st.just("take"), st.just("settle"), st.just("reload")
 @given(STEPS)
 def test_rows_and_slots_agree_whatever_happens(steps: list[str | int]) -> None:
     """A model of the table: each record is found in its place, and what is not kept has no row after a settlement."""
-    slots, rows, seq, acked = Slots({}), dict[int, int](), 0, 0
+    slots, rows, seq, acked, most = Slots({}), dict[int, int](), 0, 0, 0
     for step in [*steps, "settle"]:
         if step == "take":
             seq += 1
@@ -65,3 +65,5 @@ def test_rows_and_slots_agree_whatever_happens(steps: list[str | int]) -> None:
             assert {number: slot for slot, number in rows.items()} == slots.kept
         assert all(rows[slot] == number for number, slot in slots.kept.items())
         assert set(slots.kept) == set(range(acked + 1, seq + 1))
+        most = max(most, len(slots.kept))
+        assert max(rows, default=-1) < most, "a slot was free, and another was taken"

@@ -73,7 +73,7 @@ def test_an_exception_leaves_nothing_of_the_group(store: Store) -> None:
             effect.put("k", "x")
             group.merge(effect)
             session = group.open_session("s", 1000, 1000)
-            group.put_record(session, 1, b"f", Reply(False, b"{}"))
+            group.put_record(session, 1, b"f" * 16, Reply(False, b"{}"))
             group.finish(0, save_clock=False)
             raise ZeroDivisionError
 
@@ -91,7 +91,7 @@ def test_acknowledging_forgets_records_and_counts_them(store: Store) -> None:
         group = Group(writer)
         session = group.open_session("s", 1000, 1000)
         for seq in range(1, 6):
-            group.put_record(session, seq, b"f", Reply(False, b"{}"))
+            group.put_record(session, seq, b"f" * 16, Reply(False, b"{}"))
         group.finish(0, save_clock=False)
     with store.write() as writer:
         group = Group(writer)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from oncekv.server.storage.slots import SLOTS, Slots
+from oncekv.wire.calls import FINGERPRINT_BYTES
 from oncekv.wire.envelope import Reply
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "StoreBusy",
     "Tally",
     "Writer",
+    "pack",
+    "unpack",
 ]
 
 
@@ -70,8 +73,21 @@ class Record(NamedTuple):
     reply: Reply
 
 
-RecordRow = tuple[int, int, int, bytes, bool, bytes]
-"""A dedup record as it is stored: place, seq, the session's watermark when it was made, fingerprint, failed, body."""
+RecordRow = tuple[int, int, int, bytes]
+"""A dedup record as it is stored: place, seq, the session's watermark when it was made, and the rest as one (`pack`),
+since every column costs.
+"""
+
+
+def pack(fingerprint: bytes, reply: Reply) -> bytes:
+    """A record's fingerprint, whether its reply is an error, and the reply's body."""
+    return b"%b%c%b" % (fingerprint, reply.failed, reply.body)
+
+
+def unpack(answer: bytes) -> Record:
+    """What `pack` was given."""
+    body = FINGERPRINT_BYTES + 1
+    return Record(answer[:FINGERPRINT_BYTES], Reply(bool(answer[FINGERPRINT_BYTES]), answer[body:]))
 
 
 class KeyedRecord(NamedTuple):
@@ -109,7 +125,7 @@ class Changes:
     """By place; what stood there before is acknowledged. Of the watermarks that are stored with a session and with its
     records, the highest counts."""
     forgotten: list[int] = field(default_factory=list)
-    """Places whose record is acknowledged."""
+    """Places whose record is acknowledged, some of those in `records` among them: these go last."""
     keyed: dict[tuple[bytes, str], KeyedRecord] = field(default_factory=dict)
     keyed_expired_ms: int | None = None
     """Forget a bounded portion of keyed records that expired by then."""

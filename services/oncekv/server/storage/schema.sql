@@ -25,14 +25,13 @@ CREATE INDEX session_by_expiry ON session (expires_ms);
 -- `place` is session.number * 1024 + slot. A session's next record takes the slot of one that is acknowledged, so a
 -- client that makes one call after the other has one row, and each of its calls writes that row and no other.
 -- `acked` is the session's watermark when the row was written. The highest of session.acked and of these counts.
--- `fingerprint` tells a retry from another call; `body` is the reply's result or error object, as it was first sent.
+-- `answer` is one column because each costs: a fingerprint of 16 bytes, which tells a retry from another call; a byte, 1 if
+-- the reply is an error; and the reply's result or error object, as it was first sent.
 CREATE TABLE record (
-    place       INTEGER PRIMARY KEY,
-    seq         INTEGER NOT NULL,
-    acked       INTEGER NOT NULL,
-    fingerprint BLOB NOT NULL,
-    failed      INTEGER NOT NULL,
-    body        BLOB NOT NULL
+    place  INTEGER PRIMARY KEY,
+    seq    INTEGER NOT NULL,
+    acked  INTEGER NOT NULL,
+    answer BLOB NOT NULL
 );
 
 -- The same for calls under an Idempotency-Key. `scope` stands for the caller's token.

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from oncekv.server.storage.base import Changes, KeyedRecord, Record, Row, Session, Tally
+from oncekv.server.storage.base import Changes, KeyedRecord, Record, Row, Session, Tally, unpack
 from oncekv.server.storage.bulk import Bulk
 from oncekv.server.storage.slots import SLOTS, Slots
 from oncekv.wire.envelope import Reply
@@ -44,9 +44,8 @@ _PUT_ROWS = Bulk(
 )
 _PUT_RECORDS = Bulk(
     "INSERT INTO record VALUES ",
-    "(?, ?, ?, ?, ?, ?)",
-    " ON CONFLICT (place) DO UPDATE SET seq = excluded.seq, acked = excluded.acked,"
-    " fingerprint = excluded.fingerprint, failed = excluded.failed, body = excluded.body",
+    "(?, ?, ?, ?)",
+    " ON CONFLICT (place) DO UPDATE SET seq = excluded.seq, acked = excluded.acked, answer = excluded.answer",
 )
 _FORGET_RECORDS = Bulk("DELETE FROM record WHERE place IN (", "?", ")")
 
@@ -98,9 +97,8 @@ class SqliteView:
         return self.sessions([name for (name,) in self._execute(sql, (now_ms, limit))])
 
     def record(self, place: int) -> Record | None:
-        sql = "SELECT fingerprint, failed, body FROM record WHERE place = ?"
-        for fingerprint, failed, body in self._execute(sql, (place,)):
-            return Record(fingerprint, Reply(bool(failed), body))
+        for (answer,) in self._execute("SELECT answer FROM record WHERE place = ?", (place,)):
+            return unpack(answer)
         return None
 
     def keyed(self, scope: bytes, key: str) -> KeyedRecord | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from oncekv.server.storage.base import Changes, KeyedRecord, Record, Row, Session, Tally, Writer
+from oncekv.server.storage.base import Changes, KeyedRecord, Record, Row, Session, Tally, Writer, pack, unpack
 from oncekv.server.storage.known import Known
 from oncekv.server.storage.slots import SLOTS, Slots
 from oncekv.wire.envelope import Reply
@@ -128,12 +128,9 @@ class Group:
 
     def acknowledge(self, session: Session, acked: int) -> None:
         """Move the watermark; the records at or below it go with it."""
-        slots = session.slots
-        self._records -= slots.forget(session.acked, acked)
+        self._records -= session.slots.forget(session.acked, acked)
         session.acked = acked
         self._acknowledged[session.number] = session
-        for slot in slots.vacated:
-            self._changes.records.pop(session.place(slot), None)
         self._dirty = True
 
     def end_session(self, session: Session) -> None:
@@ -169,12 +166,11 @@ class Group:
         staged = self._changes.records.get(place)
         if staged is None:
             return self._writer.record(place)
-        _, _, _, fingerprint, failed, body = staged
-        return Record(fingerprint, Reply(failed, body))
+        return unpack(staged[-1])
 
     def put_record(self, session: Session, seq: int, fingerprint: bytes, reply: Reply) -> None:
         place = session.number * SLOTS + session.slots.take(seq)
-        self._changes.records[place] = (place, seq, session.acked, fingerprint, reply.failed, reply.body)
+        self._changes.records[place] = (place, seq, session.acked, pack(fingerprint, reply))
         session.carried = session.acked
         self._records += 1
         self._dirty = True
