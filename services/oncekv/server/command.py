@@ -15,13 +15,14 @@ from oncekv.server.models import models
 __all__ = ["configure", "run"]
 
 NUMBER_MAX = 10**9
+WRITERS = ("thread", "process")
 EXAMPLES = """\
 When it can serve, one line on stdout: {"event": "ready", "url": "http://…", "pid": N, "boot": N}.
 SIGTERM drains and exits 0; SIGKILL at any moment needs no repair.
 
   oncekv serve --listen 127.0.0.1:8000 --store sqlite:////var/lib/oncekv/kv.db
   oncekv serve --listen 127.0.0.1:0 --store sqlite:///data/kv.db --workers 2
-  oncekv serve … --model event-loop     one thread for all connections; --workers N makes N of them
+  oncekv serve … --model event-loop --writer process     the fastest on two cores, by make bench
   oncekv serve … --delivery memory      the naive control: a restart forgets what ran
   oncekv serve … --failpoints           let debug.failpoint crash, delay or silence it
 """
@@ -41,7 +42,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=Config.model,
         help="who waits: a thread for each request that runs, or one event loop for all (default: %(default)s)",
     )
-    add("--workers", type=_positive, default=1, metavar="N", help="processes that share address and store")
+    add("--workers", type=_positive, default=1, metavar="N", help="processes that read and answer, on one address")
+    add(
+        "--writer",
+        choices=WRITERS,
+        default=Config.writer,
+        help="where calls are committed: on a thread of the one worker, or in a process beside it, as with several"
+        " workers always (default: %(default)s)",
+    )
     add("--token-file", type=Path, metavar="FILE", help="one accepted bearer token a line")
     add("--failpoints", action="store_true", help="offer debug.failpoint (for tests only)")
     add("--lease-ms", type=_positive, default=Config.lease_ms, metavar="N", help="default session lease")
@@ -79,6 +87,7 @@ def _config(args: argparse.Namespace) -> Config:
         delivery=args.delivery,
         workers=args.workers,
         model=args.model,
+        writer=args.writer,
         tokens=_tokens(args.token_file) if args.token_file else frozenset(),
         failpoints=args.failpoints,
         lease_ms=min(args.lease_ms, Config.lease_max_ms),

@@ -23,6 +23,8 @@ class Config:
     delivery: str = "persisted"
     workers: int = 1
     model: str = "threads"
+    writer: str = "thread"
+    """Where one worker's committer runs; that of several is a process in any case."""
     tokens: frozenset[bytes] = field(default=frozenset(), repr=False)
     """SHA-256 digests of the accepted bearer tokens; empty means that no token is asked for."""
     failpoints: bool = False

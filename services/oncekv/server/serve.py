@@ -1,7 +1,7 @@
 """Serving: bind, open the store, start the workers, say that they are ready, drain on SIGTERM.
 
-One worker is this very process, so that its pid is the one to kill or to stop. Several are forked (`workers`): one of
-them commits for all (`writer`), the others share the address (SO_REUSEPORT). How one of these serves many clients at
+One worker is this very process, so that its pid is the one to kill or to stop. More are forked (`workers`) and share
+the address (SO_REUSEPORT), and one more process commits for all of them (`writer`). How a worker serves many clients at
 once is its model's affair (`models`).
 """
 
@@ -46,12 +46,12 @@ def serve(config: Config) -> int:
     url = f"http://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}"
     ready = json.dumps({"event": "ready", "url": url, "pid": os.getpid(), "boot": boot})
     plan = _Plan(config, address, boot, failpoints)
-    if config.workers == 1:
+    if config.workers == 1 and config.writer == "thread":
         return plan.work(lambda: print(ready, flush=True))
     _forget_dead(METRICS)
     with tempfile.TemporaryDirectory(prefix=f"{METRICS}{os.getpid()}-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        ways = [socket.socketpair() for _ in range(config.workers - 1)]
+        ways = [socket.socketpair() for _ in range(config.workers)]
         children = [partial(plan.write, ways), *(partial(plan.work, ways=ways, number=n) for n in range(len(ways)))]
         return supervise(children, ready, [end for pair in ways for end in pair])
 
@@ -78,9 +78,7 @@ class _Plan:
     failpoints: Failpoints | None
 
     def work(self, announce: Callable[[], object], ways: Ways = (), number: int = 0) -> int:
-        """A worker that serves, from its own connections to the store up to its last reply. With `ways` the writer
-        commits, else it does so itself.
-        """
+        """One worker, from its own connections to the store up to its last reply. With `ways` the writer commits."""
         # Imported here: with several workers, the metrics library reads its environment when it is first imported.
         from oncekv.server.app import Node
         from oncekv.server.models import load_model
@@ -90,11 +88,11 @@ class _Plan:
         return load_model(self.config.model)(node, self.address, announce)
 
     def write(self, ways: Ways, announce: Callable[[], object]) -> int:
-        """The worker that commits for all others."""
+        """The process that commits for all workers."""
         from oncekv.server.writer import serve_workers
 
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # the others drain first, and need it until then
+            signal.signal(number, signal.SIG_IGN)  # the workers drain first, and need it until then
         mine = [pair[1] for pair in ways]
         _keep(mine, ways)
         return serve_workers(self._parts(), mine, announce)

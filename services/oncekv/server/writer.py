@@ -1,4 +1,4 @@
-"""The writer: the process in which a server with several workers commits.
+"""The writer: the process in which a server with several workers commits, or with one (`--writer process`).
 
 Its committer is the only one, so groups are as large as the load allows, what it knows of the store stays true, and the
 workers read, parse and answer on other cores meanwhile. It ends when the last worker has closed its way here.
