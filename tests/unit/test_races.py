@@ -11,12 +11,12 @@ import random
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -42,6 +42,7 @@ THREADS = 12
 CALLS = 30
 WAIT_MAX_S = 30.0
 
+T = TypeVar("T")
 Way = Callable[[Exchange], HttpReply]
 
 
@@ -179,13 +180,20 @@ def test_of_racing_attempts_one_runs_and_all_get_its_reply(node: Node, way: Way)
     _race_attempts(node, way)
 
 
-def test_a_gate_that_checks_before_it_acts_is_caught(node: Node) -> None:
-    """The race above is lost by a gate that looks for the record outside the writer."""
-    with load("check-then-act").plant(), pytest.raises(AssertionError):
-        _race_attempts(node, Exchange.answer)
+def test_a_gate_that_checks_before_it_acts_is_caught(node: Node, way: Way) -> None:
+    """The race above is lost by a gate that looks for the record outside the writer, and is right where none races."""
+    with load("check-then-act").plant():
+        _race_attempts(node, way, one_after_the_other)
+        with pytest.raises(AssertionError):
+            _race_attempts(node, way)
 
 
-def _race_attempts(node: Node, way: Way) -> None:
+def one_after_the_other(thunks: Sequence[Callable[[], T]], _timeout_s: float) -> list[T]:
+    """What `at_once` does, without the race."""
+    return [thunk() for thunk in thunks]
+
+
+def _race_attempts(node: Node, way: Way, run: Callable[..., list[list[bytes]]] = at_once) -> None:
     def send(document: str) -> bytes:
         return way(Exchange(node.served, document.encode(), Caller(b"", None, 0.0))).body
 
@@ -203,13 +211,13 @@ def _race_attempts(node: Node, way: Way) -> None:
         return [replies[number] for number in range(len(calls))]
 
     mark = b',"_meta":{"replayed":true}'
-    told = at_once([partial(attempt_all, thread) for thread in range(6)], WAIT_MAX_S)
+    told = run([partial(attempt_all, thread) for thread in range(6)], WAIT_MAX_S)
     offsets = []
     for attempts in zip(*told, strict=True):
         assert sum(mark not in reply for reply in attempts) == 1, attempts
         (bare,) = {reply.replace(mark, b"") for reply in attempts}
         offsets.append(int(bare.partition(b'"offset":')[2].rstrip(b"}")))
-    assert sorted(offsets) == list(range(len(calls)))
+    assert sorted(offsets) == list(range(min(offsets), min(offsets) + len(calls)))
 
 
 def test_seqs_are_given_out_once_and_acked_passes_no_open_call() -> None:

@@ -8,7 +8,8 @@ It breaks rule 3: a duplicate that arrives while the first still runs finds no r
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 from oncekv.server.committer import Call, Committer
@@ -22,18 +23,22 @@ from oncekv.wire.errors import KvError
 from tests.bugs.base import Bug, replaced
 
 real_admit, real_settle = Persisted.admit, Persisted.settle
-real_run, real_pass = Committer.run, Committer._pass
+real_submit, real_pass = Committer.submit, Committer._pass
 
 
-def run(self: Committer, calls: Sequence[Call], size: int) -> None:
-    """What has a record is answered, the others go to the writer."""
-    for call in calls:
-        check(self, call)
-    real_run(self, [call for call in calls if call.reply is None and not call.dropped], size)
+def submit(self: Committer, calls: Sequence[Call], size: int, done: Callable[[], object]) -> None:
+    """What has a record is answered, the others go to the writer; on a thread, for nobody else need wait for it."""
+
+    def work() -> None:
+        for call in calls:
+            check(self, call)
+        real_submit(self, [call for call in calls if call.reply is None and not call.dropped], size, done)
+
+    threading.Thread(target=work, name="check", daemon=True).start()
 
 
 def check(committer: Committer, call: Call) -> None:
-    """In the request's own thread, against what is committed; the call's slow part runs here as well."""
+    """Beside all others, against what is committed; the call's slow part runs here as well."""
     try:
         with committer._store.read() as reader:
             group = Group(cast(Writer, reader))
@@ -64,7 +69,7 @@ def settle(self: Persisted, group: Group, attempt: Attempt, reply: Reply, now_ms
 
 
 def pass_failpoint(self: Committer, failpoint: Any, call: Call) -> None:
-    """`before_execute` was passed in the request's thread."""
+    """`before_execute` was passed on the way to the queue."""
     if failpoint != "before_execute":
         real_pass(self, failpoint, call)
 
@@ -72,7 +77,7 @@ def pass_failpoint(self: Committer, failpoint: Any, call: Call) -> None:
 @contextlib.contextmanager
 def plant() -> Iterator[None]:
     """The question is asked before the queue, the deed is done behind it."""
-    with replaced(Committer, run=run, _pass=pass_failpoint), replaced(Persisted, admit=admit, settle=settle):
+    with replaced(Committer, submit=submit, _pass=pass_failpoint), replaced(Persisted, admit=admit, settle=settle):
         yield
 
 
