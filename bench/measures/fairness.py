@@ -1,8 +1,8 @@
 """8. Fairness: what eight clients with single writes feel of one that sends deep batches, back to back.
 
 The committer takes a request's calls by turns with those of the others (`SHARE_MAX`), in groups of bounded size. What
-is left to feel is the rest of the way: a body of thousands of calls is decoded, and its replies are encoded, by the same
-interpreter, and its calls fill the queue, over whose bound everybody is refused.
+is left to feel is the rest of the way: a body of thousands of calls is decoded, and its replies are encoded, by the
+same interpreter, and its calls fill the queue, over whose bound everybody is refused.
 
 The deep client's body stays the same, without identities, so that the client itself takes next to no time.
 """

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import random
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
 from oncekv.client import RetryPolicy, World, connect
 from oncekv.client.ending import Lost
-from oncekv.client.outbox import Outbox
+from oncekv.client.outbox import Outbox, OutboxError
 from oncekv.client.reply import Received
 from oncekv.client.session import NoJournal, OpenedSession, Session
 from oncekv.server.app import Node
@@ -33,11 +31,11 @@ from oncekv.server.exchange import Exchange
 from oncekv.server.storage import open_store
 from oncekv.wire.errors import WindowExceeded
 from tests.bugs.planted import load
+from tests.support.hasty import hasty_switching
 from tests.support.seed import SEED
 from tests.support.waiting import at_once
 
 RACY = ("committer.py", "exchange.py", "ledger.py", "outbox.py", "session.py", "watchdog.py")
-SWITCH_S = 5e-6
 THREADS = 12
 CALLS = 30
 WAIT_MAX_S = 30.0
@@ -48,28 +46,9 @@ Way = Callable[[Exchange], HttpReply]
 
 @pytest.fixture(autouse=True)
 def hasty() -> Iterator[None]:
-    """The interpreter changes threads a thousand times as often as it would, and between any two steps of RACY files.
-
-    Left alone it changes them only where a function begins and where a loop turns, and a race on `n += 1` never shows.
-    """
-    usual_s = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_S)
-    threading.settrace(_trace)
-    yield
-    threading.settrace(None)
-    sys.setswitchinterval(usual_s)
-
-
-def _trace(frame: FrameType, _event: str, _argument: object) -> Callable[..., Any] | None:
-    """Called before every step, and being a function, a place to change threads at."""
-    if not frame.f_code.co_filename.endswith(RACY):
-        return None
-    frame.f_trace_opcodes = True
-    return _step
-
-
-def _step(_frame: FrameType, _event: str, _argument: object) -> Callable[..., Any]:
-    return _step
+    """The interpreter changes threads between any two steps of these files."""
+    with hasty_switching(*RACY):
+        yield
 
 
 @pytest.fixture
@@ -277,22 +256,35 @@ def _race_for_seqs(session: Session) -> None:
 
 def test_outbox_entries_are_put_in_once_and_taken_out_once(tmp_path: Path) -> None:
     """Threads that share transactions get each their own entries; what nobody settled is still there."""
-    rounds = 15
     with contextlib.closing(Outbox(tmp_path / "outbox")) as outbox:
+        _race_for_entries(outbox)
 
-        def work(thread: int) -> list[int]:
-            kept = []
-            for number in range(rounds):
-                first, second = outbox.put([("kv.append", f'{{"key":"{thread}.{number}"}}'.encode(), None)] * 2)
-                outbox.settle([first])
-                kept.append(second)
-            return kept
 
-        kept = at_once([partial(work, thread) for thread in range(THREADS)], WAIT_MAX_S)
-        ids = [entry_id for one in kept for entry_id in one]
-        assert len(set(ids)) == THREADS * rounds
-        assert [entry.id for entry in outbox.entries()] == sorted(ids)
-        assert outbox.calls_begun == 2 * THREADS * rounds
-        owners = {entry.id: entry.params for entry in outbox.entries()}
-        for thread, own in enumerate(kept):
-            assert [owners[one] for one in own] == [f'{{"key":"{thread}.{n}"}}'.encode() for n in range(rounds)]
+def test_an_outbox_without_its_lock_is_caught(tmp_path: Path) -> None:
+    """The race for entries is lost without the lock: transactions run into each other, or an entry is nobody's."""
+    with contextlib.closing(Outbox(tmp_path / "outbox")) as outbox:
+        lock, outbox._writer = outbox._writer, NoLock()  # type: ignore[assignment]  # on purpose
+        with pytest.raises((AssertionError, OutboxError, IndexError)):
+            _race_for_entries(outbox)
+        outbox._writer = lock
+
+
+def _race_for_entries(outbox: Outbox) -> None:
+    rounds = 15
+
+    def work(thread: int) -> list[int]:
+        kept = []
+        for number in range(rounds):
+            first, second = outbox.put([("kv.append", f'{{"key":"{thread}.{number}"}}'.encode(), None)] * 2)
+            outbox.settle([first])
+            kept.append(second)
+        return kept
+
+    kept = at_once([partial(work, thread) for thread in range(THREADS)], WAIT_MAX_S)
+    ids = [entry_id for one in kept for entry_id in one]
+    assert len(set(ids)) == THREADS * rounds
+    assert [entry.id for entry in outbox.entries()] == sorted(ids)
+    assert outbox.calls_begun == 2 * THREADS * rounds
+    owners = {entry.id: entry.params for entry in outbox.entries()}
+    for thread, own in enumerate(kept):
+        assert [owners[one] for one in own] == [f'{{"key":"{thread}.{n}"}}'.encode() for n in range(rounds)]
