@@ -16,8 +16,9 @@ from bench.load import VALUE
 
 __all__ = ["LEASE_MS", "SchemaUnknown", "disk_bytes", "fill", "fold"]
 
-SCHEMA_VERSIONS = (1,)
+SCHEMA_VERSIONS = (2,)
 LEASE_MS = 24 * 60 * 60 * 1000
+SLOTS = 1024
 NAME_BYTES = 16
 FINGERPRINT_BYTES = 16
 
@@ -53,9 +54,9 @@ def _open(store: sqlite3.Connection, names: list[str], calls_each: int) -> None:
     records = 0
     if calls_each:
         records = store.executemany(
-            "INSERT INTO record (session, seq, fingerprint, failed, body) VALUES (?, ?, ?, 0, ?)",
+            "INSERT INTO record (place, seq, acked, answer) VALUES (?, ?, ?, ?)",
             (
-                (number, calls_each, secrets.token_bytes(FINGERPRINT_BYTES), b'{"version":1}')
+                (number * SLOTS, calls_each, acked, secrets.token_bytes(FINGERPRINT_BYTES) + b'\0{"version":1}')
                 for number in range(first, first + len(names))
             ),
         ).rowcount

@@ -21,7 +21,7 @@ from chaos.scenarios import scenarios
 from oncekv.client import caller, core, issue, outbox, session, verdict
 from oncekv.server import committer, sessions
 from oncekv.server.delivery import persisted
-from oncekv.server.storage import sqlite, staged
+from oncekv.server.storage import sqlite_view, staged
 from tests.bugs.base import Bug
 from tests.bugs.hunt import AT_ONCE, Hunt, hunt
 from tests.bugs.planted import bugs
@@ -34,7 +34,7 @@ ON_MODELS = [(bug, model) for model in MODELS for bug in bugs().values() if bug.
 CELLS = sorted({(*cell, model) for bug, model in ON_MODELS for cell in bug.caught_by})
 PARTS = (
     caller, caller.Caller, core.Core, issue, outbox.Outbox, session.Identity, committer.Committer, sessions.Sessions,
-    persisted, persisted.Persisted, sqlite.SqliteView, staged.Group, verdict,
+    persisted, persisted.Persisted, sqlite_view.SqliteView, staged.Group, verdict,
 )  # fmt: skip
 T = TypeVar("T")
 

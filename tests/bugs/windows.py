@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from oncekv.server.committer import Call, Committer
-from oncekv.server.storage.base import Changes, Tally
-from oncekv.server.storage.sqlite import SqliteView
+from oncekv.server.calls import Call
+from oncekv.server.committer import Committer
+from oncekv.server.storage.base import Changes
+from oncekv.server.storage.sqlite_view import SqliteView
 from tests.bugs.base import replaced
 
 __all__ = ["after_execute_moved", "in_two_commits"]
@@ -47,13 +48,13 @@ def in_two_commits(split: Callable[[Changes], tuple[Changes, Changes]]) -> Itera
 
     with after_execute_moved() as between:
 
-        def apply(self: SqliteView, changes: Changes, tally: Tally) -> None:
+        def apply(self: SqliteView, changes: Changes) -> None:
             first, second = split(changes)
-            real_apply(self, first, tally)
+            real_apply(self, first)
             self._execute("COMMIT")
             between()
             self._execute("BEGIN IMMEDIATE")
-            real_apply(self, second, tally)
+            real_apply(self, second)
 
         with replaced(SqliteView, apply=apply):
             yield

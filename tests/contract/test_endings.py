@@ -37,7 +37,7 @@ def test_half_a_request_does_not_hold_sigterm_up(fresh, rest):
         assert node.server.stop(10) == 0
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_no_reply_that_left_is_lost(fresh, end, workers):
     """Under load, whichever way the server ends: what was answered is there once, and retries make the rest."""
@@ -69,7 +69,7 @@ def test_no_reply_that_left_is_lost(fresh, end, workers):
         assert node.kv.get(keys[n]) == ("x" * (answered[n] + 1), answered[n] + 1)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 3])
 def test_a_drain_owes_nobody_a_reply(fresh, workers):
     """SIGTERM under load: a call that runs is answered before its connection is closed; what ran is what was told."""
     node = fresh(workers=workers)

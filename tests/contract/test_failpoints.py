@@ -133,7 +133,7 @@ def test_internal_error_tells_nothing_and_is_logged(armed):
 
 def test_all_workers_are_armed(fresh):
     """With several workers a failpoint is armed in each: whichever takes a write, it fires."""
-    node = fresh(failpoints=True, workers=2)
+    node = fresh(failpoints=True, workers=3)
     key = unique()
     node.arm("before_execute", "error", count=24, match={"key": key})
     codes = []

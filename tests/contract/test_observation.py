@@ -26,7 +26,7 @@ def test_server_info(node):
     until(lambda: node.kv.ok("server.info")["uptime_ms"] > info["uptime_ms"], what="a later uptime")
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 3])
 def test_boot_grows_by_one_at_every_start(fresh, workers):
     """`boot` grows by one at every start on the same data, after SIGTERM as after SIGKILL, with workers as without."""
     node = fresh(workers=workers)

@@ -16,10 +16,10 @@ THREADS = 20
 
 @pytest.fixture(scope="module", params=["servers", "workers"])
 def nodes(request, fresh_for_module):
-    """Two servers on one SQLite file; or one server with two workers, twice."""
+    """Two servers on one SQLite file; or one server, twice, with two workers that serve and one that commits."""
     if request.param == "servers":
         return [fresh_for_module("shared", failpoints=True) for _ in range(2)]
-    return [fresh_for_module("workers", workers=2)] * 2
+    return [fresh_for_module("workers", workers=3)] * 2
 
 
 def test_one_effect_for_duplicates_everywhere(nodes):

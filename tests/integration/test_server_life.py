@@ -20,7 +20,7 @@ from tests.support.waiting import at_once, until
 pytestmark = pytest.mark.parametrize("model", MODELS, indirect=True, scope="session")
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 3])
 def test_sighup_changes_nothing(fresh: Callable[..., Node], workers: int) -> None:
     """The configuration is read once; a hang-up is no reason to end or to start again."""
     node = fresh(workers=workers)
@@ -30,11 +30,13 @@ def test_sighup_changes_nothing(fresh: Callable[..., Node], workers: int) -> Non
     assert node.server.stop() == 0
 
 
-def test_a_worker_that_dies_takes_the_server_with_it(fresh: Callable[..., Node]) -> None:
+@pytest.mark.parametrize("which", [0, 1, -1], ids=["the one that commits", "the first", "the last"])
+def test_a_worker_that_dies_takes_the_server_with_it(fresh: Callable[..., Node], which: int) -> None:
     """Half a server would hide a crash: the supervisor dies the same death, and the next start is whole."""
-    node = fresh(workers=2)
-    worker = max(set(node.server.members()) - {node.server.pid})
-    os.kill(worker, signal.SIGKILL)
+    node = fresh(workers=3)
+    workers = sorted(set(node.server.members()) - {node.server.pid})
+    assert len(workers) == 3
+    os.kill(workers[which], signal.SIGKILL)
     assert node.server.wait_dead(10) == -signal.SIGKILL
     until(lambda: not node.server.members(), what="all workers are gone")
     node.server.start()
@@ -43,7 +45,7 @@ def test_a_worker_that_dies_takes_the_server_with_it(fresh: Callable[..., Node])
 
 def test_a_killed_server_leaves_no_folders_for_ever(fresh: Callable[..., Node]) -> None:
     """What a SIGKILL leaves in the temporary folder, the next start removes."""
-    node = fresh(workers=2)
+    node = fresh(workers=3)
     pid = node.server.pid
     node.server.kill()
     node.server.start()
@@ -54,7 +56,7 @@ def test_sigterm_right_after_ready_is_never_lost(tmp_path: Path, model: str) -> 
     """However soon after its ready line a server is told to end, it ends, with 0."""
 
     def live(number: int) -> int:
-        server = LocalServer(tmp_path / f"data-{number}", workers=2, extra_args=["--model", model])
+        server = LocalServer(tmp_path / f"data-{number}", workers=3, extra_args=["--model", model])
         with server:
             return server.stop(20)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,22 +21,24 @@ import pytest
 
 from oncekv.client import RetryPolicy, World, connect
 from oncekv.client.ending import Lost
-from oncekv.client.outbox import Outbox, OutboxError
+from oncekv.client.outbox import Outbox
 from oncekv.client.reply import Received
-from oncekv.client.session import NoJournal, OpenedSession, Session
 from oncekv.server.app import Node
+from oncekv.server.calls import Commits, Waiting
+from oncekv.server.committer import Committer
 from oncekv.server.config import Config
 from oncekv.server.dispatch import Caller
 from oncekv.server.endpoint import HttpReply
 from oncekv.server.exchange import Exchange
+from oncekv.server.parts import Parts, make_parts
 from oncekv.server.storage import open_store
-from oncekv.wire.errors import WindowExceeded
+from oncekv.server.writer import serve_workers
 from tests.bugs.planted import load
 from tests.support.hasty import hasty_switching
 from tests.support.seed import SEED
 from tests.support.waiting import at_once
 
-RACY = ("committer.py", "exchange.py", "ledger.py", "outbox.py", "session.py", "watchdog.py")
+RACY = ("committer.py", "exchange.py", "far.py", "ledger.py", "outbox.py", "session.py", "watchdog.py", "writer.py")
 THREADS = 12
 CALLS = 30
 WAIT_MAX_S = 30.0
@@ -51,26 +54,43 @@ def hasty() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
-    """A whole server but for its sockets."""
+@pytest.fixture(params=["its own committer", "a writer for all workers"])
+def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
+    """A whole server but for its sockets; the writer is here on threads, where it races more than in its process."""
     config = Config(store_url=f"sqlite:///{tmp_path}/kv.db", group_max=8)
-    store = open_store(config.store_url)
-    node = Node(config, store, store.boot(), None)
-    yield node
-    assert len(node.running) == 0, "a request was never answered"
-    assert (node.committer._waiting, node.committer._waiting_bytes) == (0, 0), "the queue was not counted right"
-    node.close()
+
+    def parts() -> Parts:
+        return make_parts(config, open_store(config.store_url), 1, None)
+
+    with contextlib.ExitStack() as stack:
+        way = None
+        if request.param != "its own committer":
+            way, end = socket.socketpair()
+            writer = threading.Thread(target=serve_workers, args=(parts(), [end], lambda: None))
+            writer.start()
+            stack.callback(writer.join, WAIT_MAX_S)
+        node = Node(parts(), way)
+        node.committer.listen(None)
+        yield node
+        assert len(node.running) == 0, "a request was never answered"
+        queue = node.committer if isinstance(node.committer, Committer) else None
+        assert queue is None or (queue._waiting, queue._waiting_bytes) == (0, 0), "the queue was not counted right"
+        node.close()
 
 
 class Places:
     """The event loop's ways: one thread that runs callbacks, and a few that may wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, commits: Commits) -> None:
+        self._commits = commits
         self._loop = ThreadPoolExecutor(1)
         self._pool = ThreadPoolExecutor(4)
         self.on_loop = self._loop.submit
         self.elsewhere = self._pool.submit
+
+    def commit(self, waiting: Waiting) -> None:
+        """At once: what comes together is the sockets' affair."""
+        self._commits.submit([waiting])
 
     def run(self, exchange: Exchange) -> HttpReply:
         """Begin it on the loop, and wait out here for its reply."""
@@ -85,12 +105,12 @@ class Places:
 
 
 @pytest.fixture(params=["threads", "event-loop"])
-def way(request: pytest.FixtureRequest) -> Iterator[Way]:
+def way(request: pytest.FixtureRequest, node: Node) -> Iterator[Way]:
     """How an exchange is carried out."""
     if request.param == "threads":
         yield Exchange.answer
         return
-    with contextlib.closing(Places()) as places:
+    with contextlib.closing(Places(node.committer)) as places:
         yield places.run
 
 
@@ -197,94 +217,3 @@ def _race_attempts(node: Node, way: Way, run: Callable[..., list[list[bytes]]] =
         (bare,) = {reply.replace(mark, b"") for reply in attempts}
         offsets.append(int(bare.partition(b'"offset":')[2].rstrip(b"}")))
     assert sorted(offsets) == list(range(min(offsets), min(offsets) + len(calls)))
-
-
-def test_seqs_are_given_out_once_and_acked_passes_no_open_call() -> None:
-    """The session's books: no two calls get one seq, and no attempt acknowledges a call that is not finished."""
-    _race_for_seqs(_session())
-
-
-class NoLock:
-    """What a forgotten lock does."""
-
-    def __init__(self) -> None:
-        self._looks = 0
-
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_error: object) -> None: ...
-    def notify_all(self) -> None: ...
-    def wait(self, _time_s: float | None) -> bool:
-        """Whoever waits looks again at once, but not for ever: a seq that got lost leaves the window full."""
-        self._looks += 1
-        return self._looks < 10_000
-
-
-def test_a_session_without_its_lock_is_caught() -> None:
-    """The race for seqs is lost without the lock."""
-    session = _session()
-    session._changed = NoLock()  # type: ignore[assignment]  # on purpose
-    with pytest.raises((AssertionError, WindowExceeded)):
-        _race_for_seqs(session)
-
-
-def _session() -> Session:
-    opened = OpenedSession("s", 2 * THREADS)
-    return Session(lambda _key, _left: opened, lambda: "key", lambda left: left, NoJournal())
-
-
-def _race_for_seqs(session: Session) -> None:
-    calls = 400
-    finished = [True] + [False] * (THREADS * calls)
-    taken: list[int] = []
-
-    def work(_thread: int) -> None:
-        for _ in range(calls):
-            identity = session.begin(WAIT_MAX_S)
-            taken.append(identity.seq)
-            acked = identity.meta()["acked"]
-            assert acked < identity.seq
-            assert all(finished[max(0, acked - 4 * THREADS) : acked + 1]), "a call that is still open was acknowledged"
-            finished[identity.seq] = True
-            session.finish(identity)
-
-    at_once([partial(work, thread) for thread in range(THREADS)], WAIT_MAX_S)
-    assert sorted(taken) == list(range(1, THREADS * calls + 1))
-    epoch = session.epoch
-    assert epoch
-    assert (epoch.ledger.acked, epoch.ledger.open_count) == (THREADS * calls, 0)
-
-
-def test_outbox_entries_are_put_in_once_and_taken_out_once(tmp_path: Path) -> None:
-    """Threads that share transactions get each their own entries; what nobody settled is still there."""
-    with contextlib.closing(Outbox(tmp_path / "outbox")) as outbox:
-        _race_for_entries(outbox)
-
-
-def test_an_outbox_without_its_lock_is_caught(tmp_path: Path) -> None:
-    """The race for entries is lost without the lock: transactions run into each other, or an entry is nobody's."""
-    with contextlib.closing(Outbox(tmp_path / "outbox")) as outbox:
-        lock, outbox._writer = outbox._writer, NoLock()  # type: ignore[assignment]  # on purpose
-        with pytest.raises((AssertionError, OutboxError, IndexError)):
-            _race_for_entries(outbox)
-        outbox._writer = lock
-
-
-def _race_for_entries(outbox: Outbox) -> None:
-    rounds = 15
-
-    def work(thread: int) -> list[int]:
-        kept = []
-        for number in range(rounds):
-            first, second = outbox.put([("kv.append", f'{{"key":"{thread}.{number}"}}'.encode(), None)] * 2)
-            outbox.settle([first])
-            kept.append(second)
-        return kept
-
-    kept = at_once([partial(work, thread) for thread in range(THREADS)], WAIT_MAX_S)
-    ids = [entry_id for one in kept for entry_id in one]
-    assert len(set(ids)) == THREADS * rounds
-    assert [entry.id for entry in outbox.entries()] == sorted(ids)
-    assert outbox.calls_begun == 2 * THREADS * rounds
-    owners = {entry.id: entry.params for entry in outbox.entries()}
-    for thread, own in enumerate(kept):
-        assert [owners[one] for one in own] == [f'{{"key":"{thread}.{n}"}}'.encode() for n in range(rounds)]

@@ -6,69 +6,51 @@
 
 from __future__ import annotations
 
-import secrets
-import time
+import socket
 
 from flask import Flask, Response
 
-import oncekv
+from oncekv.server.calls import Commits
 from oncekv.server.committer import Committer
 from oncekv.server.config import Config
-from oncekv.server.delivery import make_delivery
 from oncekv.server.dispatch import Dispatch
 from oncekv.server.exchange import Served
 from oncekv.server.failpoints import Failpoints
+from oncekv.server.far import FarCommitter
 from oncekv.server.log import log
-from oncekv.server.methods import methods
-from oncekv.server.methods.base import ServerFacts
-from oncekv.server.observe import Metrics
-from oncekv.server.sessions import LeaseClock, Sessions
-from oncekv.server.storage.base import Store, Tally
+from oncekv.server.parts import Parts, make_parts, read_tally
+from oncekv.server.storage.base import Store
 from oncekv.server.watchdog import Running, Watchdog
 from oncekv.server.wsgi import WsgiEndpoint
 
 __all__ = ["Node", "create_app"]
 
-NAME_BYTES = 16  # 128 random bits: whoever holds the name is the client
-
 
 class Node:
-    """One worker: its committer, its metrics, and the Flask app that leads to them."""
+    """One worker: its way to the committer, its metrics, and the Flask app that leads to them.
 
-    def __init__(self, config: Config, store: Store, boot: int, failpoints: Failpoints | None) -> None:
-        self.config = config
-        self._store = store
-        started_s = time.monotonic()
-        sessions = Sessions(config, lambda: secrets.token_urlsafe(NAME_BYTES))
-        facts = ServerFacts(
-            config=config,
-            boot=boot,
-            store=store.name,
-            release=oncekv.__version__,
-            uptime_ms=lambda: int((time.monotonic() - started_s) * 1000),
-            sessions=sessions,
-            methods=methods(failpoints=failpoints is not None),
-            failpoints=failpoints,
-        )
-        delivery = make_delivery(config, sessions)
-        clock = LeaseClock(time.monotonic, self._tally().clock_ms)
-        self.metrics = Metrics(lambda: self._tally()._asdict())
-        self.committer = Committer(facts, store, delivery, clock, self.metrics, time.monotonic)
-        dispatch = Dispatch(facts, store, delivery, clock, self.metrics, time.monotonic)
+    `way` leads to the writer's process; without one the committer is here.
+    """
+
+    def __init__(self, parts: Parts, way: socket.socket | None = None) -> None:
+        self.config = parts.config
+        self.metrics = parts.metrics
+        self._store = parts.store
+        self.committer: Commits = Committer(parts) if way is None else FarCommitter(parts, way)
         self.running = Running()
-        self.served = Served(config, dispatch, self.committer, self.running)
+        self.served = Served(parts.config, Dispatch(parts), self.committer, self.running)
         self.app = _flask(self)
         self.pages = self.app.wsgi_app
         """What every path but `/rpc` goes to, as WSGI."""
         self.app.wsgi_app = WsgiEndpoint(self.served, self.pages)  # type: ignore[method-assign]  # Flask's own hook
-        self._watchdog = Watchdog(self.running, config.call_watch_ms)
+        self._watchdog = Watchdog(self.running, parts.config.call_watch_ms)
         self._watchdog.start()
         self.committer.start()
 
     def is_ready(self) -> bool:
         """Whether the store answers."""
         try:
-            self._tally()
+            read_tally(self._store)
         except Exception:
             log.exception("the store does not answer")
             return False
@@ -80,15 +62,10 @@ class Node:
         self.committer.stop()
         self._store.close()
 
-    def _tally(self) -> Tally:
-        with self._store.read() as reader:
-            return reader.tally()
-
 
 def create_app(config: Config, store: Store) -> Flask:
     """A Flask app on an open store; `app.extensions["oncekv"].close()` ends it."""
-    node = Node(config, store, store.boot(), Failpoints() if config.failpoints else None)
-    return node.app
+    return Node(make_parts(config, store, store.boot(), Failpoints() if config.failpoints else None)).app
 
 
 def _flask(node: Node) -> Flask:

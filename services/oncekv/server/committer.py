@@ -12,85 +12,30 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from oncekv.server.delivery.base import Delivery, IdempotencyKey
+from oncekv.server.calls import Call, Commits, Waiting, Watch
 from oncekv.server.failpoints import Dropped
 from oncekv.server.log import log
-from oncekv.server.methods.base import Context, Kind, Method, ServerFacts
-from oncekv.server.observe import Metrics
-from oncekv.server.sessions import LeaseClock
-from oncekv.server.storage.base import Store, StoreBusy
+from oncekv.server.methods.base import Context, Kind
+from oncekv.server.parts import Parts
+from oncekv.server.storage.base import StoreBusy
+from oncekv.server.storage.known import Known
 from oncekv.server.storage.staged import Effect, Group
-from oncekv.wire.calls import fingerprint
 from oncekv.wire.envelope import Reply, failure, mark_replayed, success
-from oncekv.wire.errors import ApplicationError, Expired, InternalError, KvError, Overloaded, Refused
-from oncekv.wire.identity import CallMeta
+from oncekv.wire.errors import ApplicationError, InternalError, KvError, Overloaded
 
-__all__ = ["Call", "Committer"]
+__all__ = ["Committer"]
 
 SHARE_MAX = 32  # calls of one request in a row, so that a deep batch cannot starve the others
 TICK_S = 0.2
 SWEEP_PAUSE_S = 1.0
 
 
-class Call:
-    """One attempt of a call on its way through the server, and what became of it."""
-
-    __slots__ = (
-        "_fingerprint",
-        "changes_store",
-        "deadline_s",
-        "dropped",
-        "key",
-        "meta",
-        "method",
-        "params",
-        "ran",
-        "refusal",
-        "replayed",
-        "reply",
-    )
-
-    def __init__(self, method: Method, meta: CallMeta) -> None:
-        self.method = method
-        self.params: Any = None
-        self.meta = meta
-        self.key: IdempotencyKey | None = None
-        self.deadline_s: float | None = None
-        self.changes_store = False
-        """Whether it runs in the committer; a read comes there only for what its metadata asks of the session."""
-        self.reply: Reply | None = None
-        self.replayed = self.ran = self.dropped = False
-        self.refusal: str | None = None
-        self._fingerprint = b""
-
-    @property
-    def fingerprint(self) -> bytes:
-        """What tells a retry of this call from another call."""
-        self._fingerprint = self._fingerprint or fingerprint(self.method.name, self.params)
-        return self._fingerprint
-
-    def succeed(self, result: Any) -> None:
-        """Answered with a result."""
-        self.reply = success(result)
-
-    def fail(self, error: KvError) -> None:
-        """Answered with an error that is not recorded."""
-        self.ran = self.replayed = False
-        self.refusal = error.name if isinstance(error, Refused) else None
-        self.reply = failure(error)
-
-    def check_deadline(self, now_s: float) -> None:
-        """Raises Expired when the client no longer waits."""
-        if self.deadline_s is not None and now_s >= self.deadline_s:
-            raise Expired()
-
-
 class _Ticket:
-    """The calls of one request that wait together; `done` is called when all have been committed."""
+    """Those of a request that were admitted, and how many of them are in a group already."""
 
     __slots__ = ("calls", "done", "size", "taken")
 
@@ -101,36 +46,32 @@ class _Ticket:
         self.done = done
 
 
-class Committer:
-    """The store's one writer in this process."""
+class Committer(Commits):
+    """The one writer of this server."""
 
-    def __init__(
-        self,
-        facts: ServerFacts,
-        store: Store,
-        delivery: Delivery,
-        clock: LeaseClock,
-        metrics: Metrics,
-        monotonic_s: Callable[[], float],
-    ) -> None:
-        self._facts = facts
-        self._config = facts.config
-        self._failpoints = facts.failpoints
-        self._store = store
-        self._delivery = delivery
-        self._clock = clock
-        self._metrics = metrics
-        self._monotonic_s = monotonic_s
+    def __init__(self, parts: Parts) -> None:
+        self._facts = parts.facts
+        self._config = parts.config
+        self._failpoints = parts.facts.failpoints
+        self._store = parts.store
+        self._delivery = parts.delivery
+        self._clock = parts.clock
+        self._metrics = parts.metrics
+        self._monotonic_s = parts.monotonic_s
+        self._known = Known()
         self._tickets: deque[_Ticket] = deque()
         self._waiting = 0
         self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._stopping = False
-        self._sweep_at_s = monotonic_s()
+        self._sweep_at_s = parts.monotonic_s()
         self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+
+    def listen(self, watch: Watch | None) -> None:
+        """All is answered in this process."""
 
     def stop(self) -> None:
         """Commit all that waits, then end; the lease clock is saved to the millisecond."""
@@ -140,32 +81,27 @@ class Committer:
         self._thread.join()
         self._run_group([], save_clock=True)
 
-    def run(self, calls: Sequence[Call], size: int) -> None:
-        """Run the calls in order and return when all are durable, or answered otherwise. `size`: bytes they hold."""
-        done = threading.Lock()
-        done.acquire()
-        self.submit(calls, size, done.release)
-        done.acquire()
-
-    def submit(self, calls: Sequence[Call], size: int, done: Callable[[], object]) -> None:
-        """As `run`, without waiting: `done` is called instead, by the writer's thread, or here if none is admitted.
-
-        It must not wait and not raise: every other call waits behind it.
-        """
-        if not self._enter(calls, size, done):
-            done()
-
-    def _enter(self, calls: Sequence[Call], size: int, done: Callable[[], object]) -> bool:
+    def submit(self, requests: Iterable[Waiting]) -> None:
+        refused = []
         with self._changed:
-            room = max(0, self._config.queue_max - self._waiting)
-            if self._stopping or (self._waiting and self._waiting_bytes + size > self._config.queue_bytes_max):
-                room = 0
-            admitted = calls[:room]
-            if admitted:
-                self._tickets.append(_Ticket(admitted, size, done))
-                self._waiting += len(admitted)
-                self._waiting_bytes += size
-                self._changed.notify()
+            for request in requests:
+                if not self._enter(request):
+                    refused.append(request)
+            self._changed.notify()
+        for request in refused:
+            request.done()
+
+    def _enter(self, request: Waiting) -> bool:
+        """Whether any of its calls was admitted; the others are answered."""
+        calls, size, done = request
+        room = max(0, self._config.queue_max - self._waiting)
+        if self._stopping or (self._waiting and self._waiting_bytes + size > self._config.queue_bytes_max):
+            room = 0
+        admitted = calls[:room]
+        if admitted:
+            self._tickets.append(_Ticket(admitted, size, done))
+            self._waiting += len(admitted)
+            self._waiting_bytes += size
         for call in calls[room:]:
             call.fail(Overloaded())
         return bool(admitted)
@@ -213,16 +149,8 @@ class Committer:
         committed = False
         try:
             with self._store.write() as writer:
-                group = Group(writer)
-                now_ms = self._clock.meet(group.tally.clock_ms)
-                for call in calls:
-                    self._run_call(group, call, now_ms)
-                self._sweep(group, now_ms)
-                save = save_clock or group.has_opened or self._clock.save_is_due(now_ms, idle=not calls)
-                group.finish(now_ms, save_clock=save)
+                self._run_calls(Group(writer, self._known), calls, save_clock=save_clock)
             committed = True
-            if save:
-                self._clock.saved(now_ms)
         except StoreBusy:
             if calls:
                 log.warning("another process holds the store; %d calls refused", len(calls))
@@ -230,9 +158,20 @@ class Committer:
         except Exception:
             log.exception("a group of %d calls was rolled back", len(calls))
             self._fail_all(calls, InternalError)
+        if not committed:
+            self._known.forget()
         self._delivery.finished(committed=committed)
         if calls:
             self._count(calls)
+
+    def _run_calls(self, group: Group, calls: Sequence[Call], *, save_clock: bool) -> None:
+        now_ms = self._clock.meet(group.tally.clock_ms)
+        group.foresee(*_asked_for(calls))
+        for call in calls:
+            self._run_call(group, call, now_ms)
+        self._sweep(group, now_ms)
+        save = save_clock or group.has_opened or self._clock.save_is_due(now_ms, idle=not calls)
+        group.finish(now_ms, save_clock=save)
 
     def _run_call(self, group: Group, call: Call, now_ms: int) -> None:
         try:
@@ -264,9 +203,9 @@ class Committer:
         except ApplicationError as error:
             reply = failure(error)
         self._pass("after_execute", call)
-        if not reply.failed:
-            group.merge(effect)
         self._delivery.settle(group, call, reply, now_ms)
+        if not reply.failed:
+            group.merge(effect)  # last, for it cannot fail: no effect stays without its record
         return reply
 
     def _pass(self, failpoint: Any, call: Call) -> None:
@@ -289,8 +228,21 @@ class Committer:
     def _count(self, calls: Sequence[Call]) -> None:
         self._metrics.groups.inc()
         self._metrics.group_calls.observe(len(calls))
-        for call in calls:
-            if call.replayed:
-                self._metrics.replays.labels(call.method.name).inc()
-            elif call.ran and call.reply and not call.reply.failed:
-                self._metrics.effects.labels(call.method.name).inc()
+        replays = Counter(call.method.name for call in calls if call.replayed)
+        effects = Counter(call.method.name for call in calls if call.ran and call.reply and not call.reply.failed)
+        for name, count in replays.items():
+            self._metrics.replays.labels(name).inc(count)
+        for name, count in effects.items():
+            self._metrics.effects.labels(name).inc(count)
+
+
+def _asked_for(calls: Sequence[Call]) -> tuple[set[str], set[str]]:
+    """The sessions and the keys that the group will ask the store for."""
+    names: set[str] = set()
+    keys: set[str] = set()
+    for call in calls:
+        if call.meta.session is not None:
+            names.add(call.meta.session)
+        if call.changes_store and call.method.kind is Kind.WRITE:
+            keys.update(call.method.keys(call.params))
+    return names, keys

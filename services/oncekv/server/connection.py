@@ -34,6 +34,11 @@ LINGER_BYTES_MAX = 4 * 1024 * 1024
 LINGER_S = 1.0
 STALL_MAX_S = 30.0
 
+HEADERS = frozenset(
+    {b"content-length", b"content-type", b"authorization", b"idempotency-key", b"expect", b"transfer-encoding"}
+)
+"""Those that anybody here looks at."""
+
 Answered = Callable[[HttpReply], object]
 
 
@@ -164,8 +169,9 @@ class Connection(asyncio.Protocol):
             self._arriving.url += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._arriving:
-            name, text = name.lower(), value.decode("latin-1").strip(" \t")
+        name = name.lower()
+        if self._arriving and name in HEADERS:
+            text = value.decode("latin-1").strip(" \t")
             headers = self._arriving.headers
             headers[name] = f"{headers[name]},{text}" if name in headers else text
 
@@ -324,17 +330,18 @@ def _path(url: bytes) -> str:
         return ""
 
 
-@functools.lru_cache(maxsize=1)
-def _date(now_s: int) -> str:
-    return formatdate(now_s, usegmt=True)
+@functools.lru_cache(maxsize=8)
+def _begin(status: str, now_s: int) -> str:
+    return f"HTTP/1.1 {status}\r\nDate: {formatdate(now_s, usegmt=True)}\r\n"
 
 
 def _encode(reply: HttpReply, request: _Request, *, is_last: bool) -> bytes:
-    lines = [f"HTTP/1.1 {reply.status}", f"Date: {_date(int(time.time()))}"]
-    lines += [f"{name}: {value}" for name, value in reply.headers]
+    head = _begin(reply.status, int(time.time()))
+    for name, value in reply.headers:
+        head += f"{name}: {value}\r\n"
     if is_last:
-        lines.append("Connection: close")
+        head += "Connection: close\r\n"
     elif request.is_old:
-        lines.append("Connection: keep-alive")
-    head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-    return head if request.verb == "HEAD" else head + reply.body
+        head += "Connection: keep-alive\r\n"
+    begin = f"{head}\r\n".encode("latin-1")
+    return begin if request.verb == "HEAD" else begin + reply.body

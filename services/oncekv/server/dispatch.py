@@ -12,20 +12,18 @@ committer, and before anything that may wait.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from oncekv.server.committer import Call
-from oncekv.server.delivery.base import Delivery, IdempotencyKey
+from oncekv.server.calls import Call
+from oncekv.server.delivery.base import IdempotencyKey
 from oncekv.server.failpoints import Dropped
 from oncekv.server.log import log
-from oncekv.server.methods.base import Context, Kind, Method, ServerFacts
-from oncekv.server.observe import Metrics
-from oncekv.server.sessions import LeaseClock
-from oncekv.server.storage.base import Store
+from oncekv.server.methods.base import Context, Kind, Method
+from oncekv.server.parts import Parts
 from oncekv.wire.envelope import Request, decode, encode_batch, encode_reply, failure
 from oncekv.wire.errors import InternalError, InvalidParams, KvError, MethodNotFound, Refused, TooLarge
 from oncekv.wire.identity import NO_META, CallMeta, read_meta
@@ -75,23 +73,15 @@ Steps = Iterator[Step | Answer]
 class Dispatch:
     """One server's calls."""
 
-    def __init__(
-        self,
-        facts: ServerFacts,
-        store: Store,
-        delivery: Delivery,
-        clock: LeaseClock,
-        metrics: Metrics,
-        monotonic_s: Callable[[], float],
-    ) -> None:
-        self._facts = facts
-        self._methods: Mapping[str, Method] = facts.methods
-        build(method.params for method in facts.methods.values())
-        self._store = store
-        self._delivery = delivery
-        self._clock = clock
-        self._metrics = metrics
-        self._monotonic_s = monotonic_s
+    def __init__(self, parts: Parts) -> None:
+        self._facts = parts.facts
+        self._methods: Mapping[str, Method] = parts.facts.methods
+        build(method.params for method in self._methods.values())
+        self._store = parts.store
+        self._delivery = parts.delivery
+        self._clock = parts.clock
+        self._metrics = parts.metrics
+        self._monotonic_s = parts.monotonic_s
 
     def steps(self, body: bytes, caller: Caller) -> Steps:
         """Run what the body asks for; the last step is the answer. Raises KeyMisplaced before anything has run."""
@@ -214,17 +204,16 @@ class Dispatch:
         """The replies in order, without those of notifications."""
         if any(call.dropped for call in calls):
             return Answer(None, dropped=True)
-        for call in calls:
+        replies = []
+        refusals = set()
+        for request, call in zip(requests, calls, strict=True):
+            refusals.add(call.refusal)
             if call.refusal:
                 self._metrics.refusals.labels(call.refusal).inc()
-        replies = [
-            encode_reply(request.id, call.reply)
-            for request, call in zip(requests, calls, strict=True)
-            if call.reply is not None and not request.is_notification
-        ]
+            if call.reply is not None and not request.is_notification:
+                replies.append(encode_reply(request.id, call.reply))
         if not replies:
             return Answer(None)
-        refusals = {call.refusal for call in calls}
         return Answer(
             encode_batch(replies) if is_batch else replies[0],
             replayed=not is_batch and calls[0].replayed,

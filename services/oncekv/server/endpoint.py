@@ -7,6 +7,7 @@ runs unless the whole body arrived: half a request, as a cut link leaves it, is 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import NamedTuple
 
@@ -115,6 +116,7 @@ def _scope(config: Config, head: Head) -> bytes:
     return digest[:8]
 
 
+@functools.lru_cache(maxsize=64)  # clients send one or two, over and over
 def _is_json(content_type: str) -> bool:
     kind, _, parameters = content_type.partition(";")
     charset = parameters.lower().partition("charset=")[2].strip(' "')

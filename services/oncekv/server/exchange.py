@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from oncekv.server import endpoint
-from oncekv.server.committer import Committer
+from oncekv.server.calls import Commits, Waiting
 from oncekv.server.config import Config
 from oncekv.server.dispatch import MAY_WAIT, Answer, Caller, Commit, Dispatch, KeyMisplaced, Step
 from oncekv.server.endpoint import HttpError, HttpReply
@@ -40,13 +40,17 @@ class Places(Protocol):
         """On one of a few threads that may wait."""
         ...
 
+    def commit(self, waiting: Waiting) -> object:
+        """From the loop to the committer, together with all that the loop finds meanwhile."""
+        ...
+
 
 class Served(NamedTuple):
     """What exchanges are served with; one for each worker."""
 
     config: Config
     dispatch: Dispatch
-    committer: Committer
+    committer: Commits
     running: Running
 
 
@@ -80,32 +84,52 @@ class Exchange:
         """Returns at once; `done` gets the reply, on the loop, and never before this has returned."""
         self._done, self._places = done, places
         self._served.running.enter(self)
-        self._go_on_soon() if self._is_large else self._go_on()
+        if self._is_large:
+            places.elsewhere(self._go_on_elsewhere)
+            return
+        step = self._next()
+        if isinstance(step, HttpReply):
+            places.on_loop(partial(self._end, step))
+        else:
+            self._leave(step)
 
     def _go_on(self) -> None:
-        """On the loop: up to the first step that may wait."""
-        self._leave(self._next())
+        """On the loop, called back: up to the next step that may wait, or to the end."""
+        step = self._next()
+        if isinstance(step, HttpReply):
+            self._end(step)
+        else:
+            self._leave(step)
+
+    def _leave(self, step: Step) -> None:
+        if isinstance(step, Commit):
+            self._places.commit(self._waiting(step))
+        else:
+            self._places.elsewhere(self._go_on_elsewhere)
 
     def _go_on_elsewhere(self) -> None:
-        """On a thread that may wait: up to the committer."""
+        """On a thread that may wait: up to the committer, or to the end."""
         while (step := self._next()) is MAY_WAIT:
             pass
-        self._leave(step)
+        if isinstance(step, HttpReply):
+            self._places.on_loop(partial(self._end, step))
+        else:
+            assert isinstance(step, Commit)
+            self._served.committer.submit([self._waiting(step)])
 
-    def _go_on_soon(self) -> None:
+    def _waiting(self, step: Commit) -> Waiting:
+        return Waiting(step.calls, step.size, self._committed)
+
+    def _committed(self) -> None:
+        """On the writer's thread, which has better things to do."""
         if self._is_large:
             self._places.elsewhere(self._go_on_elsewhere)
         else:
             self._places.on_loop(self._go_on)
 
-    def _leave(self, step: Step | HttpReply) -> None:
-        if isinstance(step, HttpReply):
-            self._served.running.leave(self)
-            self._places.on_loop(partial(self._done, step))
-        elif isinstance(step, Commit):
-            self._served.committer.submit(step.calls, step.size, self._go_on_soon)
-        else:
-            self._places.elsewhere(self._go_on_elsewhere)
+    def _end(self, reply: HttpReply) -> None:
+        self._served.running.leave(self)
+        self._done(reply)
 
     def _next(self) -> Step | HttpReply:
         try:

@@ -1,7 +1,8 @@
 """Serving: bind, open the store, start the workers, say that they are ready, drain on SIGTERM.
 
-One worker is this very process, so that its pid is the one to kill or to stop; more are forked (`workers`) and share
-the address (SO_REUSEPORT) and the store. How a worker serves many clients at once is its model's affair (`models`).
+One worker is this very process, so that its pid is the one to kill or to stop. Several are forked (`workers`): one of
+them commits for all (`writer`), the others share the address (SO_REUSEPORT). How one of these serves many clients at
+once is its model's affair (`models`).
 """
 
 from __future__ import annotations
@@ -9,9 +10,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oncekv.server.config import Config
 from oncekv.server.failpoints import Failpoints
@@ -19,7 +25,13 @@ from oncekv.server.listening import Address, reserve
 from oncekv.server.storage import open_store
 from oncekv.server.workers import supervise
 
+if TYPE_CHECKING:
+    from oncekv.server.parts import Parts
+
 __all__ = ["serve"]
+
+Ways = Sequence[tuple[socket.socket, socket.socket]]
+"""Between each worker and the writer: the worker's end, the writer's end."""
 
 METRICS = "oncekv-metrics-"
 
@@ -33,12 +45,15 @@ def serve(config: Config) -> int:
     failpoints = Failpoints() if config.failpoints else None
     url = f"http://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}"
     ready = json.dumps({"event": "ready", "url": url, "pid": os.getpid(), "boot": boot})
+    plan = _Plan(config, address, boot, failpoints)
     if config.workers == 1:
-        return _work(config, address, boot, failpoints, lambda: print(ready, flush=True))
+        return plan.work(lambda: print(ready, flush=True))
     _forget_dead(METRICS)
     with tempfile.TemporaryDirectory(prefix=f"{METRICS}{os.getpid()}-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        return supervise(config.workers, ready, lambda announce: _work(config, address, boot, failpoints, announce))
+        ways = [socket.socketpair() for _ in range(config.workers - 1)]
+        children = [partial(plan.write, ways), *(partial(plan.work, ways=ways, number=n) for n in range(len(ways)))]
+        return supervise(children, ready, [end for pair in ways for end in pair])
 
 
 def _forget_dead(prefix: str) -> None:
@@ -53,13 +68,44 @@ def _forget_dead(prefix: str) -> None:
             pass  # another user's, and alive
 
 
-def _work(
-    config: Config, address: Address, boot: int, failpoints: Failpoints | None, announce: Callable[[], object]
-) -> int:
-    """One worker, from its own connections to the store up to its last reply."""
-    # Imported here: with several workers, the metrics library reads its environment when it is first imported.
-    from oncekv.server.app import Node
-    from oncekv.server.models import load_model
+@dataclass(frozen=True)
+class _Plan:
+    """What a server's processes need to know, before any of them begins."""
 
-    node = Node(config, open_store(config.store_url), boot, failpoints)
-    return load_model(config.model)(node, address, announce)
+    config: Config
+    address: Address
+    boot: int
+    failpoints: Failpoints | None
+
+    def work(self, announce: Callable[[], object], ways: Ways = (), number: int = 0) -> int:
+        """A worker that serves, from its own connections to the store up to its last reply. With `ways` the writer
+        commits, else it does so itself.
+        """
+        # Imported here: with several workers, the metrics library reads its environment when it is first imported.
+        from oncekv.server.app import Node
+        from oncekv.server.models import load_model
+
+        _keep([pair[0] for pair in ways[number : number + 1]], ways)
+        node = Node(self._parts(), ways[number][0] if ways else None)
+        return load_model(self.config.model)(node, self.address, announce)
+
+    def write(self, ways: Ways, announce: Callable[[], object]) -> int:
+        """The worker that commits for all others."""
+        from oncekv.server.writer import serve_workers
+
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # the others drain first, and need it until then
+        mine = [pair[1] for pair in ways]
+        _keep(mine, ways)
+        return serve_workers(self._parts(), mine, announce)
+
+    def _parts(self) -> Parts:
+        from oncekv.server.parts import make_parts
+
+        return make_parts(self.config, open_store(self.config.store_url), self.boot, self.failpoints)
+
+
+def _keep(mine: Sequence[socket.socket], ways: Ways) -> None:
+    """Close the ends of the others: an end counts as closed only when nobody holds it."""
+    for end in (end for pair in ways for end in pair if end not in mine):
+        end.close()

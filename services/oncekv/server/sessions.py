@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 
 from oncekv.server.config import Config
-from oncekv.server.storage.base import SessionRow
+from oncekv.server.storage.base import Session
 from oncekv.server.storage.staged import Group
 from oncekv.wire.errors import SessionUnknown, TooManySessions
 
@@ -60,7 +60,7 @@ class LeaseClock:
         self._saved_ms = now_ms
 
 
-def _step_ms(session: SessionRow) -> int:
+def _step_ms(session: Session) -> int:
     """Leases are renewed in steps: a write every quarter lease, not one for every call.
 
     The step is given on top, so that no client's lease ever runs shorter than from its last call. A short lease is
@@ -76,7 +76,7 @@ class Sessions:
         self._config = config
         self._new_name = new_name
 
-    def open(self, group: Group, lease_ms: int | None, now_ms: int) -> SessionRow:
+    def open(self, group: Group, lease_ms: int | None, now_ms: int) -> Session:
         """A new session. Raises TooManySessions: none is evicted, but those whose lease is over do not count."""
         if group.tally.sessions >= self._config.sessions_max:
             self.sweep(group, now_ms)
@@ -85,7 +85,7 @@ class Sessions:
         lease_ms = min(lease_ms or self._config.lease_ms, self._config.lease_max_ms)
         return group.open_session(self._new_name(), lease_ms, now_ms + lease_ms)
 
-    def live(self, group: Group, name: str, now_ms: int) -> SessionRow:
+    def live(self, group: Group, name: str, now_ms: int) -> Session:
         """The session, with its lease renewed. Raises SessionUnknown; an expired one is gone from then on."""
         session = group.session(name)
         if session is None:
@@ -94,11 +94,10 @@ class Sessions:
             group.end_session(session)
             raise SessionUnknown()
         if self.renewal_is_due(session, now_ms):
-            session = session._replace(expires_ms=now_ms + session.lease_ms + _step_ms(session))
-            group.put_session(session)
+            group.renew(session, now_ms + session.lease_ms + _step_ms(session))
         return session
 
-    def renewal_is_due(self, session: SessionRow, now_ms: int) -> bool:
+    def renewal_is_due(self, session: Session, now_ms: int) -> bool:
         """Whether this call would leave the client less than its lease."""
         return session.expires_ms - now_ms < session.lease_ms
 

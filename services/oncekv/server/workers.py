@@ -1,6 +1,6 @@
-"""Several workers: forked before any thread runs, and they live and die together.
+"""Several processes: forked before any thread runs, and they live and die together.
 
-A worker that dies takes the whole server with it, since half a server hides a crash; and workers whose supervisor is
+One that dies takes the whole server with it, since half a server hides a crash; and those whose supervisor is
 gone, however it went, end at once.
 """
 
@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from oncekv.server.log import log
@@ -21,11 +22,16 @@ Work = Callable[[Callable[[], object]], int]
 """A worker's whole life: it is handed what to call when it is ready, and gives its exit code."""
 
 
-def supervise(count: int, ready: str, work: Work) -> int:
-    """Fork `count` workers, print `ready` when all are, and wait for their end; the exit code."""
+def supervise(works: Sequence[Work], ready: str, theirs: Iterable[socket.socket]) -> int:
+    """Fork a process for each, print `ready` when all are, and wait for their end; the exit code.
+
+    theirs: what belongs to the children alone, and is closed here.
+    """
     ready_r, ready_w = os.pipe()
-    children = _fork(count, work, ready_w)
+    children = _fork(works, ready_w)
     os.close(ready_w)
+    for end in theirs:
+        end.close()
     stopping = threading.Event()
 
     def stop(_signal: int, _frame: Any) -> None:
@@ -38,14 +44,15 @@ def supervise(count: int, ready: str, work: Work) -> int:
         signal.signal(number, stop)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is read once
     # In the background, so that a worker that dies before it is ready is seen to die.
-    threading.Thread(target=_announce, args=(count, ready, ready_r, stopping), name="announce", daemon=True).start()
+    telling = (len(works), ready, ready_r, stopping)
+    threading.Thread(target=_announce, args=telling, name="announce", daemon=True).start()
     return _reap(children, stopping)
 
 
-def _fork(count: int, work: Work, ready_w: int) -> set[int]:
+def _fork(works: Sequence[Work], ready_w: int) -> set[int]:
     alive_r, alive_w = os.pipe()  # only the supervisor holds the end to write: when it is gone, reading ends
     children = set()
-    for _ in range(count):
+    for work in works:
         child = os.fork()
         if child == 0:
             os.close(alive_w)

@@ -15,6 +15,7 @@ from msgspec import UNSET, Struct, UnsetType
 from oncekv.wire.shapes import build
 
 __all__ = [
+    "FINGERPRINT_BYTES",
     "Appended",
     "Closed",
     "Deleted",
@@ -117,6 +118,8 @@ class Closed(Result):
     closed: bool
 
 
+FINGERPRINT_BYTES = 16
+_encode = msgspec.json.Encoder().encode
 build([ReplayMark, Item, *Result.__subclasses__()])
 
 
@@ -126,4 +129,4 @@ def fingerprint(method: str, params: Struct) -> bytes:
     `params` is the validated struct: members stand in its order, and what is at its default is left out, so neither the
     order of members nor a default that was spelled out makes another call of it.
     """
-    return hashlib.blake2b(msgspec.json.encode((method, params)), digest_size=16).digest()
+    return hashlib.blake2b(_encode((method, params)), digest_size=FINGERPRINT_BYTES).digest()

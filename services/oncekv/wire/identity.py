@@ -46,17 +46,18 @@ def read_meta(value: Any) -> CallMeta:
     """The metadata of one request. Raises InvalidParams with the path of the bad member."""
     if not isinstance(value, dict):
         raise InvalidParams("_meta must be an object", path="$.params._meta")
-    for name, member in value.items():
-        if member is None and name in CallMeta.__struct_fields__:
-            raise InvalidParams(f"{name} must not be null", path=f"$.params._meta.{name}")
+    if None in value.values():
+        for name in CallMeta.__struct_fields__:
+            if value.get(name, name) is None:
+                raise InvalidParams(f"{name} must not be null", path=f"$.params._meta.{name}")
     try:
         meta = convert(value, CallMeta)
     except ValidationError as error:
         raise InvalidParams.at("$.params._meta", error) from None
-    if meta.session is None and meta.seq is not None:
-        raise InvalidParams("seq needs its session", path="$.params._meta.seq")
-    if meta.session is None and "acked" in value:
-        raise InvalidParams("acked needs its session", path="$.params._meta.acked")
+    if meta.session is None:
+        for name in ("seq", "acked"):
+            if name in value:
+                raise InvalidParams(f"{name} needs its session", path=f"$.params._meta.{name}")
     if meta.seq is not None and meta.acked >= meta.seq:
         raise InvalidParams("acked must be below seq", path="$.params._meta.acked")
     return meta

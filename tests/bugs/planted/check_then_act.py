@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
-from oncekv.server.committer import Call, Committer
+from oncekv.server.calls import Call, Waiting
+from oncekv.server.committer import Committer
 from oncekv.server.delivery.base import Attempt
 from oncekv.server.delivery.persisted import Persisted
 from oncekv.server.failpoints import Dropped
@@ -26,15 +27,17 @@ real_admit, real_settle = Persisted.admit, Persisted.settle
 real_submit, real_pass = Committer.submit, Committer._pass
 
 
-def submit(self: Committer, calls: Sequence[Call], size: int, done: Callable[[], object]) -> None:
-    """What has a record is answered, the others go to the writer; on a thread, for nobody else need wait for it."""
+def submit(self: Committer, requests: Iterable[Waiting]) -> None:
+    """What has a record is answered, the rest goes to the writer; on a thread each, for none need wait for another."""
 
-    def work() -> None:
-        for call in calls:
+    def work(request: Waiting) -> None:
+        for call in request.calls:
             check(self, call)
-        real_submit(self, [call for call in calls if call.reply is None and not call.dropped], size, done)
+        left = [call for call in request.calls if call.reply is None and not call.dropped]
+        real_submit(self, [request._replace(calls=left)])
 
-    threading.Thread(target=work, name="check", daemon=True).start()
+    for request in requests:
+        threading.Thread(target=work, args=(request,), name="check", daemon=True).start()
 
 
 def check(committer: Committer, call: Call) -> None:

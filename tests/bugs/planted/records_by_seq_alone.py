@@ -9,22 +9,20 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from oncekv.server.storage.base import Record, SessionRow
-from oncekv.server.storage.sqlite import SqliteView
+from oncekv.server.storage.base import Record, Session, unpack
+from oncekv.server.storage.sqlite_view import SqliteView
 from oncekv.server.storage.staged import Group
-from oncekv.wire.envelope import Reply
 from tests.bugs.base import Bug, replaced
 
 
-def record(self: Group, session: SessionRow, seq: int) -> Record | None:
+def record(self: Group, session: Session, seq: int) -> Record | None:
     """The first record with this seq, staged or stored."""
-    for (_number, staged_seq), staged in self._changes.records.items():
+    for _, staged_seq, _, answer in self._changes.records.values():
         if staged_seq == seq:
-            return staged
+            return unpack(answer)
     assert isinstance(self._writer, SqliteView)
-    sql = "SELECT fingerprint, failed, body FROM record WHERE seq = ?"
-    for fingerprint, failed, body in self._writer._execute(sql, (seq,)):
-        return Record(fingerprint, Reply(bool(failed), body))
+    for (answer,) in self._writer._execute("SELECT answer FROM record WHERE seq = ?", (seq,)):
+        return unpack(answer)
     return None
 
 

@@ -22,8 +22,8 @@ def settle(self: Persisted, group: Group, attempt: Attempt, reply: Reply, now_ms
     real_settle(self, group, attempt, reply, now_ms)
     session = group.session(attempt.meta.session) if attempt.meta.session is not None else None
     if session is not None and attempt.meta.seq is not None:
-        forgotten = group._changes.acked
-        forgotten[session.number] = max(forgotten.get(session.number, 0), attempt.meta.seq - 1)
+        group._records -= session.slots.forget(session.acked, attempt.meta.seq - 1)
+        group._acknowledged[session.number] = session
 
 
 def plant() -> AbstractContextManager[None]:

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from oncekv.server.committer import Call, Committer, _Ticket
+from oncekv.server.calls import Call
+from oncekv.server.committer import Committer, _Ticket
 from oncekv.server.storage.staged import Group
 from tests.bugs.base import Bug, replaced
 from tests.bugs.windows import after_execute_moved

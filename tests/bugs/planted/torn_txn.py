@@ -11,20 +11,20 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from oncekv.server.storage.base import Changes, Tally
-from oncekv.server.storage.sqlite import SqliteView
+from oncekv.server.storage.base import Changes
+from oncekv.server.storage.sqlite_view import SqliteView
 from tests.bugs.base import Bug, replaced
 
 real_apply = SqliteView.apply
 
 
-def apply(self: SqliteView, changes: Changes, tally: Tally) -> None:
+def apply(self: SqliteView, changes: Changes) -> None:
     """Each row in a transaction of its own; the records, with the effects done, in the last."""
     for key, row in changes.rows.items():
-        real_apply(self, Changes(rows={key: row}), tally)
+        real_apply(self, Changes(rows={key: row}))
         self._execute("COMMIT")
         self._execute("BEGIN IMMEDIATE")
-    real_apply(self, replace(changes, rows={}), tally)
+    real_apply(self, replace(changes, rows={}))
 
 
 def plant() -> AbstractContextManager[None]:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from oncekv.server.sessions import Sessions
-from oncekv.server.storage.base import SessionRow
+from oncekv.server.storage.base import Session
 from oncekv.server.storage.staged import Group
 from tests.bugs.base import Bug, replaced
 
 real_live = Sessions.live
 
 
-def live(self: Sessions, group: Group, name: str, now_ms: int) -> SessionRow:
+def live(self: Sessions, group: Group, name: str, now_ms: int) -> Session:
     """The session of that name, made if there is none."""
     session = group.session(name)
     if session is not None and session.expires_ms > now_ms:

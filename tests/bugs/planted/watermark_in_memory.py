@@ -7,34 +7,31 @@ was dropped, nor a watermark, and runs again.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
 
-from oncekv.server.delivery.persisted import Persisted
-from oncekv.server.storage.base import SessionRow
-from oncekv.server.storage.staged import Group
-from oncekv.wire.identity import CallMeta
+from oncekv.server.storage.base import Changes, Session
+from oncekv.server.storage.sqlite_view import SqliteView
 from tests.bugs.base import Bug, replaced
 
+real_apply = SqliteView.apply
 
-@contextlib.contextmanager
-def plant() -> Iterator[None]:
-    """Records go when they are acknowledged, as ever; up to where, this process alone knows."""
-    watermarks: dict[int, int] = {}
 
-    def acknowledge(self: Group, session: SessionRow, acked: int) -> SessionRow:
-        watermarks[session.number] = acked
-        self._changes.acked[session.number] = acked
-        self._dirty = True
-        return session._replace(acked=acked)
+def apply(self: SqliteView, changes: Changes) -> None:
+    """Records go when they are acknowledged, as ever; up to where, the writer alone knows."""
+    records = {place: (place, seq, 0, answer) for place, (_, seq, _, answer) in changes.records.items()}
+    real_apply(self, replace(changes, records=records, sessions=_forgetful(changes.sessions)))
 
-    def enter(self: Persisted, group: Group, meta: CallMeta, name: str, now_ms: int) -> SessionRow:
-        session = self._sessions.live(group, name, now_ms)
-        session = session._replace(acked=watermarks.get(session.number, 0))
-        return group.acknowledge(session, meta.acked) if meta.acked > session.acked else session
 
-    with replaced(Group, acknowledge=acknowledge), replaced(Persisted, _enter=enter):
-        yield
+def _forgetful(sessions: dict[int, Session]) -> dict[int, Session]:
+    return {
+        number: Session(number, it.name, it.lease_ms, it.expires_ms, 0, it.slots) for number, it in sessions.items()
+    }
+
+
+def plant() -> AbstractContextManager[None]:
+    """Neither a session nor a record carries it to the disk."""
+    return replaced(SqliteView, apply=apply)
 
 
 BUG = Bug(

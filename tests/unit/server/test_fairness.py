@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from oncekv.server import committer as module
-from oncekv.server.app import Node
-from oncekv.server.committer import SHARE_MAX, Call, Committer
+from oncekv.server.calls import Call, Waiting
+from oncekv.server.committer import SHARE_MAX, Committer
 from oncekv.server.config import Config
 from oncekv.server.dispatch import _NO_METHOD
+from oncekv.server.parts import make_parts
 from oncekv.server.storage import open_store
 from oncekv.wire.identity import NO_META
 
@@ -24,17 +25,15 @@ BYTES = 100
 def committer(tmp_path: Path) -> Iterator[Committer]:
     """One whose thread does not run: the test takes the groups itself."""
     config = Config(store_url=f"sqlite:///{tmp_path}/kv.db", group_max=GROUP_MAX, queue_max=10 * DEPTH)
-    store = open_store(config.store_url)
-    node = Node(config, store, store.boot(), None)
-    running = node.committer
-    yield Committer(running._facts, store, running._delivery, running._clock, node.metrics, running._monotonic_s)
-    node.close()
+    parts = make_parts(config, open_store(config.store_url), 1, None)
+    yield Committer(parts)
+    parts.store.close()
 
 
 def _request(committer: Committer, depth: int) -> list[Call]:
     """The calls of one request, let in."""
     calls = [Call(_NO_METHOD, NO_META) for _ in range(depth)]
-    assert committer._enter(calls, BYTES * depth, lambda: None)
+    assert committer._enter(Waiting(calls, BYTES * depth, lambda: None))
     return calls
 
 

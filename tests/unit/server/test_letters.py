@@ -13,6 +13,7 @@ import pytest
 from oncekv.server.app import Node
 from oncekv.server.config import Config
 from oncekv.server.models.event_loop import _Host, _logged
+from oncekv.server.parts import make_parts
 from oncekv.server.storage import open_store
 from tests.support.hasty import hasty_switching
 from tests.support.waiting import at_once
@@ -26,8 +27,7 @@ WAIT_MAX_S = 30.0
 def node(tmp_path: Path) -> Iterator[Node]:
     """What the loop serves; nothing of it is called here."""
     config = Config(store_url=f"sqlite:///{tmp_path}/kv.db")
-    store = open_store(config.store_url)
-    node = Node(config, store, store.boot(), None)
+    node = Node(make_parts(config, open_store(config.store_url), 1, None))
     yield node
     node.close()
 

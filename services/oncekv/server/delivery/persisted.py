@@ -14,7 +14,7 @@ from __future__ import annotations
 from oncekv.server.config import Config
 from oncekv.server.delivery.base import Attempt, Delivery, IdempotencyKey
 from oncekv.server.sessions import Sessions
-from oncekv.server.storage.base import KeyedRecord, Reader, Record, SessionRow
+from oncekv.server.storage.base import KeyedRecord, Reader, Record, Session
 from oncekv.server.storage.staged import Group
 from oncekv.wire.envelope import Reply
 from oncekv.wire.errors import IdentityReused, StaleCall, WindowExceeded
@@ -55,21 +55,27 @@ class Persisted:
         elif meta.session is not None and meta.seq is not None:
             session = group.session(meta.session)
             assert session is not None, "admit() let a call of an unknown session run"
-            group.put_record(session, meta.seq, Record(attempt.fingerprint, reply))
+            group.put_record(session, meta.seq, attempt.fingerprint, reply)
 
     def passes_read(self, reader: Reader, meta: CallMeta, now_ms: int) -> bool:
-        session = reader.session(meta.session) if meta.session is not None else None
-        if session is None or session.expires_ms <= now_ms:
-            return meta.session is None
-        return meta.acked <= session.acked and not self._sessions.renewal_is_due(session, now_ms)
+        if meta.session is None:
+            return True
+        return any(
+            session.expires_ms > now_ms
+            and meta.acked <= session.acked
+            and not self._sessions.renewal_is_due(session, now_ms)
+            for session in reader.sessions([meta.session])
+        )
 
     def finished(self, *, committed: bool) -> None:
         """Nothing is kept outside the store."""
 
-    def _enter(self, group: Group, meta: CallMeta, name: str, now_ms: int) -> SessionRow:
+    def _enter(self, group: Group, meta: CallMeta, name: str, now_ms: int) -> Session:
         """The live session, with what this attempt acknowledges taken in: it holds whatever becomes of the call."""
         session = self._sessions.live(group, name, now_ms)
-        return group.acknowledge(session, meta.acked) if meta.acked > session.acked else session
+        if meta.acked > session.acked:
+            group.acknowledge(session, meta.acked)
+        return session
 
     def _admit_keyed(self, group: Group, attempt: Attempt, key: IdempotencyKey, now_ms: int) -> Reply | None:
         record = group.keyed(*key)

@@ -15,7 +15,7 @@ def renew(context: Context, _params: Renew) -> Renewed:
     assert context.group is not None, "session.renew runs in the committer"
     assert context.meta.session is not None, "dispatch asks for the session"
     session = context.server.sessions.live(context.group, context.meta.session, context.now_ms)
-    context.group.put_session(session._replace(expires_ms=context.now_ms + session.lease_ms))
+    context.group.renew(session, context.now_ms + session.lease_ms)
     return Renewed(lease_ms=session.lease_ms)
 
 

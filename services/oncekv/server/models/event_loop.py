@@ -23,6 +23,7 @@ from werkzeug.test import create_environ
 from werkzeug.wrappers import Response
 
 from oncekv.server.app import Node
+from oncekv.server.calls import Waiting
 from oncekv.server.connection import Answered, Connection
 from oncekv.server.dispatch import Caller
 from oncekv.server.drain import Drain
@@ -52,6 +53,7 @@ def serve(node: Node, address: Address, announce: Callable[[], object]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is read once
+    node.committer.listen(loop.add_reader)
     announce()
     loop.run_forever()
     code = drain.finish()
@@ -70,6 +72,7 @@ class _Host:
         self._connections: set[Connection] = set()
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="pool")
         self._letters: deque[Work] = deque()
+        self._writes: list[Waiting] = []
         self._is_woken = False
 
     async def listen(self, address: Address) -> None:
@@ -101,6 +104,16 @@ class _Host:
 
     def elsewhere(self, work: Work) -> None:
         self._pool.submit(_logged, work)
+
+    def commit(self, waiting: Waiting) -> None:
+        # All that came in one look at the sockets goes in together: the writer wakes once, and not for a group of one.
+        if not self._writes:
+            self._loop.call_soon(self._hand_over)
+        self._writes.append(waiting)
+
+    def _hand_over(self) -> None:
+        writes, self._writes = self._writes, []
+        self._node.committer.submit(writes)
 
     def on_loop(self, work: Work) -> None:
         self._letters.append(work)

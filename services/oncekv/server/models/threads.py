@@ -58,6 +58,7 @@ def serve(node: Node, address: Address, announce: Callable[[], object]) -> int:
             door.close()
         node.close()
 
+    node.committer.listen(None)
     server.main_loop_interrupt = _Awake()
     server.drain = Drain(lambda: len(node.running), close)
     server.on_startup(lambda: _when_accepting(inner, door, announce))

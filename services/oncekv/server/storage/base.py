@@ -7,13 +7,30 @@ normally its changes are durable, all of them; otherwise none is there. Limit: a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from oncekv.server.storage.slots import SLOTS, Slots
+from oncekv.wire.calls import FINGERPRINT_BYTES
 from oncekv.wire.envelope import Reply
 
-__all__ = ["Changes", "KeyedRecord", "Reader", "Record", "Row", "SessionRow", "Store", "StoreBusy", "Tally", "Writer"]
+__all__ = [
+    "Changes",
+    "KeyedRecord",
+    "Reader",
+    "Record",
+    "RecordRow",
+    "Row",
+    "Session",
+    "Store",
+    "StoreBusy",
+    "Tally",
+    "Writer",
+    "pack",
+    "unpack",
+]
 
 
 class StoreBusy(Exception):
@@ -27,14 +44,26 @@ class Row(NamedTuple):
     version: int
 
 
-class SessionRow(NamedTuple):
-    """One open session. `expires_ms` is a time of the lease clock; `acked` is the watermark."""
+class Session:
+    """One open session. `expires_ms` is a time of the lease clock; `acked` is the watermark, `carried` the one that
+    is stored: with the session, or with one of its records.
 
-    number: int
-    name: str
-    lease_ms: int
-    expires_ms: int
-    acked: int
+    Only the group changes one, and what it has changed is committed, or the object is thrown away.
+    """
+
+    __slots__ = ("acked", "carried", "expires_ms", "lease_ms", "name", "number", "slots")
+
+    def __init__(self, number: int, name: str, lease_ms: int, expires_ms: int, acked: int, slots: Slots) -> None:
+        self.number = number
+        self.name = name
+        self.lease_ms = lease_ms
+        self.expires_ms = expires_ms
+        self.acked = self.carried = acked
+        self.slots = slots
+
+    def place(self, slot: int) -> int:
+        """The number of the row in which the record of this slot stands."""
+        return self.number * SLOTS + slot
 
 
 class Record(NamedTuple):
@@ -42,6 +71,23 @@ class Record(NamedTuple):
 
     fingerprint: bytes
     reply: Reply
+
+
+RecordRow = tuple[int, int, int, bytes]
+"""A dedup record as it is stored: place, seq, the session's watermark when it was made, and the rest as one (`pack`),
+since every column costs.
+"""
+
+
+def pack(fingerprint: bytes, reply: Reply) -> bytes:
+    """A record's fingerprint, whether its reply is an error, and the reply's body."""
+    return b"%b%c%b" % (fingerprint, reply.failed, reply.body)
+
+
+def unpack(answer: bytes) -> Record:
+    """What `pack` was given."""
+    body = FINGERPRINT_BYTES + 1
+    return Record(answer[:FINGERPRINT_BYTES], Reply(bool(answer[FINGERPRINT_BYTES]), answer[body:]))
 
 
 class KeyedRecord(NamedTuple):
@@ -69,16 +115,22 @@ class Changes:
     """What a group of calls changes, applied in one transaction."""
 
     rows: dict[str, Row | None] = field(default_factory=dict)
-    sessions: dict[str, SessionRow] = field(default_factory=dict)
-    """By name: those opened, renewed or acknowledged."""
+    opened: dict[int, Session] = field(default_factory=dict)
+    """By number, as the two below."""
+    sessions: dict[int, Session] = field(default_factory=dict)
+    """Renewed, or acknowledged without a record that could carry the watermark."""
     ended: set[int] = field(default_factory=set)
-    """Numbers of sessions to forget, with all their records."""
-    records: dict[tuple[int, int], Record] = field(default_factory=dict)
+    """Sessions to forget, with all their records."""
+    records: dict[int, RecordRow] = field(default_factory=dict)
+    """By place; what stood there before is acknowledged. Of the watermarks that are stored with a session and with its
+    records, the highest counts."""
+    forgotten: list[int] = field(default_factory=list)
+    """Places whose record is acknowledged, some of those in `records` among them: these go last."""
     keyed: dict[tuple[bytes, str], KeyedRecord] = field(default_factory=dict)
-    acked: dict[int, int] = field(default_factory=dict)
-    """Session number → watermark that moved: records at or below it are forgotten."""
     keyed_expired_ms: int | None = None
     """Forget a bounded portion of keyed records that expired by then."""
+    tally: Tally | None = None
+    """The new one, if it changed."""
 
 
 class Reader(Protocol):
@@ -89,19 +141,30 @@ class Reader(Protocol):
         """Up to `limit` keys after `after`, in UTF-8 order. Raises TooLarge over `bytes_max` of keys and values."""
         ...
 
-    def session(self, name: str) -> SessionRow | None: ...
-    def sessions_expired(self, now_ms: int, limit: int) -> list[SessionRow]: ...
-    def record(self, session_number: int, seq: int) -> Record | None: ...
+    def sessions(self, names: Sequence[str]) -> list[Session]:
+        """Those of these names that are open."""
+        ...
+
+    def record(self, place: int) -> Record | None: ...
     def keyed(self, scope: bytes, key: str) -> KeyedRecord | None: ...
-    def keyed_expired(self, now_ms: int) -> bool: ...
     def tally(self) -> Tally: ...
 
 
 class Writer(Reader, Protocol):
     """The one open write transaction."""
 
-    def apply(self, changes: Changes, tally: Tally) -> None:
-        """Write all changes, and the tally with its counts of sessions and records brought up to date."""
+    def others_version(self) -> int | None:
+        """Another number than before when another process has written meanwhile; None if nobody can tell."""
+        ...
+
+    def rows(self, keys: Sequence[str]) -> dict[str, tuple[int, str | None]]:
+        """Version and value of those of these keys that are there; a large value is left out (None)."""
+        ...
+
+    def sessions_expired(self, now_ms: int, limit: int) -> list[Session]: ...
+    def keyed_expired(self, now_ms: int) -> bool: ...
+    def apply(self, changes: Changes) -> None:
+        """Write all changes."""
         ...
 
 

@@ -1,4 +1,4 @@
--- The SQLite schema of one OnceKV store, version 1 (PRAGMA user_version).
+-- The SQLite schema of one OnceKV store, version 2 (PRAGMA user_version).
 -- An effect (kv) and its dedup record (record, keyed) change in one transaction, so that a crash leaves both or neither.
 
 -- What the store is for. `version` counts a key's changes since it was created.
@@ -8,9 +8,10 @@ CREATE TABLE kv (
     version INTEGER NOT NULL
 );
 
--- Who may call. `number` stands for the session in its records: 8 bytes instead of its name, and never given out twice.
+-- Who may call. `number` stands for the session in the places of its records, and is never given out twice.
 -- `expires_ms` is a time of the lease clock (tally.clock_ms), which stands still while no server runs.
--- `acked` is the watermark: records at or below it are gone, and a call at or below it is refused.
+-- `acked` is the watermark, unless one of its records knows a higher one: records at or below the watermark are gone,
+-- and a call at or below it is refused.
 CREATE TABLE session (
     number     INTEGER PRIMARY KEY,
     name       TEXT NOT NULL UNIQUE,
@@ -21,15 +22,17 @@ CREATE TABLE session (
 CREATE INDEX session_by_expiry ON session (expires_ms);
 
 -- What ran: one dedup record per call that has an effect or a recorded error, until it is acknowledged.
--- `fingerprint` tells a retry from another call; `body` is the reply's result or error object, as it was first sent.
+-- `place` is session.number * 1024 + slot. A session's next record takes the slot of one that is acknowledged, so a
+-- client that makes one call after the other has one row, and each of its calls writes that row and no other.
+-- `acked` is the session's watermark when the row was written. The highest of session.acked and of these counts.
+-- `answer` is one column because each costs: a fingerprint of 16 bytes, which tells a retry from another call; a byte, 1 if
+-- the reply is an error; and the reply's result or error object, as it was first sent.
 CREATE TABLE record (
-    session     INTEGER NOT NULL,
-    seq         INTEGER NOT NULL,
-    fingerprint BLOB NOT NULL,
-    failed      INTEGER NOT NULL,
-    body        BLOB NOT NULL,
-    PRIMARY KEY (session, seq)
-) WITHOUT ROWID;
+    place  INTEGER PRIMARY KEY,
+    seq    INTEGER NOT NULL,
+    acked  INTEGER NOT NULL,
+    answer BLOB NOT NULL
+);
 
 -- The same for calls under an Idempotency-Key. `scope` stands for the caller's token.
 CREATE TABLE keyed (

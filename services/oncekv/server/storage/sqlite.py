@@ -10,23 +10,22 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from urllib.parse import unquote
 
 from oncekv.server.config import StartupError
-from oncekv.server.storage.base import Changes, KeyedRecord, Record, Row, SessionRow, StoreBusy, Tally
-from oncekv.wire.envelope import Reply
-from oncekv.wire.errors import TooLarge
+from oncekv.server.storage.base import StoreBusy
+from oncekv.server.storage.sqlite_view import SqliteView
 
 __all__ = ["SqliteStore", "open_store"]
 
 APPLICATION_ID = 0x4F4B5631  # "OKV1": tells our files from other programs'
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_S = 10.0
 READERS_MAX = 2  # more only fight over the interpreter lock; measured
-EXPIRED_KEYED_PORTION = 500
+STATEMENTS_KEPT = 256
 
 
 def open_store(location: str) -> SqliteStore:
@@ -109,132 +108,20 @@ class SqliteStore:
         self._readers.clear()
 
 
-class SqliteView:
-    """Reads, and in a write transaction the application of a group's changes."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._execute = connection.execute
-        self._executemany = connection.executemany
-        self.changed = False
-
-    def row(self, key: str) -> Row | None:
-        for value, version in self._execute("SELECT value, version FROM kv WHERE key = ?", (key,)):
-            return Row(value, version)
-        return None
-
-    def page(self, prefix: str, after: str, limit: int, bytes_max: int) -> list[tuple[str, Row]]:
-        found: list[tuple[str, Row]] = []
-        size = 0
-        sql = "SELECT key, value, version FROM kv WHERE key >= ? AND key > ? ORDER BY key"
-        with contextlib.closing(self._execute(sql, (prefix, after))) as cursor:
-            for key, value, version in cursor:
-                # Keys with one prefix stand together, so the first other key ends them.
-                if len(found) == limit or not key.startswith(prefix):
-                    break
-                size += len(key.encode()) + len(value.encode())
-                if size > bytes_max:
-                    raise TooLarge(f"the page would have over {bytes_max} bytes; ask for fewer keys with limit")
-                found.append((key, Row(value, version)))
-        return found
-
-    def session(self, name: str) -> SessionRow | None:
-        sql = "SELECT number, name, lease_ms, expires_ms, acked FROM session WHERE name = ?"
-        for row in self._execute(sql, (name,)):
-            return SessionRow(*row)
-        return None
-
-    def sessions_expired(self, now_ms: int, limit: int) -> list[SessionRow]:
-        sql = (
-            "SELECT number, name, lease_ms, expires_ms, acked FROM session"
-            " WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?"
-        )
-        return [SessionRow(*row) for row in self._execute(sql, (now_ms, limit))]
-
-    def record(self, session_number: int, seq: int) -> Record | None:
-        sql = "SELECT fingerprint, failed, body FROM record WHERE session = ? AND seq = ?"
-        for fingerprint, failed, body in self._execute(sql, (session_number, seq)):
-            return Record(fingerprint, Reply(bool(failed), body))
-        return None
-
-    def keyed(self, scope: bytes, key: str) -> KeyedRecord | None:
-        sql = "SELECT fingerprint, failed, body, expires_ms FROM keyed WHERE scope = ? AND key = ?"
-        for fingerprint, failed, body, expires_ms in self._execute(sql, (scope, key)):
-            return KeyedRecord(fingerprint, Reply(bool(failed), body), expires_ms)
-        return None
-
-    def keyed_expired(self, now_ms: int) -> bool:
-        sql = "SELECT 1 FROM keyed WHERE expires_ms <= ? LIMIT 1"
-        return self._execute(sql, (now_ms,)).fetchone() is not None
-
-    def tally(self) -> Tally:
-        sql = "SELECT clock_ms, sessions_opened, sessions, records FROM tally"
-        return Tally(*self._execute(sql).fetchone())
-
-    def apply(self, changes: Changes, tally: Tally) -> None:
-        self.changed = True
-        self._apply_rows(changes)
-        gone, born = self._apply_sessions(changes)
-        records = self._apply_records(changes)
-        self._execute(
-            "UPDATE tally SET clock_ms = ?, sessions_opened = ?, sessions = sessions + ?, records = records + ?",
-            (tally.clock_ms, tally.sessions_opened, born - gone, records),
-        )
-
-    def _apply_rows(self, changes: Changes) -> None:
-        written = [(key, *row) for key, row in changes.rows.items() if row is not None]
-        deleted = [(key,) for key, row in changes.rows.items() if row is None]
-        if written:
-            self._executemany(
-                "INSERT INTO kv VALUES (?, ?, ?)"
-                " ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version",
-                written,
-            )
-        if deleted:
-            self._executemany("DELETE FROM kv WHERE key = ?", deleted)
-
-    def _apply_sessions(self, changes: Changes) -> tuple[int, int]:
-        """How many sessions ended, and how many began."""
-        gone = self._many("DELETE FROM session WHERE number = ?", [(number,) for number in changes.ended])
-        kept = list(changes.sessions.values())
-        update = "UPDATE session SET expires_ms = ?, acked = ? WHERE number = ?"
-        insert = "INSERT OR IGNORE INTO session VALUES (?, ?, ?, ?, ?)"
-        born = self._many(insert, kept)
-        if born < len(kept):
-            self._many(update, [(row.expires_ms, row.acked, row.number) for row in kept])
-        return gone, born
-
-    def _apply_records(self, changes: Changes) -> int:
-        """By how many the records of sessions became more."""
-        added = self._many(
-            "INSERT INTO record VALUES (?, ?, ?, ?, ?)",
-            [(*identity, found.fingerprint, *found.reply) for identity, found in changes.records.items()],
-        )
-        forgotten = self._many("DELETE FROM record WHERE session = ? AND seq <= ?", list(changes.acked.items()))
-        forgotten += self._many("DELETE FROM record WHERE session = ?", [(number,) for number in changes.ended])
-        if changes.keyed_expired_ms is not None:
-            self._execute(
-                "DELETE FROM keyed WHERE (scope, key) IN"
-                " (SELECT scope, key FROM keyed WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?)",
-                (changes.keyed_expired_ms, EXPIRED_KEYED_PORTION),
-            )
-        self._many(
-            "INSERT OR REPLACE INTO keyed VALUES (?, ?, ?, ?, ?, ?)",
-            [(*key, kept.fingerprint, *kept.reply, kept.expires_ms) for key, kept in changes.keyed.items()],
-        )
-        return added - forgotten
-
-    def _many(self, sql: str, parameters: Sequence[Sequence[object]]) -> int:
-        return self._executemany(sql, parameters).rowcount if parameters else 0
-
-
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_KEPT
+    )
     connection.execute("PRAGMA synchronous = FULL")
+    # A statement over many rows keeps what it needs to take itself back; by default in a file, from 64 KiB on.
+    connection.execute("PRAGMA temp_store = MEMORY")
     return connection
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the schema in a new file; refuse a foreign file and a newer schema, and leave those untouched."""
+    """Make the schema in a new file, and bring an older one up to date; refuse a foreign file and a newer schema, and
+    leave those untouched.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
@@ -246,8 +133,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             raise StartupError(
                 f"{path} has schema {version}, this release knows {SCHEMA_VERSION}; use the newer release"
             )
-        if not tables:
-            for statement in _schema().split(";\n"):
+        if version < SCHEMA_VERSION:
+            for statement in _script("schema.sql" if not tables else f"schema-from-{version}.sql"):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -258,8 +145,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
 
 
-def _schema() -> str:
-    return resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
+def _script(name: str) -> list[str]:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8").split(";\n")
 
 
 def _make_folder(folder: Path) -> list[Path]:

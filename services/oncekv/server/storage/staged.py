@@ -2,36 +2,76 @@
 
 Each call gets an `Effect` of its own on top of the `Group`, and only a call that is to stay is merged; so a call that
 fails inside a group fails alone, without a savepoint in the store. `Group.finish` applies everything in one go.
+
+The cost of a group is counted in statements, for each of them may have to wait for Python's lock. `foresee` therefore
+reads all that the calls will ask for at once, and a session that the writer still knows is not read at all. Whoever
+asks for something that nobody foresaw gets it all the same, by a statement of its own.
 """
 
 from __future__ import annotations
 
-from oncekv.server.storage.base import Changes, KeyedRecord, Record, Row, SessionRow, Tally, Writer
+from collections.abc import Collection
+
+from oncekv.server.storage.base import Changes, KeyedRecord, Record, Row, Session, Tally, Writer, pack, unpack
+from oncekv.server.storage.known import Known
+from oncekv.server.storage.slots import SLOTS, Slots
+from oncekv.wire.envelope import Reply
 
 __all__ = ["Effect", "Group"]
 
 
 class Group:
-    """The calls of one transaction, as one change."""
+    """The calls of one transaction, as one change.
 
-    def __init__(self, writer: Writer) -> None:
+    If the transaction fails, what `known` holds is wrong: its owner must make it forget.
+    """
+
+    def __init__(self, writer: Writer, known: Known | None = None) -> None:
         self._writer = writer
+        self._known = known or Known()
+        self._known.begin(writer)
         self._changes = Changes()
-        self._sessions: dict[str, SessionRow | None] = {}
-        self._tally = writer.tally()
-        self._opened = 0
+        self._rows: dict[str, tuple[int, str | None] | None] = {}
+        """What the store holds of the keys that were foreseen."""
+        self._sessions: dict[str, Session | None] = {}
+        self._acknowledged: dict[int, Session] = {}
+        self._before = self._known.tally or writer.tally()
+        self._opened = self._records = 0
         self._dirty = False
+
+    def foresee(self, names: Collection[str], keys: Collection[str]) -> None:
+        """These sessions and keys will be asked for."""
+        unknown = [name for name in names if name not in self._known.sessions]
+        if unknown:
+            self._sessions.update(dict.fromkeys(unknown))
+            for session in self._writer.sessions(unknown):
+                self._learn(session)
+        if keys:
+            self._rows.update(dict.fromkeys(keys))
+            self._rows.update(self._writer.rows(list(self._rows)))
 
     def finish(self, clock_ms: int, *, save_clock: bool) -> None:
         """Write what changed; nothing is written where nothing did and the clock need not be saved."""
-        if self._dirty or save_clock:
-            self._writer.apply(self._changes, self._tally._replace(clock_ms=clock_ms))
+        changes = self._changes
+        self._settle_acknowledged()
+        tally = self.tally
+        if save_clock or tally != self._before:
+            changes.tally = tally = tally._replace(clock_ms=clock_ms)
+        if self._dirty or changes.tally:
+            self._writer.apply(changes)
+        self._known.tally = tally
+        self._known.records += max(0, self._records)
 
     @property
     def tally(self) -> Tally:
-        """Counts, the sessions opened and ended in this group among them."""
-        sessions = self._tally.sessions + self._opened - len(self._changes.ended)
-        return self._tally._replace(sessions=sessions)
+        """Counts, what was opened and ended in this group among them."""
+        before = self._before
+        return Tally(
+            before.clock_ms,
+            before.sessions_opened + self._opened,
+            before.sessions + self._opened - len(self._changes.ended),
+            before.records + self._records,
+        )
 
     @property
     def has_opened(self) -> bool:
@@ -40,7 +80,22 @@ class Group:
 
     def row(self, key: str) -> Row | None:
         rows = self._changes.rows
-        return rows[key] if key in rows else self._writer.row(key)
+        if key in rows:
+            return rows[key]
+        if key not in self._rows:
+            return self._writer.row(key)
+        found = self._rows[key]
+        if found is None:
+            return None
+        version, value = found
+        return self._writer.row(key) if value is None else Row(value, version)
+
+    def version(self, key: str) -> int:
+        """The key's version, 0 where it is absent; a large value is not read for it."""
+        if key not in self._changes.rows and (found := self._rows.get(key)):
+            return found[0]
+        row = self.row(key)
+        return row.version if row else 0
 
     def merge(self, effect: Effect) -> None:
         """The call stays: its effect becomes the group's."""
@@ -48,49 +103,76 @@ class Group:
             self._changes.rows.update(effect.rows)
             self._dirty = True
 
-    def session(self, name: str) -> SessionRow | None:
-        if name not in self._sessions:
-            self._sessions[name] = self._writer.session(name)
-        return self._sessions[name]
+    def session(self, name: str) -> Session | None:
+        session = self._known.sessions.get(name)
+        if session is None and name not in self._sessions:
+            self._sessions[name] = None
+            for found in self._writer.sessions([name]):
+                self._learn(found)
+        return session or self._sessions[name]
 
-    def put_session(self, session: SessionRow) -> None:
-        self._sessions[session.name] = self._changes.sessions[session.name] = session
+    def renew(self, session: Session, expires_ms: int) -> None:
+        """Move the end of its lease."""
+        session.expires_ms = expires_ms
+        self._changes.sessions[session.number] = session
         self._dirty = True
 
-    def open_session(self, name: str, lease_ms: int, expires_ms: int) -> SessionRow:
+    def open_session(self, name: str, lease_ms: int, expires_ms: int) -> Session:
         """A new session under a number that was never given out before."""
         self._opened += 1
-        number = self._tally.sessions_opened + 1
-        self._tally = self._tally._replace(sessions_opened=number)
-        session = SessionRow(number, name, lease_ms, expires_ms, 0)
-        self.put_session(session)
+        session = Session(self._before.sessions_opened + self._opened, name, lease_ms, expires_ms, 0, Slots({}))
+        self._changes.opened[session.number] = session
+        self._dirty = True
+        self._learn(session)
         return session
 
-    def acknowledge(self, session: SessionRow, acked: int) -> SessionRow:
+    def acknowledge(self, session: Session, acked: int) -> None:
         """Move the watermark; the records at or below it go with it."""
-        moved = session._replace(acked=acked)
-        self._changes.acked[session.number] = acked
-        self.put_session(moved)
-        return moved
-
-    def end_session(self, session: SessionRow) -> None:
-        """The session and its records are gone for good."""
-        self._sessions[session.name] = None
-        self._changes.sessions.pop(session.name, None)
-        self._changes.ended.add(session.number)
+        self._records -= session.slots.forget(session.acked, acked)
+        session.acked = acked
+        self._acknowledged[session.number] = session
         self._dirty = True
 
-    def sessions_expired(self, now_ms: int, limit: int) -> list[SessionRow]:
-        """Up to `limit` sessions whose lease is over, but for those that this group has touched."""
-        found = self._writer.sessions_expired(now_ms, limit + len(self._changes.ended))
-        return [session for session in found if self._sessions.get(session.name, session) == session][:limit]
+    def end_session(self, session: Session) -> None:
+        """The session and its records are gone for good."""
+        changes, number = self._changes, session.number
+        self._sessions[session.name] = None
+        self._known.sessions.pop(session.name, None)
+        self._acknowledged.pop(number, None)
+        self._records -= len(session.slots.kept)
+        changes.ended.add(number)
+        changes.opened.pop(number, None)
+        changes.sessions.pop(number, None)
+        for slot in session.slots.kept.values():
+            changes.records.pop(session.place(slot), None)
+        self._dirty = True
 
-    def record(self, session: SessionRow, seq: int) -> Record | None:
-        identity = (session.number, seq)
-        return self._changes.records.get(identity) or self._writer.record(*identity)
+    def sessions_expired(self, now_ms: int, limit: int) -> list[Session]:
+        """Up to `limit` sessions whose lease is over, but for those that this group has renewed or ended."""
+        changes = self._changes
+        touched = len(changes.ended) + len(changes.sessions)
+        found = self._writer.sessions_expired(now_ms, limit + touched)
+        return [
+            session
+            for session in found
+            if session.number not in changes.ended and session.number not in changes.sessions
+        ][:limit]
 
-    def put_record(self, session: SessionRow, seq: int, record: Record) -> None:
-        self._changes.records[session.number, seq] = record
+    def record(self, session: Session, seq: int) -> Record | None:
+        slot = session.slots.kept.get(seq)
+        if slot is None:
+            return None
+        place = session.place(slot)
+        staged = self._changes.records.get(place)
+        if staged is None:
+            return self._writer.record(place)
+        return unpack(staged[-1])
+
+    def put_record(self, session: Session, seq: int, fingerprint: bytes, reply: Reply) -> None:
+        place = session.number * SLOTS + session.slots.take(seq)
+        self._changes.records[place] = (place, seq, session.acked, pack(fingerprint, reply))
+        session.carried = session.acked
+        self._records += 1
         self._dirty = True
 
     def keyed(self, scope: bytes, key: str) -> KeyedRecord | None:
@@ -106,9 +188,25 @@ class Group:
             self._changes.keyed_expired_ms = now_ms
             self._dirty = True
 
+    def _learn(self, session: Session) -> None:
+        self._known.learn(session)
+        self._sessions[session.name] = session
+
+    def _settle_acknowledged(self) -> None:
+        """A watermark that moved is carried by a record of this group, else it is written with its session."""
+        changes = self._changes
+        for number, session in self._acknowledged.items():
+            if session.slots.vacated:
+                changes.forgotten += map(session.place, session.slots.settle())
+            if session.carried < session.acked:
+                session.carried = session.acked
+                changes.sessions[number] = session
+
 
 class Effect:
     """What one call changes, on top of its group; dropped unless merged."""
+
+    __slots__ = ("_group", "rows")
 
     def __init__(self, group: Group) -> None:
         self._group = group
@@ -117,10 +215,16 @@ class Effect:
     def row(self, key: str) -> Row | None:
         return self.rows[key] if key in self.rows else self._group.row(key)
 
+    def version(self, key: str) -> int:
+        """The key's version, 0 where it is absent."""
+        if key not in self.rows:
+            return self._group.version(key)
+        row = self.rows[key]
+        return row.version if row else 0
+
     def put(self, key: str, value: str) -> int:
         """Write a value; the key's new version."""
-        before = self.row(key)
-        version = before.version + 1 if before else 1
+        version = self.version(key) + 1
         self.rows[key] = Row(value, version)
         return version
 
