@@ -27,7 +27,6 @@ from oncekv.server.parts import Parts
 from oncekv.wire.envelope import Request, decode, encode_batch, encode_reply, failure
 from oncekv.wire.errors import InternalError, InvalidParams, KvError, MethodNotFound, Refused, TooLarge
 from oncekv.wire.identity import NO_META, CallMeta, read_meta
-from oncekv.wire.shapes import build
 
 __all__ = ["MAY_WAIT", "Answer", "Caller", "Commit", "Dispatch", "KeyMisplaced", "Step", "Steps"]
 
@@ -76,7 +75,6 @@ class Dispatch:
     def __init__(self, parts: Parts) -> None:
         self._facts = parts.facts
         self._methods: Mapping[str, Method] = parts.facts.methods
-        build(method.params for method in self._methods.values())
         self._store = parts.store
         self._delivery = parts.delivery
         self._clock = parts.clock

@@ -17,6 +17,7 @@ from oncekv.server.methods.base import ServerFacts
 from oncekv.server.observe import Metrics
 from oncekv.server.sessions import LeaseClock, Sessions
 from oncekv.server.storage.base import Store, Tally
+from oncekv.wire.shapes import build
 
 __all__ = ["Parts", "make_parts", "read_tally"]
 
@@ -50,6 +51,7 @@ def make_parts(config: Config, store: Store, boot: int, failpoints: Failpoints |
         methods=methods(failpoints=failpoints is not None),
         failpoints=failpoints,
     )
+    build(method.params for method in facts.methods.values())
     return Parts(
         config,
         facts,
