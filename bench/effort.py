@@ -25,6 +25,9 @@ class Effort:
     latency_seconds: int = 2
     growth_rounds: int = 5
     client_rounds: int = 5
+    fairness_rounds: int = 2
+    depths: tuple[int, ...] = (1_000, 10_000)
+    """Calls in the batches of the client that the others must not feel."""
     time_max_s: float = 540.0
     """What begins after it is cut short (`Run.rounds`)."""
 
@@ -43,6 +46,8 @@ EFFORTS = {
             restarts=3,
             growth_rounds=3,
             client_rounds=2,
+            fairness_rounds=1,
+            depths=(10_000,),
             calls_a_session=5,
             time_max_s=98.0,
             latency_seconds=1,
@@ -58,6 +63,8 @@ EFFORTS = {
             restarts=1,
             growth_rounds=1,
             client_rounds=1,
+            fairness_rounds=1,
+            depths=(1_000,),
             latency_seconds=1,
         ),
     )

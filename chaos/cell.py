@@ -90,23 +90,25 @@ class Task:
     def delivery(self) -> str:
         return self.scenario.delivery or self.column.delivery
 
-    def record(self, runtime: str) -> CellRecord:
+    def record(self, runtime: Runtime) -> CellRecord:
         """What there is to say of it before it is measured."""
-        effort = self.effort
-        where = "" if runtime == "local" else f" --runtime {runtime}"
+        effort, serving = self.effort, runtime.serving
+        where = [*([] if runtime.name == "local" else ["--runtime", runtime.name]), *serving.words]
         return CellRecord(
             scenario=self.scenario.name,
             column=self.column.name,
             semantics=self.column.semantics,
             delivery=self.delivery,
-            runtime=runtime,
+            runtime=runtime.name,
             seed=effort.seed,
             clients=effort.clients,
             calls=effort.calls,
-            repeat=f"python -m chaos run {self.scenario.name} --semantics {self.column.name}{where}"
+            repeat=f"python -m chaos run {' '.join([self.scenario.name, '--semantics', self.column.name, *where])}"
             f" --seed {effort.seed} --clients {effort.clients} --calls {effort.calls}",
             lecture=" ".join(self.scenario.lecture.split()),
             expected=self.scenario.expects(self.column.name, effort.clients * effort.calls),
+            model=serving.model,
+            workers=serving.workers,
         )
 
 
@@ -124,7 +126,7 @@ def run_cell(
     """
     place = folder / task.name
     place.mkdir(parents=True)
-    record = task.record(runtime.name)
+    record = task.record(runtime)
     began_s = time.monotonic()
     measured = _Measured()
     try:

@@ -141,6 +141,8 @@ class CellRecord(Struct):
     hindrance: str = ""
     """Why it could not be measured to the end, if so."""
     took_s: float = 0.0
+    model: str = "threads"
+    workers: int = 1
 
 
 class RunRecord(Struct):
@@ -157,6 +159,9 @@ class RunRecord(Struct):
     took_s: float = 0.0
     complete: bool = False
     good: bool = False
+    model: str = "threads"
+    workers: int = 1
+    """How the servers served; evidence of before there was a choice is of this one."""
 
 
 class Row(Struct, frozen=True):

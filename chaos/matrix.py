@@ -25,7 +25,7 @@ from chaos import evidence
 from chaos.cell import Task, run_cell
 from chaos.evidence import RunRecord
 from chaos.runtime import open_runtime
-from chaos.runtime.base import Runtime
+from chaos.runtime.base import Runtime, Serving
 from chaos.toxiproxy import VERSION as TOXIPROXY_VERSION
 from chaos.verdict import Cell
 from chaos.world import World
@@ -53,6 +53,7 @@ def run_matrix(
     progress: Callable[[Cell, int, int], None],
     say: Callable[[str], None] = lambda _line: None,
     keep: Callable[[World], None] = lambda _world: None,
+    serving: Serving = Serving(),  # noqa: B008 it is frozen
 ) -> list[Cell]:
     """Measure all cells; on Ctrl-C the others are ended, all that was measured is kept, and KeyboardInterrupt goes on.
 
@@ -61,11 +62,14 @@ def run_matrix(
     """
     effort, began_s = tasks[0].effort, time.monotonic()
     began = datetime.now(UTC).isoformat(timespec="seconds")
-    run = RunRecord(began, command, runtime_name, effort.seed, effort.clients, effort.calls, _versions())
+    run = RunRecord(
+        began, command, runtime_name, effort.seed, effort.clients, effort.calls, _versions(),
+        model=serving.model, workers=serving.workers,
+    )  # fmt: skip
     cells: list[Cell] = []
     _make_room(folder)
     evidence.write_run(folder, run)
-    with contextlib.closing(open_runtime(runtime_name, folder)) as runtime:
+    with contextlib.closing(open_runtime(runtime_name, folder, serving)) as runtime:
         try:
             for cell in _measure(cells, runtime, tasks, folder, say, keep):
                 cells.append(cell)

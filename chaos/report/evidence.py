@@ -73,6 +73,8 @@ class Run(msgspec.Struct, frozen=True):
 
     began: str = ""
     runtime: str = ""
+    model: str = "threads"
+    workers: int = 1
     seed: int = 0
     clients: int = 0
     calls_per_client: int = 0

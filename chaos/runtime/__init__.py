@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from pathlib import Path
 
-from chaos.runtime.base import Runtime
+from chaos.runtime.base import Runtime, Serving
 
 __all__ = ["open_runtime", "runtimes"]
 
@@ -17,7 +17,7 @@ def runtimes() -> list[str]:
     return sorted(name for name in modules if hasattr(importlib.import_module(f"{__name__}.{name}"), "open_runtime"))
 
 
-def open_runtime(name: str, folder: Path) -> Runtime:
+def open_runtime(name: str, folder: Path, serving: Serving = Serving()) -> Runtime:  # noqa: B008 it is frozen
     """The runtime of that name; its logs go to `folder`. Raises ToxiproxyMissing or ToxiproxyFailed."""
-    runtime: Runtime = importlib.import_module(f"{__name__}.{name}").open_runtime(folder)
+    runtime: Runtime = importlib.import_module(f"{__name__}.{name}").open_runtime(folder, serving)
     return runtime

@@ -5,17 +5,35 @@ A scenario is written against this page alone, so that it runs unchanged on proc
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from chaos.clock import ServerClock
 from chaos.links import Link
 
-__all__ = ["Runtime", "Server", "ServerError"]
+__all__ = ["MODELS", "Runtime", "Server", "ServerError", "Serving"]
+
+MODELS = ("threads", "event-loop")
+"""What `oncekv serve --model` takes; the first is the default."""
 
 
 class ServerError(RuntimeError):
     """The server died, or did not, or was late; the message ends with the last lines of its log."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How a run's servers serve: what an operator chooses, and what may change no promise."""
+
+    model: str = MODELS[0]
+    workers: int = 1
+
+    @property
+    def words(self) -> list[str]:
+        """What is not the default, for `oncekv serve`, and for a command of ours, which takes the same words."""
+        model = ["--model", self.model] if self.model != Serving.model else []
+        return [*model, *(["--workers", str(self.workers)] if self.workers > 1 else [])]
 
 
 class Server(Protocol):
@@ -68,6 +86,7 @@ class Runtime(Protocol):
     name: str
     cells_at_once: int
     """How many cells may run beside each other."""
+    serving: Serving
 
     def server(self, folder: Path, delivery: str, *, own_clock: bool = False) -> Server:
         """A started server with failpoints, its data in `folder`; on a clock of its own that can be set, if wanted."""

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from chaos.clock import ServerClock
 from chaos.links import Link, Links
-from chaos.runtime.base import Server, ServerError
+from chaos.runtime.base import Server, ServerError, Serving
 
 __all__ = ["ComposeRuntime", "ComposeServer", "docker", "open_runtime"]
 
@@ -69,9 +69,8 @@ class ComposeServer:
     """One store of the project, seen from outside; `url` leads through a link of its own that no fault touches."""
 
     def __init__(self, runtime: ComposeRuntime, service: str, delivery: str, clock: ServerClock | None = None) -> None:
-        self._runtime = runtime
+        self._runtime, self._delivery = runtime, delivery
         self.clock = clock
-        self._delivery = delivery
         self.service = service
         self.container = f"{runtime.project}-{service}-1"
         self.volume = f"{runtime.project}_{service}"
@@ -148,7 +147,8 @@ class ComposeServer:
         return code
 
     def _up(self) -> None:
-        options = {"ONCEKV_DELIVERY": self._delivery, "ONCEKV_SERVE_OPTIONS": "--failpoints"}
+        serving = ["--failpoints", *self._runtime.serving.words]
+        options = {"ONCEKV_DELIVERY": self._delivery, "ONCEKV_SERVE_OPTIONS": " ".join(serving)}
         files = [self._own_clock_file()] if self.clock else []
         words = ("up", "--detach", "--no-deps", "--no-build", self.service)
         self._runtime.compose(*words, files=files, environment=options)
@@ -180,8 +180,8 @@ class ComposeRuntime:
     name = "compose"
     cells_at_once = len(SERVERS)
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, serving: Serving) -> None:
+        self._folder, self.serving = folder, serving
         folder.mkdir(parents=True, exist_ok=True)
         self.project = f"oncekv-chaos-{os.getpid()}"
         admin_port, first_port, *more_ports = _free_ports(1 + LINKS_MAX)
@@ -278,9 +278,9 @@ class ComposeRuntime:
         self.compose("down", "--volumes", "--timeout", "2")
 
 
-def open_runtime(folder: Path) -> ComposeRuntime:
+def open_runtime(folder: Path, serving: Serving) -> ComposeRuntime:
     """What `--runtime compose` asks for. Raises ServerError."""
-    return ComposeRuntime(folder)
+    return ComposeRuntime(folder, serving)
 
 
 def _free_ports(count: int) -> range:

@@ -28,7 +28,7 @@ from urllib.parse import urlsplit
 
 from chaos.clock import ServerClock
 from chaos.links import Link, Links
-from chaos.runtime.base import Server, ServerError
+from chaos.runtime.base import Server, ServerError, Serving
 from chaos.toxiproxy import Toxiproxy
 
 __all__ = ["LocalRuntime", "LocalServer", "ServerError", "oncekv_command", "open_runtime"]
@@ -231,9 +231,10 @@ class LocalRuntime:
     name = "local"
     cells_at_once = 4
 
-    def __init__(self, folder: Path, command: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, serving: Serving, command: Sequence[str] = ()) -> None:
         """`command`: other words than `oncekv` to start a server with."""
         folder.mkdir(parents=True, exist_ok=True)
+        self.serving = serving
         self._command = command
         self._toxiproxy = Toxiproxy(folder / "toxiproxy.log")
         self._links = Links("127.0.0.1", self._toxiproxy.port)
@@ -241,7 +242,10 @@ class LocalRuntime:
     def server(self, folder: Path, delivery: str, *, own_clock: bool = False) -> LocalServer:
         """A started server with failpoints, its data in `folder`; on a clock of its own that can be set, if wanted."""
         clock = ServerClock(folder.with_name("clock")) if own_clock else None
-        return LocalServer(folder, delivery=delivery, failpoints=True, command=self._command, clock=clock).start()
+        return LocalServer(
+            folder, delivery=delivery, workers=self.serving.workers, failpoints=True, clock=clock,
+            extra_args=["--model", self.serving.model], command=self._command,
+        ).start()  # fmt: skip
 
     def link(self, name: str, server: Server) -> Link:
         """A healthy link to the server."""
@@ -252,6 +256,6 @@ class LocalRuntime:
         self._toxiproxy.stop()
 
 
-def open_runtime(folder: Path) -> LocalRuntime:
+def open_runtime(folder: Path, serving: Serving) -> LocalRuntime:
     """What `--runtime local` asks for. Raises ToxiproxyMissing or ToxiproxyFailed."""
-    return LocalRuntime(folder)
+    return LocalRuntime(folder, serving)

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from chaos.runtime.base import MODELS, Serving
 from tests.bugs.hunt import Control, Hunt, run_all
 from tests.bugs.planted import bugs
 from tests.bugs.table import render
@@ -35,13 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = [bug for name, bug in bugs().items() if name in args.name or not args.name]
     hunts: list[Hunt] = []
     controls: list[Control] = []
-    for ended in run_all(chosen, args.seed, args.out, stop):
+    for ended in run_all(chosen, args.seed, args.out, stop, args.model):
         _tell(ended)
         if isinstance(ended, Hunt):
             hunts.append(ended)
         else:
             controls.append(ended)
-    table = render(hunts, controls)
+    table = render(hunts, controls, args.model)
     (args.out / TABLE).write_text(f"{table}\n", encoding="utf-8")
     print(table)
     if stop.is_set():
@@ -58,6 +59,9 @@ def _words(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("name", nargs="*", metavar="NAME", help=f"one or more of: {', '.join(known)}; default: all")
     parser.add_argument("--seed", type=int, default=1, help="of the first try (default: 1)")
     parser.add_argument("--runtime", choices=["local"], default="local", help="a bug is planted in local processes")
+    parser.add_argument(
+        "--model", choices=MODELS, default=Serving.model, help="how the servers serve (default: %(default)s)"
+    )
     parser.add_argument("--out", type=Path, default=OUT, metavar="DIR", help=f"where all goes (default: {OUT})")
     args = parser.parse_args(argv)
     if unknown := set(args.name) - known.keys():

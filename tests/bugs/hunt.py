@@ -8,10 +8,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from chaos.runtime.base import Serving
 from tests.bugs.base import Bug
 from tests.bugs.trial import Plan, Stopped, Trial, TrialFailed, run
 
@@ -49,12 +50,19 @@ class Control:
         return not self.problems
 
 
-def hunt(bug: Bug, seed: int, folder: Path, without: Sequence[str] = (), stop: threading.Event | None = None) -> Hunt:
-    """Try the bug's cells, each with a few seeds, until one catches it. Raises Stopped."""
+def hunt(
+    bug: Bug,
+    seed: int,
+    folder: Path,
+    without: Sequence[str] = (),
+    stop: threading.Event | None = None,
+    model: str = Serving.model,
+) -> Hunt:
+    """Try the bug's cells, each with a few seeds, on servers of that model, until one catches it. Raises Stopped."""
     found = Hunt(bug)
     for scenario, column in bug.caught_by:
         for found.tries in range(1, bug.tries_max + 1):
-            plan = Plan(scenario, column, seed + found.tries - 1, bug.name, bug.calls, tuple(without))
+            plan = Plan(scenario, column, seed + found.tries - 1, bug.name, bug.calls, tuple(without), model)
             try:
                 trial = run(plan, folder / f"{bug.name}--{scenario}--{column}--{found.tries}", stop)
             except TrialFailed as failure:
@@ -74,17 +82,19 @@ def hunt(bug: Bug, seed: int, folder: Path, without: Sequence[str] = (), stop: t
 def controls_of(hunts: Iterable[Hunt]) -> list[Plan]:
     """Every cell that caught a bug, once, without the bug."""
     cells = {(h.plan.scenario, h.plan.column): h.plan for h in hunts if h.plan is not None}
-    return [Plan(plan.scenario, plan.column, plan.seed, calls=plan.calls) for plan in cells.values()]
+    return [replace(plan, bug=None, without=()) for plan in cells.values()]
 
 
-def run_all(bugs: Sequence[Bug], seed: int, folder: Path, stop: threading.Event) -> Iterator[Hunt | Control]:
+def run_all(
+    bugs: Sequence[Bug], seed: int, folder: Path, stop: threading.Event, model: str
+) -> Iterator[Hunt | Control]:
     """Every hunt and then every control, as they end; a few at a time, for most of their time is waiting.
 
     Once `stop` is set those under way are ended, and the others do not begin.
     """
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="hunt") as pool:
         hunts: list[Hunt] = []
-        for found in _as_they_end([pool.submit(hunt, bug, seed, folder, (), stop) for bug in bugs]):
+        for found in _as_they_end([pool.submit(hunt, bug, seed, folder, (), stop, model) for bug in bugs]):
             hunts.append(found)
             yield found
         in_order = sorted(hunts, key=lambda found: found.bug.number)

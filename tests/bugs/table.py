@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from chaos.runtime.base import Serving
 from tests.bugs.hunt import Control, Hunt
 from tests.bugs.trial import Trial
 
@@ -13,17 +14,19 @@ HEAD = ("#", "planted bug", "the promise it breaks", "caught by", "check", "afte
 WORDS_MAX = 120
 
 
-def render(hunts: Sequence[Hunt], controls: Sequence[Control]) -> str:
+def render(hunts: Sequence[Hunt], controls: Sequence[Control], model: str = Serving.model) -> str:
     """The bugs in their order, and below them the cells that were green without any."""
     rows = [_row(found) for found in sorted(hunts, key=lambda found: found.bug.number)]
     lines = ["| " + " | ".join(cells) + " |" for cells in (HEAD, ["---"] * len(HEAD), *rows)]
     caught = sum(found.good for found in hunts)
     green = sum(control.good for control in controls)
+    where = "" if model == Serving.model else f" on --model {model}"
     return "\n".join(
         [
             *lines,
             "",
-            f"{caught} of {len(hunts)} bugs caught; without a bug {green} of {len(controls)} of these cells are green:",
+            f"{caught} of {len(hunts)} bugs caught{where};"
+            f" without a bug {green} of {len(controls)} of these cells are green:",
             *(f"- {_cell(control)}" for control in controls),
         ]
     )

@@ -1,44 +1,90 @@
-"""The hunt as tests: each bug is caught, what caught it is green without it, and each kind of check is needed."""
+"""The hunt as tests: each bug is caught, what caught it is green without it, and each kind of check is needed.
+
+All bugs are hunted with servers of the model `threads`, and those that sit in the server with the event loop as well:
+what a client does wrong it does wrong whoever serves it. The controls likewise.
+"""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
 from chaos.cell import COLUMNS
+from chaos.runtime.base import MODELS
 from chaos.scenarios import scenarios
 from oncekv.client import caller, core, issue, outbox, session, verdict
 from oncekv.server import committer, sessions
 from oncekv.server.delivery import persisted
 from oncekv.server.storage import sqlite_view, staged
 from tests.bugs.base import Bug
-from tests.bugs.hunt import hunt
+from tests.bugs.hunt import AT_ONCE, Hunt, hunt
 from tests.bugs.planted import bugs
 from tests.bugs.table import render
 from tests.bugs.trial import Caught, Plan, Trial, run
 from tests.support.seed import SEED
 
 EACH = [pytest.param(bug, id=bug.name) for bug in bugs().values()]
-CELLS = sorted({cell for bug in bugs().values() for cell in bug.caught_by})
+ON_MODELS = [(bug, model) for model in MODELS for bug in bugs().values() if bug.side == "server" or model == MODELS[0]]
+CELLS = sorted({(*cell, model) for bug, model in ON_MODELS for cell in bug.caught_by})
 PARTS = (
     caller, caller.Caller, core.Core, issue, outbox.Outbox, session.Identity, committer.Committer, sessions.Sessions,
     persisted, persisted.Persisted, sqlite_view.SqliteView, staged.Group, verdict,
 )  # fmt: skip
+T = TypeVar("T")
 
 
-@pytest.mark.parametrize("bug", EACH)
-def test_the_bug_is_caught(bug: Bug, tmp_path: Path) -> None:
+def _a_few_at_a_time(
+    request: pytest.FixtureRequest, test: Callable[..., None], trial: Callable[..., T]
+) -> Iterator[Mapping[str, Future[T]]]:
+    """The trials that the chosen cases of a test ask for, by their ids: most of a trial's time is waiting."""
+    cases: list[Any] = [item for item in request.session.items if getattr(item, "function", None) is test]
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(AT_ONCE)
+    yield {case.callspec.id: pool.submit(trial, **case.callspec.params, stop=stop) for case in cases}
+    stop.set()
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture(scope="module")
+def hunts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Any]]:
+    """Every hunt."""
+
+    def trial(bug: Bug, model: str, stop: threading.Event) -> Hunt:
+        return hunt(bug, SEED, tmp_path_factory.mktemp(bug.name), (), stop, model)
+
+    yield from _a_few_at_a_time(request, test_the_bug_is_caught, trial)
+
+
+@pytest.fixture(scope="module")
+def controls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Any]]:
+    """Every cell without a bug."""
+
+    def trial(scenario: str, column: str, model: str, stop: threading.Event) -> Trial:
+        return run(Plan(scenario, column, SEED, model=model), tmp_path_factory.mktemp(scenario) / "trial", stop)
+
+    yield from _a_few_at_a_time(request, test_what_catches_a_bug_is_green_without_it, trial)
+
+
+@pytest.mark.parametrize(("bug", "model"), ON_MODELS, ids=lambda what: getattr(what, "name", what))
+def test_the_bug_is_caught(hunts: Mapping[str, Any], bug: Bug, model: str, request: Any) -> None:
     """What the bug does wrong is found by a scenario that the bug names."""
-    found = hunt(bug, SEED, tmp_path)
+    found = hunts[request.node.callspec.id].result()
     assert found.good, found.problems
+    assert found.plan.model == model
 
 
-@pytest.mark.parametrize(("scenario", "column"), CELLS)
-def test_what_catches_a_bug_is_green_without_it(scenario: str, column: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("scenario", "column", "model"), CELLS)
+def test_what_catches_a_bug_is_green_without_it(
+    controls: Mapping[str, Any], scenario: str, column: str, model: str, request: Any
+) -> None:
     """A scenario that is always red would prove nothing."""
-    assert run(Plan(scenario, column, SEED), tmp_path / "trial").problems == []
+    assert controls[request.node.callspec.id].result().problems == []
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from typing import Any
 
 from chaos.cell import COLUMNS, Effort, Task, run_cell
 from chaos.hand import Hand
+from chaos.runtime.base import MODELS, Serving
 from chaos.runtime.local import LocalRuntime
 from chaos.scenarios import scenarios
 from chaos.verdict import Cell
@@ -50,7 +51,7 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """What to try. bug: None is the control. without: the checks that are taken off the harness."""
+    """What to try. bug: None is the control. without: checks that are taken off the harness. model: of the servers."""
 
     scenario: str
     column: str
@@ -58,6 +59,7 @@ class Plan:
     bug: str | None = None
     calls: int = 25
     without: tuple[str, ...] = ()
+    model: str = Serving.model
 
     @property
     def cell(self) -> str:
@@ -95,12 +97,8 @@ def run(plan: Plan, folder: Path, stop: threading.Event | None = None) -> Trial:
         raise Stopped()
     folder = folder.absolute()
     folder.mkdir(parents=True)
-    words = [plan.scenario, plan.column, "--seed", str(plan.seed), "--calls", str(plan.calls), "--out", str(folder)]
-    words += ["--bug", plan.bug] if plan.bug else []
-    for check in plan.without:
-        words += ["--without", check]
     with (folder / "trial.json").open("wb") as answer, (folder / "trial.log").open("wb") as log:
-        command = [sys.executable, "-m", "tests.bugs.trial", *words]
+        command = [sys.executable, "-m", "tests.bugs.trial", *_words(plan, folder)]
         with subprocess.Popen(command, stdout=answer, stderr=log, cwd=ROOT) as process:
             try:
                 _wait(process, plan, stop)
@@ -113,6 +111,16 @@ def run(plan: Plan, folder: Path, stop: threading.Event | None = None) -> Trial:
     found: dict[str, Any] = json.loads((folder / "trial.json").read_bytes())
     found["caught"] = [Caught(**caught) for caught in found["caught"]]
     return Trial(**found)
+
+
+def _words(plan: Plan, folder: Path) -> list[str]:
+    """The plan, as the process's own side reads it."""
+    words = [plan.scenario, plan.column, "--seed", str(plan.seed), "--calls", str(plan.calls)]
+    words += ["--model", plan.model, "--out", str(folder)]
+    words += ["--bug", plan.bug] if plan.bug else []
+    for check in plan.without:
+        words += ["--without", check]
+    return words
 
 
 def stop_at_signals() -> threading.Event:
@@ -151,6 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("column", choices=COLUMN_BY_NAME)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--calls", type=int, default=25)
+    parser.add_argument("--model", choices=MODELS, default=Serving.model)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--bug")
     parser.add_argument("--without", action="append", choices=CHECKS, default=[])
@@ -171,7 +180,7 @@ def _measure(bug: Bug | None, args: argparse.Namespace, stop: threading.Event) -
     in_server = bug is not None and bug.side == "server"
     command = [sys.executable, "-m", "tests.bugs.serve", bug.name] if bug and in_server else []
     with (
-        contextlib.closing(LocalRuntime(args.out, command=command)) as runtime,
+        contextlib.closing(LocalRuntime(args.out, Serving(args.model), command=command)) as runtime,
         _in_clients(None if in_server else bug),
     ):
         return run_cell(runtime, Task(scenarios()[args.scenario], column, effort), args.out, stop)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from chaos.cell import COLUMNS, Effort, Task, run_cell
-from chaos.runtime.base import Server
+from chaos.runtime.base import Server, Serving
 from chaos.runtime.compose import ComposeRuntime, docker
 from chaos.scenarios import scenarios
 from chaos.verdict import Cell
@@ -57,7 +57,7 @@ for address in sys.argv[1:]:
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeRuntime]:
     """A Compose project of this module's own."""
     need_images()
-    with contextlib.closing(ComposeRuntime(tmp_path_factory.mktemp("compose"))) as runtime:
+    with contextlib.closing(ComposeRuntime(tmp_path_factory.mktemp("compose"), Serving())) as runtime:
         yield runtime
 
 
@@ -80,6 +80,19 @@ def test_at_most_once_holds_in_containers(runtime: ComposeRuntime, scenario: str
     assert cell.good, (cell.problems, cell.violations)
     assert cell.fired >= 1
     assert cell.effects["2+"] == 0
+
+
+def test_the_other_model_holds_in_containers(
+    runtime: ComposeRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `--model` names is what a container runs, and it keeps the same promise."""
+    monkeypatch.setattr(runtime, "serving", Serving("event-loop"))
+    server = runtime.server(tmp_path / "looked-at", "persisted")
+    command = docker("inspect", "--format", "{{.Args}}", server.container)
+    server.release()
+    assert "--model event-loop" in command
+    cell = _run(runtime, "crash-after-commit", "at-most-once", tmp_path)
+    assert cell.good, (cell.problems, cell.violations)
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,18 @@
 watch=MS    the watchdog's bound is MS milliseconds
 block=MS    a call whose key is `block` sleeps MS milliseconds where its request is prepared: in its own thread
             under `--model threads`, on the loop itself under `--model event-loop`
+sync=LEVEL  SQLite's `PRAGMA synchronous`: 1 is NORMAL, which leaves a commit to the operating system
 """
 
 from __future__ import annotations
 
+import re
+import sqlite3
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from oncekv import cli
@@ -30,7 +34,7 @@ def main(words: Sequence[str]) -> int:
     rest = list(words)
     while "=" in rest[0]:
         name, _, number = rest.pop(0).partition("=")
-        {"watch": _watch, "block": _block, "switch": _switch}[name](int(number))
+        {"watch": _watch, "block": _block, "switch": _switch, "sync": _sync}[name](int(number))
     return cli.main(rest)
 
 
@@ -41,6 +45,14 @@ def _watch(bound_ms: int) -> None:
 
 def _switch(interval_us: int) -> None:
     sys.setswitchinterval(interval_us / 1e6)
+
+
+def _sync(level: int) -> None:
+    class Connection(sqlite3.Connection):
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            return super().execute(re.sub(r"(?<=synchronous = )\w+", str(level), sql), *parameters)
+
+    sqlite3.connect = partial(sqlite3.connect, factory=Connection)  # type: ignore[assignment]  # on purpose
 
 
 def _block(time_ms: int) -> None:

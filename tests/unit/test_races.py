@@ -9,15 +9,13 @@ from __future__ import annotations
 import contextlib
 import random
 import socket
-import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import TypeVar
 
 import pytest
 
@@ -25,7 +23,6 @@ from oncekv.client import RetryPolicy, World, connect
 from oncekv.client.ending import Lost
 from oncekv.client.outbox import Outbox
 from oncekv.client.reply import Received
-from oncekv.client.session import NoJournal, OpenedSession, Session
 from oncekv.server.app import Node
 from oncekv.server.calls import Commits, Waiting
 from oncekv.server.committer import Committer
@@ -36,44 +33,25 @@ from oncekv.server.exchange import Exchange
 from oncekv.server.parts import Parts, make_parts
 from oncekv.server.storage import open_store
 from oncekv.server.writer import serve_workers
-from oncekv.wire.errors import WindowExceeded
 from tests.bugs.planted import load
+from tests.support.hasty import hasty_switching
 from tests.support.seed import SEED
 from tests.support.waiting import at_once
 
 RACY = ("committer.py", "exchange.py", "far.py", "ledger.py", "outbox.py", "session.py", "watchdog.py", "writer.py")
-SWITCH_S = 5e-6
 THREADS = 12
 CALLS = 30
 WAIT_MAX_S = 30.0
 
+T = TypeVar("T")
 Way = Callable[[Exchange], HttpReply]
 
 
 @pytest.fixture(autouse=True)
 def hasty() -> Iterator[None]:
-    """The interpreter changes threads a thousand times as often as it would, and between any two steps of RACY files.
-
-    Left alone it changes them only where a function begins and where a loop turns, and a race on `n += 1` never shows.
-    """
-    usual_s = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_S)
-    threading.settrace(_trace)
-    yield
-    threading.settrace(None)
-    sys.setswitchinterval(usual_s)
-
-
-def _trace(frame: FrameType, _event: str, _argument: object) -> Callable[..., Any] | None:
-    """Called before every step, and being a function, a place to change threads at."""
-    if not frame.f_code.co_filename.endswith(RACY):
-        return None
-    frame.f_trace_opcodes = True
-    return _step
-
-
-def _step(_frame: FrameType, _event: str, _argument: object) -> Callable[..., Any]:
-    return _step
+    """The interpreter changes threads between any two steps of these files."""
+    with hasty_switching(*RACY):
+        yield
 
 
 @pytest.fixture(params=["its own committer", "a writer for all workers"])
@@ -201,13 +179,20 @@ def test_of_racing_attempts_one_runs_and_all_get_its_reply(node: Node, way: Way)
     _race_attempts(node, way)
 
 
-def test_a_gate_that_checks_before_it_acts_is_caught(node: Node) -> None:
-    """The race above is lost by a gate that looks for the record outside the writer."""
-    with load("check-then-act").plant(), pytest.raises(AssertionError):
-        _race_attempts(node, Exchange.answer)
+def test_a_gate_that_checks_before_it_acts_is_caught(node: Node, way: Way) -> None:
+    """The race above is lost by a gate that looks for the record outside the writer, and is right where none races."""
+    with load("check-then-act").plant():
+        _race_attempts(node, way, one_after_the_other)
+        with pytest.raises(AssertionError):
+            _race_attempts(node, way)
 
 
-def _race_attempts(node: Node, way: Way) -> None:
+def one_after_the_other(thunks: Sequence[Callable[[], T]], _timeout_s: float) -> list[T]:
+    """What `at_once` does, without the race."""
+    return [thunk() for thunk in thunks]
+
+
+def _race_attempts(node: Node, way: Way, run: Callable[..., list[list[bytes]]] = at_once) -> None:
     def send(document: str) -> bytes:
         return way(Exchange(node.served, document.encode(), Caller(b"", None, 0.0))).body
 
@@ -225,88 +210,10 @@ def _race_attempts(node: Node, way: Way) -> None:
         return [replies[number] for number in range(len(calls))]
 
     mark = b',"_meta":{"replayed":true}'
-    told = at_once([partial(attempt_all, thread) for thread in range(6)], WAIT_MAX_S)
+    told = run([partial(attempt_all, thread) for thread in range(6)], WAIT_MAX_S)
     offsets = []
     for attempts in zip(*told, strict=True):
         assert sum(mark not in reply for reply in attempts) == 1, attempts
         (bare,) = {reply.replace(mark, b"") for reply in attempts}
         offsets.append(int(bare.partition(b'"offset":')[2].rstrip(b"}")))
-    assert sorted(offsets) == list(range(len(calls)))
-
-
-def test_seqs_are_given_out_once_and_acked_passes_no_open_call() -> None:
-    """The session's books: no two calls get one seq, and no attempt acknowledges a call that is not finished."""
-    _race_for_seqs(_session())
-
-
-class NoLock:
-    """What a forgotten lock does."""
-
-    def __init__(self) -> None:
-        self._looks = 0
-
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_error: object) -> None: ...
-    def notify_all(self) -> None: ...
-    def wait(self, _time_s: float | None) -> bool:
-        """Whoever waits looks again at once, but not for ever: a seq that got lost leaves the window full."""
-        self._looks += 1
-        return self._looks < 10_000
-
-
-def test_a_session_without_its_lock_is_caught() -> None:
-    """The race for seqs is lost without the lock."""
-    session = _session()
-    session._changed = NoLock()  # type: ignore[assignment]  # on purpose
-    with pytest.raises((AssertionError, WindowExceeded)):
-        _race_for_seqs(session)
-
-
-def _session() -> Session:
-    opened = OpenedSession("s", 2 * THREADS)
-    return Session(lambda _key, _left: opened, lambda: "key", lambda left: left, NoJournal())
-
-
-def _race_for_seqs(session: Session) -> None:
-    calls = 400
-    finished = [True] + [False] * (THREADS * calls)
-    taken: list[int] = []
-
-    def work(_thread: int) -> None:
-        for _ in range(calls):
-            identity = session.begin(WAIT_MAX_S)
-            taken.append(identity.seq)
-            acked = identity.meta()["acked"]
-            assert acked < identity.seq
-            assert all(finished[max(0, acked - 4 * THREADS) : acked + 1]), "a call that is still open was acknowledged"
-            finished[identity.seq] = True
-            session.finish(identity)
-
-    at_once([partial(work, thread) for thread in range(THREADS)], WAIT_MAX_S)
-    assert sorted(taken) == list(range(1, THREADS * calls + 1))
-    epoch = session.epoch
-    assert epoch
-    assert (epoch.ledger.acked, epoch.ledger.open_count) == (THREADS * calls, 0)
-
-
-def test_outbox_entries_are_put_in_once_and_taken_out_once(tmp_path: Path) -> None:
-    """Threads that share transactions get each their own entries; what nobody settled is still there."""
-    rounds = 15
-    with contextlib.closing(Outbox(tmp_path / "outbox")) as outbox:
-
-        def work(thread: int) -> list[int]:
-            kept = []
-            for number in range(rounds):
-                first, second = outbox.put([("kv.append", f'{{"key":"{thread}.{number}"}}'.encode(), None)] * 2)
-                outbox.settle([first])
-                kept.append(second)
-            return kept
-
-        kept = at_once([partial(work, thread) for thread in range(THREADS)], WAIT_MAX_S)
-        ids = [entry_id for one in kept for entry_id in one]
-        assert len(set(ids)) == THREADS * rounds
-        assert [entry.id for entry in outbox.entries()] == sorted(ids)
-        assert outbox.calls_begun == 2 * THREADS * rounds
-        owners = {entry.id: entry.params for entry in outbox.entries()}
-        for thread, own in enumerate(kept):
-            assert [owners[one] for one in own] == [f'{{"key":"{thread}.{n}"}}'.encode() for n in range(rounds)]
+    assert sorted(offsets) == list(range(min(offsets), min(offsets) + len(calls)))

@@ -8,10 +8,11 @@ It breaks rule 3: a duplicate that arrives while the first still runs finds no r
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
-from oncekv.server.calls import Call
+from oncekv.server.calls import Call, Waiting
 from oncekv.server.committer import Committer
 from oncekv.server.delivery.base import Attempt
 from oncekv.server.delivery.persisted import Persisted
@@ -23,18 +24,24 @@ from oncekv.wire.errors import KvError
 from tests.bugs.base import Bug, replaced
 
 real_admit, real_settle = Persisted.admit, Persisted.settle
-real_run, real_pass = Committer.run, Committer._pass
+real_submit, real_pass = Committer.submit, Committer._pass
 
 
-def run(self: Committer, calls: Sequence[Call], size: int) -> None:
-    """What has a record is answered, the others go to the writer."""
-    for call in calls:
-        check(self, call)
-    real_run(self, [call for call in calls if call.reply is None and not call.dropped], size)
+def submit(self: Committer, requests: Iterable[Waiting]) -> None:
+    """What has a record is answered, the rest goes to the writer; on a thread each, for none need wait for another."""
+
+    def work(request: Waiting) -> None:
+        for call in request.calls:
+            check(self, call)
+        left = [call for call in request.calls if call.reply is None and not call.dropped]
+        real_submit(self, [request._replace(calls=left)])
+
+    for request in requests:
+        threading.Thread(target=work, args=(request,), name="check", daemon=True).start()
 
 
 def check(committer: Committer, call: Call) -> None:
-    """In the request's own thread, against what is committed; the call's slow part runs here as well."""
+    """Beside all others, against what is committed; the call's slow part runs here as well."""
     try:
         with committer._store.read() as reader:
             group = Group(cast(Writer, reader))
@@ -65,7 +72,7 @@ def settle(self: Persisted, group: Group, attempt: Attempt, reply: Reply, now_ms
 
 
 def pass_failpoint(self: Committer, failpoint: Any, call: Call) -> None:
-    """`before_execute` was passed in the request's thread."""
+    """`before_execute` was passed on the way to the queue."""
     if failpoint != "before_execute":
         real_pass(self, failpoint, call)
 
@@ -73,7 +80,7 @@ def pass_failpoint(self: Committer, failpoint: Any, call: Call) -> None:
 @contextlib.contextmanager
 def plant() -> Iterator[None]:
     """The question is asked before the queue, the deed is done behind it."""
-    with replaced(Committer, run=run, _pass=pass_failpoint), replaced(Persisted, admit=admit, settle=settle):
+    with replaced(Committer, submit=submit, _pass=pass_failpoint), replaced(Persisted, admit=admit, settle=settle):
         yield
 
 

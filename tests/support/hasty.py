@@ -1,0 +1,42 @@
+"""An interpreter in a hurry: it changes threads a thousand times as often, and between any two steps of chosen files.
+
+Left alone it changes them only where a function begins and where a loop turns, and a race on `n += 1` never shows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+__all__ = ["hasty_switching"]
+
+SWITCH_S = 5e-6
+
+
+@contextlib.contextmanager
+def hasty_switching(*files: str) -> Iterator[None]:
+    """For the threads that begin from here on. `files`: how the paths end whose every step may be the last in a row."""
+
+    def trace(frame: FrameType, _event: str, _argument: object) -> Callable[..., Any] | None:
+        """Called before every step, and being a function, a place to change threads at."""
+        if not frame.f_code.co_filename.endswith(files):
+            return None
+        frame.f_trace_opcodes = True
+        return _step
+
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    threading.settrace(trace)
+    try:
+        yield
+    finally:
+        threading.settrace(None)
+        sys.setswitchinterval(usual_s)
+
+
+def _step(_frame: FrameType, _event: str, _argument: object) -> Callable[..., Any]:
+    return _step
