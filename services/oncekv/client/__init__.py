@@ -1,7 +1,8 @@
 """The client: `connect` makes one; every call ends as a result, a definite failure, or an explicit unknown.
 
-The files in the order in which a call passes them: connect, binding, stub (1; typed, batch), issue (session, ledger,
-outbox), caller (2; retry, verdict), transport (3); and back by reply, ending, verdict, outcome. `history` records.
+The files in the order in which a call passes them: connect, binding, stub (1; typed, batch), issue (portions, session,
+ledger, outbox), caller (2; request, retry, verdict), transport (3; connections); and back by reply, ending, verdict,
+outcome. `history` records.
 """
 
 from __future__ import annotations

@@ -5,11 +5,14 @@
         second = b.get("k")
     first.result()          # raises or returns as the call alone would
 
-One POST carries them all; what is not settled by its reply goes out again, in a smaller batch, under the same
-identities. The server runs them as it would run single calls: a batch is no transaction (`txn` is).
+One POST carries them all, or as many as fit (`portions`): the next portion leaves when each call of the one before has
+its outcome, so a batch may have any number of calls, and they take effect in their order. What is not settled by a
+reply goes out again, in a smaller batch, under the same identities. The server runs the calls as it would run single
+ones: a batch is no transaction (`txn` is), and one that fails stops no other. The timeout is for the whole batch.
 
-Place on the way: stub (1). Limit: `CALLS_MAX`, and the server's bound on a body; a batch that is refused as a whole
-fails as a whole, definitely. A block that raises sends nothing.
+Place on the way: stub (1). Limits: a call that is refused for load is made again behind those of its portion that were
+not. Under exactly-once a batch is as large as the room in the outbox, or OutboxError; all of it is in there before its
+first call leaves. A block that raises sends nothing.
 """
 
 from __future__ import annotations
@@ -23,10 +26,7 @@ from oncekv.client.outcome import Outcome, result_of
 from oncekv.client.trip import Trip
 from oncekv.wire.calls import Appended, Deleted, Incremented, Page, Row, TxnDone, Written
 
-__all__ = ["CALLS_MAX", "Batch", "Later"]
-
-CALLS_MAX = 1_000
-"""Below the session's window, so that the calls of one batch never wait for each other."""
+__all__ = ["Batch", "Later"]
 
 T = TypeVar("T")
 
@@ -105,8 +105,6 @@ class Batch:
         return Later(self._add(call.method, call.params), call.read)
 
     def _add(self, method: str, params: Mapping[str, Any]) -> Trip:
-        if len(self._trips) >= CALLS_MAX:
-            raise ValueError(f"a batch takes at most {CALLS_MAX} calls")
         trip = self._new_trip(method, params)
         self._trips.append(trip)
         return trip

@@ -22,23 +22,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
-
-import msgspec
 
 from oncekv.client.binding import Link
 from oncekv.client.ending import Ending, Errored, Lost, NotSent, describe
 from oncekv.client.options import Options
 from oncekv.client.outcome import Attempt
 from oncekv.client.reply import read_batch, read_single
+from oncekv.client.request import encode_request
 from oncekv.client.retry import attempt_timeout_s, wait_s
 from oncekv.client.transport import Transport
 from oncekv.client.trip import Trip
 from oncekv.client.verdict import give_up, judge
 
 __all__ = ["Caller", "World"]
-
-_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +87,9 @@ class Caller:
     ) -> list[Ending]:
         """One POST: an attempt of each of the trips; each is judged."""
         ids = [next(self._ids) for _ in trips]
-        requests = [self._request(*pair, timeout_s, deadline_s) for pair in zip(ids, trips, strict=True)]
-        body = _encode(requests if in_batch else requests[0])
+        useful_ms = _ms(timeout_s), _ms(self.left_s(deadline_s))
+        requests = [self._request(*pair, *useful_ms) for pair in zip(ids, trips, strict=True)]
+        body = b"[%b]" % b",".join(requests) if in_batch else requests[0]
         headers = self._headers if in_batch else {**self._headers, **trips[0].headers}
         started_s = self.world.clock()
         received = self.world.transport.post(link.url, body, headers, timeout_s)
@@ -107,16 +104,13 @@ class Caller:
             trip.settle(verdict)
         return endings
 
-    def _request(self, request_id: int, trip: Trip, timeout_s: float, deadline_s: float | None) -> dict[str, Any]:
-        params = dict(trip.params)
+    def _request(self, request_id: int, trip: Trip, attempt_ms: int | None, call_ms: int | None) -> bytes:
         meta = trip.identity.meta() if trip.identity is not None else {}
-        if self._options.sends_timeout and not trip.kind.harmless:
-            useful_s = self.left_s(deadline_s) if trip.kind.identified else timeout_s
-            if useful_s is not None and not trip.kind.is_kept:
-                meta["timeout_ms"] = max(1, int(useful_s * 1000))
-        if meta:
-            params["_meta"] = meta
-        return {"jsonrpc": "2.0", "id": request_id, "method": trip.method, "params": params}
+        if self._options.sends_timeout and not (trip.kind.harmless or trip.kind.is_kept or trip.has_meta):
+            useful_ms = call_ms if trip.kind.identified else attempt_ms
+            if useful_ms is not None:
+                meta["timeout_ms"] = useful_ms
+        return encode_request(request_id, trip.method, trip.params, meta)
 
     def _wait(self, rounds: int, endings: Sequence[Ending], deadline_s: float | None) -> bool:
         """Waits before the next round; False where there shall be none."""
@@ -133,6 +127,10 @@ class Caller:
         for trip in trips:
             last = f"; the last attempt: {trip.attempts[-1].ending}" if trip.attempts else ""
             trip.settle(give_up(trip.kind, trip.past, reason + last))
+
+
+def _ms(useful_s: float | None) -> int | None:
+    return None if useful_s is None else max(1, int(useful_s * 1000))
 
 
 def _wish(ending: Ending) -> float | None:

@@ -41,7 +41,8 @@ def connect(
     rng: random.Random | None = None,
     world: World | None = None,
 ) -> Client:
-    """A client of one server; use it as a context manager, or close it.
+    """A client of one server; use it as a context manager, or close it. Threads may share it: it keeps a connection for
+    each that calls at the same time, up to 256 to a link (`connections`), and one session for all.
 
     server: a URL, `name=url`, a list of either (several links to one server), or a service's name, then looked up in
     `links` (default: the file that ONCEKV_LINKS names), among the links of `client` if given. timeout_s: for a whole

@@ -22,6 +22,7 @@ from oncekv.client.issue import Issuer
 from oncekv.client.options import LEASE_MAX_MS, Options
 from oncekv.client.outbox import Outbox
 from oncekv.client.outcome import ClientClosed, Failed, Ok, Outcome, Unreachable, error_of
+from oncekv.client.request import encode_params
 from oncekv.client.retry import RetryPolicy
 from oncekv.client.semantics import Semantics
 from oncekv.client.session import NoJournal, OpenedSession, Session
@@ -100,7 +101,7 @@ class Core:
         if epoch is None:
             return None
         meta = {"session": epoch.name, "acked": epoch.ledger.acked}
-        trip = Trip("session.renew", {"_meta": meta}, _ADMINISTRATION)
+        trip = Trip("session.renew", encode_params({"_meta": meta}), _ADMINISTRATION)
         self._caller.run([trip], deadline_s)
         return trip.outcome
 
@@ -120,13 +121,13 @@ class Core:
         """One attempt to close the session, so that the server need not keep it until its lease is over."""
         policy = RetryPolicy(attempts_max=1, attempt_timeout_s=CLOSE_TIMEOUT_S)
         world = replace(self.world, is_closed=lambda: False)
-        trip = Trip("session.close", {"_meta": {"session": session}}, _ADMINISTRATION)
+        trip = Trip("session.close", encode_params({"_meta": {"session": session}}), _ADMINISTRATION)
         Caller(self._links, replace(self._options, retry=policy), world).run([trip], None)
 
     def _open_session(self, key: str, deadline_s: float | None) -> OpenedSession:
         lease_ms = self._options.session_lease_ms or (LEASE_MAX_MS if self.outbox is not None else None)
         params: dict[str, Any] = {} if lease_ms is None else {"lease_ms": lease_ms}
-        trip = Trip("session.open", params, _ADMINISTRATION, headers={"Idempotency-Key": key})
+        trip = Trip("session.open", encode_params(params), _ADMINISTRATION, headers={"Idempotency-Key": key})
         self._caller.run([trip], deadline_s)
         match trip.outcome:
             case Ok(result=result):

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ import msgspec
 from oncekv.client.caller import Caller
 from oncekv.client.outbox import Entry, Outbox, OutboxError
 from oncekv.client.outcome import ClientClosed, Failed, Outcome, Unknown, Unreachable
+from oncekv.client.portions import portions
 from oncekv.client.semantics import Semantics
 from oncekv.client.session import Identity, Session
 from oncekv.client.trip import Trip
@@ -63,12 +65,21 @@ class Issuer:
 
     def issue(self, trips: Sequence[Trip], deadline_s: float | None, *, in_batch: bool = False) -> None:
         """Brings every trip to its outcome. Raises OutboxError only where nothing was sent and nothing is kept."""
+        left = deque(portions(trips, self._session.window))
+        first = left[0]
         try:
-            self._put(trips)
-            self._let_older_go_first(trips, deadline_s)
-            self._make(trips, deadline_s, in_batch=in_batch)
+            self._put(trips, first)
+            while left:
+                self._let_older_go_first(left[0], deadline_s)
+                try:
+                    self._make(left[0], deadline_s, in_batch=in_batch)
+                except OutboxError as error:
+                    if left[0] is first:
+                        raise
+                    _give_up(left[0], str(error))
+                self._settle(left.popleft())
         finally:
-            self._settle(trips)
+            self._settle([trip for portion in left for trip in portion])
 
     def resume(self, deadline_s: float | None, before: int | None = None) -> list[Recovered]:
         """Finishes the calls that the outbox keeps (`before` this id), one after the other, up to one that stays."""
@@ -81,22 +92,25 @@ class Issuer:
         try:
             for entry in self._kept_entries(self._outbox, before):
                 trip = self._again(entry)
-                found.append(Recovered(trip.method, trip.params, self._finish(trip, deadline_s)))
+                params = msgspec.json.decode(entry.params)
+                found.append(Recovered(trip.method, params, self._finish(trip, deadline_s)))
                 if _stays(trip):
                     break
         finally:
             self._resuming.release()
         return found
 
-    def _put(self, trips: Sequence[Trip]) -> None:
+    def _put(self, trips: Sequence[Trip], first: Sequence[Trip]) -> None:
+        """Puts the exactly-once calls into the outbox; those of the first portion with their identities, if it can."""
         kept = [trip for trip in trips if trip.kind.is_kept]
         if not kept:
             return
         assert self._outbox is not None, "exactly-once needs an outbox"
         if not self._keeps_older():  # one that may have to wait gets its identity when it is sent
-            for trip in kept:
-                trip.identity = self._session.begin_now()
-        rows = [(trip.method, msgspec.json.encode(trip.params), trip.identity) for trip in kept]
+            new = [trip for trip in first if trip.kind.is_kept]
+            for trip, identity in zip(new, self._session.begin_now(len(new)), strict=False):
+                trip.identity = identity
+        rows = [(trip.method, trip.params, trip.identity) for trip in kept]
         for trip, entry_id in zip(kept, self._outbox.put(rows), strict=True):
             trip.entry_id = entry_id
 
@@ -106,15 +120,27 @@ class Issuer:
         if not self._keeps_older(first):
             return
         with contextlib.suppress(OutboxError):  # whatever stays, stays
+            self._give_back(new)
             self.resume(deadline_s, first)
         if self._keeps_older(first):
             for trip in new:
                 trip.settle(Unknown("not sent: older calls come first; the outbox keeps the call", kept=True))
 
+    def _give_back(self, trips: Sequence[Trip]) -> None:
+        """Takes back identities that no attempt has used: an older call that needs a place would wait for ever."""
+        held = {
+            trip.entry_id: trip.identity for trip in trips if trip.entry_id is not None and trip.identity is not None
+        }
+        if self._outbox is None or not held:
+            return
+        self._outbox.assign([(entry_id, None) for entry_id in held])
+        self._session.finish(held.values())
+        for trip in trips:
+            trip.identity = None
+
     def _make(self, trips: Sequence[Trip], deadline_s: float | None, *, in_batch: bool = False) -> None:
         for _ in range(SESSIONS_MAX):
-            for trip in trips:
-                self._identify(trip, deadline_s)
+            self._identify(trips, deadline_s)
             self._caller.run(trips, deadline_s, in_batch=in_batch)
             if not any(trip.needs_reissue for trip in trips):
                 return
@@ -134,41 +160,46 @@ class Issuer:
         assert trip.outcome is not None
         return trip.outcome
 
-    def _identify(self, trip: Trip, deadline_s: float | None) -> None:
-        if not trip.kind.identified or trip.identity is not None or trip.outcome is not None:
+    def _identify(self, trips: Sequence[Trip], deadline_s: float | None) -> None:
+        """Gives identities to those that need one, to all of them together."""
+        new = [trip for trip in trips if trip.kind.identified and trip.identity is None and trip.outcome is None]
+        if not new:
             return
         try:
-            trip.identity = self._begin(trip, deadline_s)
+            for trip, identity in zip(new, self._begin(new, deadline_s), strict=True):
+                trip.identity = identity
         except KvError as refusal:
-            trip.attempts.extend(getattr(refusal, "attempts", ()))
             is_over = not isinstance(refusal, _MAY_PASS)
-            trip.settle(Failed(refusal) if is_over else give_up(trip.kind, Past(refusal=refusal), refusal.message))
+            for trip in new:
+                trip.attempts.extend(getattr(refusal, "attempts", ()))
+                trip.settle(Failed(refusal) if is_over else give_up(trip.kind, Past(refusal=refusal), refusal.message))
         except OutboxError as error:
-            if trip.entry_id is None and not trip.attempts:
+            if not any(trip.attempts or trip.entry_id is not None for trip in trips):
                 raise
-            trip.settle(give_up(trip.kind, trip.past, str(error)))
+            _give_up(new, str(error))
 
-    def _begin(self, trip: Trip, deadline_s: float | None) -> Identity:
-        """An identity that the outbox knows of."""
-        if not trip.kind.is_kept and self._session.is_full and self._keeps_older():
+    def _begin(self, trips: Sequence[Trip], deadline_s: float | None) -> Sequence[Identity]:
+        """Identities that the outbox knows of."""
+        entry_ids = [trip.entry_id for trip in trips if trip.entry_id is not None]
+        if not entry_ids and self._session.would_wait(len(trips)) and self._keeps_older():
             self.resume(deadline_s)  # kept calls hold the window, and would for ever
-        identity = self._session.begin(deadline_s)
+        identities = self._session.begin(len(trips), deadline_s)
         try:
-            if self._outbox is not None and trip.entry_id is not None:
-                self._outbox.assign(trip.entry_id, identity)
+            if self._outbox is not None and entry_ids:
+                self._outbox.assign(list(zip(entry_ids, identities, strict=True)))
             elif self._outbox is not None:
-                self._outbox.reserve(identity)
+                self._outbox.reserve(identities)
         except OutboxError:
-            self._session.finish(identity)
+            self._session.finish(identities)
             raise
-        return identity
+        return identities
 
     def _leave_session(self, trips: Sequence[Trip]) -> None:
         """The session of some trips is gone, and they surely never ran: they get new identities."""
         for trip in trips:
             if trip.needs_reissue and trip.identity is not None:
                 self._session.forget(trip.identity.epoch)
-                self._session.finish(trip.identity)
+                self._session.finish([trip.identity])
                 trip.identity = None
                 trip.needs_reissue = False
 
@@ -178,9 +209,9 @@ class Issuer:
         try:
             self._take_out([trip for trip in trips if trip.entry_id is not None and not _stays(trip)])
             stay = [trip for trip in trips if _stays(trip)]
-            for trip in trips:
-                if trip.identity is not None and not _stays(trip):
-                    self._session.finish(trip.identity)
+            over = [trip.identity for trip in trips if trip.identity is not None and not _stays(trip)]
+            if over:
+                self._session.finish(over)
         finally:
             with self._guard:
                 self._kept.update(trip.entry_id for trip in stay if trip.entry_id is not None)
@@ -212,12 +243,18 @@ class Issuer:
         is_sent = entry.session is not None and entry.seq is not None
         return Trip(
             entry.method,
-            msgspec.json.decode(entry.params),
+            entry.params,
             Kind(Semantics.EXACTLY_ONCE),
             self._session.recall(entry.session, entry.seq) if is_sent else None,  # type: ignore[arg-type]
             past=Past(lost=is_sent),
             entry_id=entry.id,
         )
+
+
+def _give_up(trips: Sequence[Trip], reason: str) -> None:
+    for trip in trips:
+        if trip.outcome is None:
+            trip.settle(give_up(trip.kind, trip.past, reason))
 
 
 def _stays(trip: Trip) -> bool:

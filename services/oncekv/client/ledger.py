@@ -33,13 +33,13 @@ class Ledger:
         self.acked = min(still_open, default=next_seq) - 1
         self._finished_above = set(range(self.acked + 1, next_seq)) - still_open
 
-    def begin(self) -> int | None:
-        """The next call's seq; None while the window is full."""
-        if self.is_full:
-            return None
-        seq = self.next_seq
-        self.next_seq += 1
-        return seq
+    def begin(self, count: int = 1) -> range:
+        """The seqs of the next calls: all of them, or an empty range while the window has no room for all."""
+        if not self.has_room(count):
+            return range(0)
+        seqs = range(self.next_seq, self.next_seq + count)
+        self.next_seq = seqs.stop
+        return seqs
 
     def finish(self, seq: int) -> None:
         """The call's reply was handed over, or no attempt of it will ever be made again."""
@@ -50,10 +50,9 @@ class Ledger:
             self.acked += 1
             self._finished_above.discard(self.acked)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no call can begin before an old one is finished."""
-        return self.next_seq - self.acked > self.window
+    def has_room(self, count: int = 1) -> bool:
+        """Whether so many calls can begin before an old one is finished."""
+        return self.next_seq - 1 + count - self.acked <= self.window
 
     @property
     def open_count(self) -> int:

@@ -104,22 +104,25 @@ class Outbox:
             if held + len(calls) > CALLS_MAX:
                 raise OutboxError(f"{self.path} is full: {held} calls wait to be resumed")
             run("UPDATE session SET calls_begun = calls_begun + ?", len(calls))
+            _reserve(run, [identity for *_, identity in calls])
             return [_insert(run, *call) for call in calls]
 
         return self._write(work)
 
-    def assign(self, entry_id: int, identity: Identity) -> None:
-        """Gives a call its identity, before the first attempt under it leaves."""
+    def assign(self, calls: Sequence[tuple[int, Identity | None]]) -> None:
+        """Gives calls their identities, before the first attempt under them leaves; None takes an unused one back."""
 
         def work(run: _Run) -> None:
-            run("UPDATE calls SET session = ?, seq = ? WHERE id = ?", identity.epoch.name, identity.seq, entry_id)
-            _reserve(run, identity)
+            for entry_id, identity in calls:
+                name, seq = (identity.epoch.name, identity.seq) if identity is not None else (None, None)
+                run("UPDATE calls SET session = ?, seq = ? WHERE id = ?", name, seq, entry_id)
+            _reserve(run, [identity for _, identity in calls])
 
         self._write(work)
 
-    def reserve(self, identity: Identity) -> None:
-        """Uses up a seq for a call that is not kept (at-most-once), so that no later process uses it again."""
-        self._write(lambda run: _reserve(run, identity))
+    def reserve(self, identities: Sequence[Identity]) -> None:
+        """Uses up the seqs of calls that are not kept (at-most-once), so that no later process uses them again."""
+        self._write(lambda run: _reserve(run, identities))
 
     def settle(self, ids: Sequence[int]) -> None:
         """Takes calls out: their replies are about to be handed over."""
@@ -211,16 +214,16 @@ def _insert(run: _Run, method: str, params: bytes, identity: Identity | None) ->
     session, seq = (identity.epoch.name, identity.seq) if identity is not None else (None, None)
     statement = "INSERT INTO calls (session, seq, method, params) VALUES (?, ?, ?, ?)"
     entry_id = run(statement, session, seq, method, params.decode()).lastrowid
-    if identity is not None:
-        _reserve(run, identity)
     assert entry_id is not None
     return entry_id
 
 
-def _reserve(run: _Run, identity: Identity) -> None:
+def _reserve(run: _Run, identities: Sequence[Identity | None]) -> None:
     """Guarded by the name: a call may still be under way on a session that another thread has just replaced."""
-    statement = "UPDATE session SET next_seq = max(next_seq, ?) WHERE name = ?"
-    run(statement, identity.seq + 1, identity.epoch.name)
+    last = max((one for one in identities if one is not None), key=lambda one: one.seq, default=None)
+    if last is not None:  # calls that were given identities together have them of one session
+        statement = "UPDATE session SET next_seq = max(next_seq, ?) WHERE name = ?"
+        run(statement, last.seq + 1, last.epoch.name)
 
 
 def _open(path: Path) -> sqlite3.Connection:

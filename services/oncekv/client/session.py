@@ -2,8 +2,10 @@
 
 A call begins by taking a seq from the session's ledger and is finished when its reply was handed over or no attempt of
 it will ever be made again; between the two it is open, and `acked` stays below it. While the window is full, a new
-call waits for an old one, up to its own deadline. `session.open` carries an Idempotency-Key that is kept until an
-answer came, so that a lost reply leaves no second session behind.
+call waits for an old one, up to its own deadline, and callers get their places in the order in which they came. Calls
+that leave together get theirs together: two batches that each held a part of the window while they waited for the rest
+would wait for each other for ever. `session.open` carries an Idempotency-Key that is kept until an answer came, so that
+a lost reply leaves no second session behind.
 
 Place on the way: between stub (1) and retry (2): it gives a call its identity. Safe for threads. Guarantee: no two
 calls ever get the same identity, with a `Journal` also across restarts. Limit: the server's lease; a session that is
@@ -13,6 +15,7 @@ gone takes its records with it.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,6 +23,7 @@ from typing import Any, Protocol
 from oncekv.client.ledger import Ledger
 from oncekv.client.outcome import ClientClosed, Unreachable
 from oncekv.wire.errors import IdentityReused, WindowExceeded
+from oncekv.wire.identity import WINDOW
 
 __all__ = ["Epoch", "Identity", "Journal", "NoJournal", "OpenedSession", "Saved", "Session"]
 
@@ -105,6 +109,7 @@ class Session:
         self._journal = journal
         self._opening = threading.Lock()
         self._changed = threading.Condition()
+        self._turns: deque[object] = deque()
         self._closed = False
         saved = journal.load()
         self._open_key = saved.open_key
@@ -113,31 +118,40 @@ class Session:
             ledger = Ledger(saved.next_seq, saved.unanswered, saved.opened.window)
             self._epoch = Epoch(saved.opened.name, ledger)
 
-    def begin_now(self) -> Identity | None:
-        """An identity, if there is a session and room in its window."""
+    def begin_now(self, count: int) -> list[Identity]:
+        """So many identities, if there is a session, room for all in its window, and nobody before; else none."""
         with self._changed:
-            return self._take(self._epoch) if self._epoch is not None else None
+            return self._take(self._epoch, count) if self._epoch is not None and not self._turns else []
 
-    def begin(self, deadline_s: float | None) -> Identity:
-        """An identity; opens a session and waits for room if need be. Raises a definite KvError if it gets none."""
+    def begin(self, count: int, deadline_s: float | None) -> list[Identity]:
+        """Identities for calls that leave together; opens a session and waits for its turn and for room if need be.
+
+        Raises a definite KvError if it gets none. `count` is at most the session's `window`.
+        """
+        if identities := self.begin_now(count):
+            return identities
+        turn = object()
         while True:
             epoch = self._ensure(deadline_s)
             with self._changed:
-                while epoch is self._epoch:
-                    if self._closed:
-                        raise ClientClosed()
-                    identity = self._take(epoch)
-                    if identity is not None:
-                        return identity
-                    if not self._changed.wait(self._left_s(deadline_s)):
-                        raise WindowExceeded("no room in the window came free before the deadline")
+                self._turns.append(turn)
+                try:
+                    while epoch is self._epoch:
+                        if identities := self._take_in_turn(epoch, count, turn):
+                            return identities
+                        if not self._changed.wait(self._left_s(deadline_s)):
+                            raise WindowExceeded("no room in the window came free before the deadline")
+                finally:
+                    self._turns.remove(turn)
+                    self._changed.notify_all()
 
-    def finish(self, identity: Identity) -> None:
-        """No attempt of this call will ever be made again. The books of a session that is gone are closed."""
+    def finish(self, identities: Iterable[Identity]) -> None:
+        """No attempt of these calls will ever be made again. The books of a session that is gone are closed."""
         with self._changed:
-            if identity.epoch is self._epoch:
-                identity.epoch.ledger.finish(identity.seq)
-                self._changed.notify_all()
+            for identity in identities:
+                if identity.epoch is self._epoch:
+                    identity.epoch.ledger.finish(identity.seq)
+            self._changed.notify_all()
 
     def recall(self, session: str, seq: int) -> Identity:
         """The identity of a call that began in an earlier process or is still open in this one."""
@@ -168,16 +182,25 @@ class Session:
             return self._epoch
 
     @property
-    def is_full(self) -> bool:
-        """Whether a session is open, and a new call would have to wait for room in its window."""
-        with self._changed:
-            return self._epoch is not None and self._epoch.ledger.is_full
+    def window(self) -> int:
+        """How many calls may be open at once; what the protocol says while no session is open."""
+        epoch = self.epoch
+        return WINDOW if epoch is None else epoch.ledger.window
 
-    def _take(self, epoch: Epoch) -> Identity | None:
+    def would_wait(self, count: int) -> bool:
+        """Whether a session is open, and so many calls would have to wait for places in its window."""
+        with self._changed:
+            return self._epoch is not None and (bool(self._turns) or not self._epoch.ledger.has_room(count))
+
+    def _take(self, epoch: Epoch, count: int) -> list[Identity]:
+        return [] if self._closed else [Identity(epoch, seq) for seq in epoch.ledger.begin(count)]
+
+    def _take_in_turn(self, epoch: Epoch, count: int, turn: object) -> list[Identity]:
         if self._closed:
-            return None
-        seq = epoch.ledger.begin()
-        return None if seq is None else Identity(epoch, seq)
+            raise ClientClosed()
+        if count > epoch.ledger.window:
+            raise WindowExceeded(f"{count} calls at once are more than the session's window of {epoch.ledger.window}")
+        return self._take(epoch, count) if self._turns[0] is turn else []
 
     def _ensure(self, deadline_s: float | None) -> Epoch:
         """The open session; the first thread that needs one opens it, the others wait for it."""

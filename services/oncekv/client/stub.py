@@ -16,13 +16,12 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypeVar
 
-import msgspec
-
 from oncekv.client import typed
 from oncekv.client.batch import Batch
 from oncekv.client.core import Core
 from oncekv.client.issue import Recovered
 from oncekv.client.outcome import ClientClosed, Failed, Outcome, result_of
+from oncekv.client.request import encode_params
 from oncekv.client.semantics import Semantics, is_harmless
 from oncekv.client.trip import Trip
 from oncekv.client.verdict import Kind
@@ -181,8 +180,7 @@ class Client:
         kind = Kind(self._semantics, is_harmless(method, params))
         if kind.identified and "_meta" in params:
             raise ValueError("_meta is the client's own; use semantics='maybe' to send another")
-        # A copy: were the caller to change the params between attempts, the server would refuse the identity.
-        return Trip(method, msgspec.json.decode(msgspec.json.encode(params)), kind)
+        return Trip(method, encode_params(params), kind, has_meta="_meta" in params)
 
     def _issue(self, trips: Sequence[Trip], *, in_batch: bool) -> None:
         try:

@@ -1,32 +1,21 @@
-"""One POST with one deadline: connecting, sending, and every byte of the reply are done by then or the
-attempt is lost.
+"""One POST with one deadline: connecting, sending, and every byte of the reply are done by then or the attempt is lost.
 
-`requests` is used by its adapter alone, the part of it that threads may share: no cookies, no proxies or
-credentials from the environment, no redirects, and no retry of its own, for a retry that the policy does not
-know of would be an attempt that nobody counts. Its read timeout starts anew with each received byte, so a
-reply that drips would outlive any deadline; a thin layer over the socket therefore sets what is left of the
-deadline before each system call. The same layer sees whether a byte of the request was given away, which is
-what tells *not sent* from *lost*.
+`requests` is used by its adapter alone, the part of it that threads may share: no cookies, no proxies or credentials
+from the environment, no redirects, and no retry of its own, for a retry that the policy does not know of would be an
+attempt that nobody counts. What is the same for every request to a link is prepared once.
 
-Place on the way: transport (3), between retry (2) and the link (4). Guarantee: `NotSent` only if no byte was
-written. Limit: looking up a host name is the system's own time; a host with several addresses gets the
-timeout for each.
+Place on the way: transport (3), between retry (2) and the link (4), over `connections`. Guarantee: `NotSent` only if no
+byte was written. Limit: that of `connections`.
 """
 
 from __future__ import annotations
 
-import io
-import socket
-import threading
-import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from oncekv.client.connections import CONNECTIONS_MAX, Adapter, attempt
 from oncekv.client.ending import Lost, NotSent
 from oncekv.client.reply import Received
 
@@ -36,7 +25,6 @@ REPLY_BYTES_MAX = 64 * 1024 * 1024
 """The largest reply that is read: a result of 4 MiB, each character escaped, still fits; a flood does not."""
 
 _CHUNK_BYTES = 64 * 1024
-_CONNECTIONS_MAX = 256
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
 
 
@@ -50,64 +38,66 @@ class Transport(Protocol):
     def close(self) -> None: ...
 
 
-class _Progress(threading.local):
-    """A thread's one attempt under way: until when, and whether a byte of it was given away."""
-
-    deadline_s = 0.0
-    is_sent = False
-
-    def left_s(self) -> float:
-        left = self.deadline_s - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the attempt's deadline has passed")
-        return left
-
-
-_progress = _Progress()
-
-
 class HttpTransport:
-    """HTTP/1.1 with a pool of kept-alive connections to each link; safe for threads."""
+    """HTTP/1.1 over connections that are kept, at most `connections_max` to each link; safe for threads."""
 
-    def __init__(self, links: int = 1) -> None:
-        self._adapter = _Adapter(pool_connections=max(links, 1), pool_maxsize=_CONNECTIONS_MAX, max_retries=0)
+    def __init__(self, links: int = 1, connections_max: int = CONNECTIONS_MAX) -> None:
+        self._adapter = Adapter(max(links, 1), connections_max)
+        self._prepared: dict[str, requests.PreparedRequest] = {}
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Received | Lost | NotSent:
         """Sends `body` and waits for the whole reply, for `timeout_s` in all."""
-        request = requests.PreparedRequest()
-        request.prepare(method="POST", url=url, headers={**_HEADERS, **headers}, data=body)
-        _progress.deadline_s = time.monotonic() + timeout_s
-        _progress.is_sent = False
+        request = self._request(url, body, headers)
+        attempt.begin(timeout_s)
         try:
             return self._exchange(request, timeout_s)
         except Exception as fault:  # urllib3 lets a ValueError through for a chunk of -5 bytes, say
             reason = _words(fault)
-            return Lost(reason) if _progress.is_sent else NotSent(reason)
+            return Lost(reason) if attempt.is_sent else NotSent(reason)
 
     def close(self) -> None:
-        """Closes the idle connections."""
+        """Closes the idle connections; one in use is closed when its attempt ends, and a later attempt is not sent."""
         self._adapter.close()
 
+    def _request(self, url: str, body: bytes, headers: Mapping[str, str]) -> requests.PreparedRequest:
+        """The link's request with this body."""
+        prepared = self._prepared.get(url)
+        if prepared is None:
+            prepared = self._prepared[url] = requests.Request("POST", url, _HEADERS).prepare()
+        request = requests.PreparedRequest()
+        request.method, request.url, request.body = prepared.method, prepared.url, body
+        all_headers: Any = {**prepared.headers, **headers, "Content-Length": str(len(body))}
+        request.headers = all_headers
+        return request
+
     def _exchange(self, request: requests.PreparedRequest, timeout_s: float) -> Received | Lost:
-        response = self._adapter.send(request, stream=True, timeout=(timeout_s, timeout_s))
+        reply = self._adapter.send(request, stream=True, timeout=(timeout_s, timeout_s)).raw
         try:
-            body = _read_whole(response)
+            body = _read_whole(reply)
         except BaseException:
-            response.raw.close()
+            _give_up(reply)
             raise
         if isinstance(body, Lost):
-            response.raw.close()
+            _give_up(reply)
             return body
-        response.raw.release_conn()
-        headers = response.headers
-        return Received(response.status_code, body, headers.get("Retry-After"), headers.get("Idempotent-Replayed"))
+        reply.release_conn()
+        headers = reply.headers
+        return Received(reply.status, body, headers.get("Retry-After"), headers.get("Idempotent-Replayed"))
 
 
-def _read_whole(response: requests.Response) -> bytes | Lost:
+def _give_up(reply: Any) -> None:
+    """Closes the connection, on which more of the reply may come, and gives its place to the next."""
+    reply.close()
+    reply.release_conn()
+
+
+def _read_whole(reply: Any) -> bytes | Lost:
     """The body; one that is shorter than announced raises urllib3's IncompleteRead."""
+    if reply.length_remaining is not None and reply.length_remaining <= REPLY_BYTES_MAX:
+        return bytes(reply.read(decode_content=False))
     chunks: list[bytes] = []
     size = 0
-    while chunk := response.raw.read(_CHUNK_BYTES, decode_content=False):
+    while chunk := reply.read(_CHUNK_BYTES, decode_content=False):
         chunks.append(chunk)
         size += len(chunk)
         if size > REPLY_BYTES_MAX:
@@ -131,6 +121,8 @@ def _words(fault: BaseException) -> str:
 
 
 _SIGNS = {
+    "emptypool": "no connection came free",
+    "closedpool": "the client was closed",
     "nameresolution": "the host name is unknown",
     "refused": "connection refused",
     "timeout": "timed out",
@@ -142,73 +134,3 @@ _SIGNS = {
     "newconnection": "no connection",
     "ssl": "TLS failed",
 }
-
-
-class _TimedReader(io.RawIOBase):
-    """Reads from the socket, each time with what is left of the attempt's deadline."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._raw = sock.makefile("rb", buffering=0)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        self._sock.settimeout(_progress.left_s())
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _TimedSocket:
-    """A connected socket, plain or TLS, that obeys the attempt's deadline and notes that something was sent."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)
-
-    def sendall(self, data: Any) -> None:
-        self._sock.settimeout(_progress.left_s())
-        _progress.is_sent = True
-        self._sock.sendall(data)
-
-    def makefile(self, mode: str, *_: Any, **__: Any) -> io.BufferedReader:
-        assert mode == "rb"
-        return io.BufferedReader(_TimedReader(self._sock))
-
-
-def _timed(sock: Any) -> Any:
-    return _TimedSocket(sock)
-
-
-class _Connection(HTTPConnection):
-    def connect(self) -> None:
-        super().connect()
-        self.sock = _timed(self.sock)
-
-
-class _TlsConnection(HTTPSConnection):
-    def connect(self) -> None:
-        super().connect()
-        self.sock = _timed(self.sock)
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-class _Adapter(HTTPAdapter):
-    """requests' adapter, with the timed socket under it."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from oncekv.client.ending import Ending
 from oncekv.client.outcome import Attempt, Outcome
@@ -22,13 +21,13 @@ ATTEMPTS_LISTED_MAX = 64
 
 @dataclass(slots=True)
 class Trip:
-    """`params` is never changed once the call began.
+    """`params` are JSON, encoded once. `has_meta`: they carry a `_meta` of the caller's own, which goes as it is.
 
     `headers` go with each attempt of a call that is sent alone; `entry_id` is its place in the outbox.
     """
 
     method: str
-    params: Mapping[str, Any]
+    params: bytes
     kind: Kind
     identity: Identity | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -37,6 +36,7 @@ class Trip:
     outcome: Outcome | None = None
     needs_reissue: bool = False
     entry_id: int | None = None
+    has_meta: bool = False
 
     @property
     def is_waiting(self) -> bool:

@@ -33,9 +33,9 @@ def plant() -> Iterator[None]:
 
     def send(self: Caller, trips: Sequence[Trip], *how: Any) -> list[Ending]:
         for trip in trips:
-            if trip.identity is not None and trip.attempts and (fresh := sessions[self].begin_now()):
-                sessions[self].finish(trip.identity)
-                trip.identity = fresh
+            if trip.identity is not None and trip.attempts and (fresh := sessions[self].begin_now(1)):
+                sessions[self].finish([trip.identity])
+                trip.identity = fresh[0]
         return real_send(self, trips, *how)
 
     with replaced(Core, __init__=init), replaced(Caller, _send=send):

@@ -66,13 +66,13 @@ def _race_for_seqs(session: Session) -> None:
 
     def work(_thread: int) -> None:
         for _ in range(calls):
-            identity = session.begin(WAIT_MAX_S)
+            identity = session.begin(1, WAIT_MAX_S)[0]
             taken.append(identity.seq)
             acked = identity.meta()["acked"]
             assert acked < identity.seq
             assert all(finished[max(0, acked - 4 * THREADS) : acked + 1]), "a call that is still open was acknowledged"
             finished[identity.seq] = True
-            session.finish(identity)
+            session.finish([identity])
 
     at_once([partial(work, thread) for thread in range(THREADS)], WAIT_MAX_S)
     assert sorted(taken) == list(range(1, THREADS * calls + 1))

@@ -34,7 +34,7 @@ def test_a_call_is_there_for_the_next_process_until_it_is_settled(path):
     with closing(Outbox(path)) as box:
         box.opened(SESSION)
         ids = box.put([("kv.append", b'{"key":"k"}', identity(1)), ("kv.put", b"{}", None), ("kv.put", b"{}", None)])
-        box.assign(ids[1], identity(4))
+        box.assign([(ids[1], identity(4))])
         box.settle([ids[0]])
     with closing(Outbox(path)) as box:
         assert box.entries() == [
@@ -57,8 +57,8 @@ def test_a_seq_is_never_given_out_again(path):
     """A seq that was used up, also by a call that is not kept, is behind the next process's first one."""
     with closing(Outbox(path)) as box:
         box.opened(SESSION)
-        box.reserve(identity(7))
-        box.reserve(identity(3))
+        box.reserve([identity(6), identity(7)])
+        box.reserve([identity(3)])
     with closing(Outbox(path)) as box:
         assert box.load() == Saved(SESSION, 8, [])
 
@@ -69,7 +69,7 @@ def test_a_new_session_begins_at_one_and_an_old_call_does_not_count_for_it(path)
         box.opened(SESSION)
         entry_id = box.put([("kv.put", b"{}", identity(9))])[0]
         box.opened(OpenedSession("other", 16))
-        box.assign(entry_id, identity(10))
+        box.assign([(entry_id, identity(10))])
         assert box.load() == Saved(OpenedSession("other", 16), 1, [])
 
 

@@ -231,11 +231,11 @@ def test_a_client_that_takes_lost_for_failed_is_caught(monkeypatch):
 def test_a_client_that_acknowledges_too_early_is_caught(monkeypatch, directory):
     """The known-bad twin of the ledger: acknowledging an open call makes its retry stale."""
 
-    def hasty(self):
-        seq = self.next_seq
-        self.next_seq += 1
-        self.acked = seq - 1
-        return seq
+    def hasty(self, count):
+        seqs = range(self.next_seq, self.next_seq + count)
+        self.next_seq = seqs.stop
+        self.acked = seqs[-1] - 1
+        return seqs
 
     monkeypatch.setattr(Ledger, "begin", hasty)
     monkeypatch.setattr(Ledger, "finish", lambda self, seq: None)

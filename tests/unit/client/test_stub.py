@@ -1,7 +1,6 @@
 """The client as an application sees it, over a server in memory and virtual time where time matters."""
 
 import json
-import random
 import threading
 from contextlib import closing
 from typing import Any
@@ -18,63 +17,16 @@ from oncekv.client import (
     RetryPolicy,
     Unknown,
     Unreachable,
-    World,
     connect,
 )
-from oncekv.client.ending import Lost, NotSent
 from oncekv.client.outbox import OutboxError
 from oncekv.client.reply import Received
 from oncekv.wire.calls import Appended, ReplayMark, Written
 from oncekv.wire.envelope import encode_reply, failure
 from oncekv.wire.errors import Overloaded, TooManySessions, VersionMismatch, WindowExceeded
 
-from .simulation import ModelServer, Network
-
-NO_JITTER = RetryPolicy(first_delay_s=0.1, delay_max_s=0.4, attempt_timeout_s=1.0)
-LOST, REFUSED = Lost("timed out"), NotSent("connection refused")
-
-
-class Scripted(Network):
-    """A perfect network, but for the `script`: an ending, or a fate, for each attempt from the first on."""
-
-    def __init__(self, *script, server=None):
-        super().__init__(server or ModelServer(), random.Random(1), {"ok": 1})
-        self.script = list(script)
-        self.seen: list[tuple[str, Any, dict[str, str]]] = []
-        self.pauses: list[float] = []
-
-    def post(self, url, body, headers, timeout_s):
-        """Notes the request; answers from the script, then as the server does."""
-        self.seen.append((url, json.loads(body), dict(headers)))
-        ending = self.script.pop(0) if self.script else "ok"
-        if ending is LOST:
-            self.now_s += timeout_s
-        return getattr(self, f"_{ending}")(body, headers, timeout_s) if isinstance(ending, str) else ending
-
-    @property
-    def world(self):
-        """Waits are noted, and always as long as may be."""
-        return World(self, lambda: self.now_s, self.wait, lambda low, high: high)
-
-    def wait(self, seconds):
-        """Notes the wait."""
-        self.pauses.append(seconds)
-        self.pause(seconds)
-
-    @property
-    def metas(self):
-        """`_meta` of each request for a kv method."""
-        return [one["params"].get("_meta", {}) for _, one, _ in self.seen if one["method"].startswith("kv.")]
-
-
-def client(network, **choices):
-    """A client on that network."""
-    return connect("kv=http://kv", retry=NO_JITTER, world=network.world, **choices)
-
-
-def append(kv, value="x", **choices):
-    """One append, its outcome."""
-    return kv.outcome("kv.append", {"key": "k", "value": value}, **choices)
+from .scripted import LOST, NO_JITTER, REFUSED, Scripted, append, client
+from .simulation import ModelServer
 
 
 def test_typed_calls_return_structs():
@@ -239,6 +191,25 @@ def test_meta_is_the_clients_own():
         kv.outcome("kv.append", {"key": "k", "value": "x", "_meta": {}})
 
 
+@pytest.mark.parametrize("semantics", ["maybe", "at-least-once"])
+def test_a_meta_of_the_callers_own_goes_as_it_is(semantics):
+    """Where the client gives no identity, the application may: nothing is added to it, and nothing taken away."""
+    network = Scripted()
+    meta = {"session": json.loads(network.server._open("any").body)["session"], "seq": 1, "acked": 0}
+    with client(network, semantics=semantics) as kv:
+        outcome = append_of(kv, meta)
+        assert isinstance(outcome, Ok)
+        again = append_of(kv, meta)
+        assert isinstance(again, Ok)
+        assert (outcome.replayed, again.replayed) == (False, True)
+    assert network.metas == [meta, meta]
+
+
+def append_of(kv, meta):
+    """One append with that `_meta`."""
+    return kv.outcome("kv.append", {"key": "k", "value": "x", "_meta": meta})
+
+
 def test_params_that_are_no_json_begin_nothing():
     """What cannot be sent uses up no seq and opens no session."""
     network = Scripted()
@@ -366,62 +337,6 @@ def test_a_full_window_is_a_definite_failure_at_the_deadline(tmp_path):
         outcome = append(kv, "y", semantics="at-most-once", timeout_s=0.05)
     assert isinstance(outcome, Failed)
     assert isinstance(outcome.error, WindowExceeded)
-
-
-def test_a_batch_gives_each_call_its_own_end():
-    """One request, one result or error for each, and what was lost goes out again alone."""
-    network = Scripted()
-    with client(network) as kv, kv.batch() as batch:
-        first = batch.append("k", "x")
-        failed = batch.put("k", "y", if_version=9)
-        second = batch.append("k", "z")
-    assert (first.result().offset, second.result()) == (0, Appended(version=2, offset=1))
-    with pytest.raises(VersionMismatch):
-        failed.result()
-    assert isinstance(network.seen[1][1], list)
-
-
-def test_what_a_batchs_reply_leaves_out_is_sent_again_under_the_same_identity():
-    """Settled calls are not repeated; the others keep their seq."""
-    network = Scripted()
-    handle = network.server.handle
-
-    def partial(body, headers, fails=""):
-        content = handle(body, headers, fails)
-        replies = json.loads(content)
-        return json.dumps(replies[:1]).encode() if isinstance(replies, list) else content
-
-    network.server.handle = partial  # type: ignore[method-assign]
-    with client(network) as kv, kv.batch() as batch:
-        later = [batch.append("k", value) for value in "abc"]
-    assert [one.result().offset for one in later] == [0, 1, 2]
-    sent = [[one["params"]["_meta"]["seq"] for one in request] for _, request, _ in network.seen[1:4]]
-    assert sent == [[1, 2, 3], [2, 3], [3]]
-    assert network.server.values["k"] == "abc"
-
-
-def test_a_batch_is_sent_when_its_block_ends_well():
-    """Before that there is no result; a block that raises sends nothing; an empty one neither."""
-    network = Scripted()
-    with client(network) as kv:
-        with kv.batch():
-            pass
-        batch = kv.batch()
-        later = batch.put("k", "x")
-        batch.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
-        with pytest.raises(RuntimeError, match="not sent yet"):
-            later.result()
-    assert network.seen == []
-
-
-def test_a_batch_is_bounded():
-    """A batch that could wait for its own window is refused while it is made."""
-    with client(Scripted()) as kv, kv.batch() as batch:
-        for _ in range(1000):
-            batch.get("k")
-        with pytest.raises(ValueError, match="1000"):
-            batch.get("k")
-        batch._trips.clear()
 
 
 def test_renewing_acknowledges_and_tells_the_lease():

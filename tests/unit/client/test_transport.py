@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -15,6 +16,7 @@ from oncekv.client.transport import HttpTransport
 from .loopback import Loopback, ok, request_of, reset
 
 REPLY = b'{"jsonrpc":"2.0","id":1,"result":{"version":1}}'
+DATA_SEGMENTS_IN = 152  # where tcpi_data_segs_in, if below 256, stands in struct tcp_info of Linux
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
@@ -281,3 +283,143 @@ def test_an_exception_before_the_first_byte_is_an_attempt_not_sent(http):
     """A header that cannot be encoded, say: no byte left this machine."""
     with answering(ok(REPLY)) as server:
         assert isinstance(http.post(server.url, b"{}", {"X": "\u2603"}, 1.0), NotSent)
+
+
+def many(threads, work):
+    """What `work(number)` returns in each of so many threads; raises what one of them raised."""
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, range(threads)))
+
+
+def test_32_threads_keep_32_connections(http):
+    """A pool of fewer places would close what it has no room for, and open it again for the next call."""
+    threads, rounds = 32, 4
+    under_way, idle = threading.Barrier(threads), threading.Barrier(threads)
+
+    def script(connection, number):
+        while request_of(connection):
+            under_way.wait(5)
+            connection.sendall(ok(REPLY))
+
+    def work(number):
+        for _ in range(rounds):
+            idle.wait(5)
+            assert post(http, server, 10.0)[0] == Received(200, REPLY)
+
+    with Loopback(script) as server:
+        many(threads, work)
+        assert len(server.connections) == threads
+
+
+def test_more_threads_than_connections_wait_for_one():
+    """Twelve threads on four connections: each call is answered, and no fifth connection is opened for any of them."""
+    together = threading.Barrier(4)
+
+    def script(connection, number):
+        while request_of(connection):
+            together.wait(5)  # so the four are always busy when a fifth thread comes
+            connection.sendall(ok(REPLY))
+
+    left = iter(range(60))
+    with Loopback(script) as server, closing(HttpTransport(connections_max=4)) as http:
+        answers = many(12, lambda number: [post(http, server, 10.0)[0] for _ in left])
+        assert sorted(answer for part in answers for answer in part) == [Received(200, REPLY)] * 60
+        assert len(server.connections) == 4
+
+
+def test_an_attempt_for_which_no_connection_came_free_was_surely_not_sent():
+    """It waits until its own deadline, while another thread has the only connection."""
+    with closing(HttpTransport(connections_max=1)) as http, ThreadPoolExecutor() as pool:
+        busy, free = threading.Event(), threading.Event()
+
+        def script(connection, number):
+            while request_of(connection):
+                busy.set()
+                free.wait(5)
+                connection.sendall(ok(REPLY))
+
+        with Loopback(script) as server:
+            first = pool.submit(post, http, server, 10.0)
+            assert busy.wait(5)
+            assert post(http, server, 0.1)[0] == NotSent("no connection came free")
+            free.set()
+            assert first.result()[0] == Received(200, REPLY)
+
+
+def test_a_lost_attempt_gives_its_connection_back(monkeypatch):
+    """However the one before ended, the next attempt gets the only place there is."""
+    monkeypatch.setattr(module, "REPLY_BYTES_MAX", 1000)
+    spoilt = [b"", ok(REPLY)[:20], ok(REPLY)[:-5], b"\x00\x01\r\n\r\n", HEAD + b"\r\n" + b" " * 2000]
+    spoilt.append(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nab")
+
+    def script(connection, number):
+        if request_of(connection):
+            connection.sendall(spoilt[number - 1] if number <= len(spoilt) else ok(REPLY))
+
+    with Loopback(script) as server, closing(HttpTransport(connections_max=1)) as http:
+        endings = [post(http, server)[0] for _ in range(len(spoilt) + 1)]
+    assert [read_single(one, 1) if isinstance(one, Received) else one for one in endings[:-1]] == [
+        Lost("connection lost"), Lost("bad reply: empty"), Lost("bad reply: cut"), Lost("bad reply: not HTTP"),
+        Lost("bad reply: over 1000 bytes"), Lost("bad reply: not HTTP"),
+    ]  # fmt: skip
+    assert endings[-1] == Received(200, REPLY)
+
+
+def test_header_and_body_leave_together(http):
+    """A server that is woken by the header alone finds nothing to do."""
+    segments = []
+
+    def script(connection, number):
+        request_of(connection)
+        segments.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)[DATA_SEGMENTS_IN])
+        connection.sendall(ok(REPLY))
+
+    with Loopback(script) as server:
+        post(http, server)
+    assert segments == [1]
+
+
+@pytest.mark.parametrize("size", [65536, 65537, 3_000_000])
+def test_a_large_body_arrives_whole(http, size):
+    """Whether header and body leave together or one after the other."""
+
+    def script(connection, number):
+        while request := request_of(connection):
+            connection.sendall(ok(b"%d" % len(request.partition(b"\r\n\r\n")[2])))
+
+    with Loopback(script) as server:
+        for _ in range(2):
+            assert http.post(server.url, b"x" * size, {}, 5.0) == Received(200, b"%d" % size)
+
+
+def test_each_link_gets_its_own_request():
+    """What is prepared once for one link is not sent to another."""
+
+    def script(connection, number):
+        while request := request_of(connection):
+            lines = request.split(b"\r\n")
+            connection.sendall(ok(lines[0] + b"|" + lines[1]))
+
+    with Loopback(script) as one, Loopback(script) as two, closing(HttpTransport(links=3)) as http:
+        urls = [one.url, two.url, one.url.replace("/rpc", "/other?a=1")]
+        for _ in range(2):
+            for url in urls:
+                host, _, target = url.removeprefix("http://").partition("/")
+                said = f"POST /{target} HTTP/1.1|Host: {host}".encode()
+                assert http.post(url, b"{}", {}, 1.0) == Received(200, said)
+
+
+def test_closing_closes_the_idle_connections(http):
+    """And none is opened afterwards: nobody would close it."""
+    ended = threading.Event()
+
+    def script(connection, number):
+        while request_of(connection):
+            connection.sendall(ok(REPLY))
+        ended.set()
+
+    with Loopback(script) as server:
+        post(http, server)
+        http.close()
+        assert ended.wait(5)
+        assert post(http, server)[0] == NotSent("the client was closed")
