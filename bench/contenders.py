@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +13,14 @@ from bench.baselines.flask import flask_baseline
 from bench.load import Shape, put_load
 from bench.rpc import Rpc
 from bench.run import Run
-from bench.servers import server
+from bench.servers import DEFAULT, FASTEST, server
 from bench.wrk import Load
 
-__all__ = ["CONTENDERS", "EMPTY", "ETCD", "FLASK", "MEMORY", "NONE", "ONCEKV", "Contender"]
+__all__ = ["CONTENDERS", "EMPTY", "ETCD", "FLASK", "LOOP", "MEMORY", "NONE", "ONCEKV", "THREADS", "Contender"]
 
-ONCEKV = "OnceKV"
+ONCEKV = "OnceKV (event loop, writer's process)"
+LOOP = "OnceKV, event loop alone"
+THREADS = "OnceKV as it starts by default (threads)"
 MEMORY = "OnceKV, records in memory only"
 NONE = "OnceKV, identities ignored"
 ETCD = "etcd, one txn (compare, value, record) by its JSON gateway"
@@ -45,10 +47,12 @@ class Contender:
         return put_load(self.url, self.folder, shape, sessions, connections=connections, seconds=seconds)
 
 
-def _oncekv(label: str, delivery: str) -> Callable[[ExitStack, Run], Contender]:
+def _oncekv(
+    label: str, delivery: str = "persisted", how: Sequence[str] = FASTEST
+) -> Callable[[ExitStack, Run], Contender]:
     def open_one(stack: ExitStack, run: Run) -> Contender:
         folder = stack.enter_context(run.folder(f"oncekv-{delivery}"))
-        url = stack.enter_context(server(folder / "data", delivery=delivery)).url
+        url = stack.enter_context(server(folder / "data", delivery=delivery, how=how)).url
         return Contender(label, url, folder, Shape(), stack.enter_context(Rpc(url)).open_sessions)
 
     return open_one
@@ -74,7 +78,9 @@ def _new_names(count: int) -> list[str]:
 
 
 CONTENDERS: dict[str, Callable[[ExitStack, Run], Contender]] = {
-    ONCEKV: _oncekv(ONCEKV, "persisted"),
+    ONCEKV: _oncekv(ONCEKV),
+    LOOP: _oncekv(LOOP, how=["--model", "event-loop"]),
+    THREADS: _oncekv(THREADS, how=DEFAULT),
     MEMORY: _oncekv(MEMORY, "memory"),
     NONE: _oncekv(NONE, "none"),
     ETCD: _etcd,

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import subprocess
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 
-from chaos.runtime.local import LocalServer, oncekv_command
+from chaos.runtime.local import LocalServer
 
-__all__ = ["models", "server"]
+__all__ = ["DEFAULT", "FASTEST", "MODELS", "server"]
 
-
-@cache
-def models() -> tuple[str, ...]:
-    """The server models that this release has; one without a name where it knows no `--model`."""
-    done = subprocess.run(
-        [*oncekv_command(), "serve", "--help"], capture_output=True, text=True, timeout=60, check=True
-    )
-    return ("threads", "event-loop") if "--model" in done.stdout else ("",)
+MODELS = ("threads", "event-loop")
+DEFAULT: Sequence[str] = ()
+FASTEST = ("--model", "event-loop", "--writer", "process")
+"""What writes fastest on two cores; the writes' own part shows the others beside it."""
 
 
 def server(
     folder: Path,
     *,
+    how: Sequence[str] = FASTEST,
     delivery: str = "persisted",
     workers: int = 1,
     failpoints: bool = False,
-    model: str = "",
     lease_ms: int | None = None,
 ) -> LocalServer:
-    """A server that is not started yet; a context manager that starts it. `model` "" is the release's default."""
-    extra = ["--model", model] if model else []
-    extra += ["--lease-ms", str(lease_ms)] if lease_ms else []
+    """A server that is not started yet; a context manager that starts it. `how`: more words of its command line."""
+    extra = [*how, *(["--lease-ms", str(lease_ms)] if lease_ms else [])]
     return LocalServer(folder, delivery=delivery, workers=workers, failpoints=failpoints, extra_args=extra)

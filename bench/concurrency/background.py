@@ -13,12 +13,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench.book import Part
-from bench.concurrency.names import BACKGROUND, CALLS, model_names
+from bench.concurrency.names import BACKGROUND, CALLS
 from bench.fill import fold
 from bench.load import Shape, put_load
 from bench.rpc import Rpc
 from bench.run import Run
-from bench.servers import server
+from bench.servers import MODELS, server
 
 __all__ = ["CHECKPOINTS", "P99", "QUIET", "SWEEP", "SWEPT", "measure", "row"]
 
@@ -45,10 +45,10 @@ def measure(run: Run) -> None:
     rounds = min(run.effort.rounds, ROUNDS_MAX)
     with ExitStack() as stack:
         nodes = []
-        for name, model in model_names().items():
+        for name in MODELS:
             for beside in (QUIET, SWEEP, CHECKPOINTS):
                 folder = stack.enter_context(run.folder(f"background-{name}"))
-                url = stack.enter_context(server(folder / "data", model=model)).url
+                url = stack.enter_context(server(folder / "data", how=["--model", name])).url
                 nodes.append((name, beside, url, folder, stack.enter_context(Rpc(url))))
         for _ in run.rounds(rounds, "background work"):
             for name, beside, url, folder, rpc in nodes:

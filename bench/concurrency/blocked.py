@@ -12,11 +12,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench.book import Part
-from bench.concurrency.names import BLOCKED, model_names
+from bench.concurrency.names import BLOCKED
 from bench.load import VALUE, Shape, put_load
 from bench.rpc import Rpc
 from bench.run import Run
-from bench.servers import server
+from bench.servers import MODELS, server
 
 __all__ = ["COUNTS", "LONGEST", "P99", "READS", "SLEEP_MS", "measure", "row"]
 
@@ -43,9 +43,9 @@ def measure(run: Run) -> None:
     rounds = min(run.effort.rounds, ROUNDS_MAX)
     with ExitStack() as stack:
         nodes = []
-        for name, model in model_names().items():
+        for name in MODELS:
             folder = stack.enter_context(run.folder(f"blocked-{name}"))
-            url = stack.enter_context(server(folder / "data", model=model, failpoints=True)).url
+            url = stack.enter_context(server(folder / "data", how=["--model", name], failpoints=True)).url
             rpc = stack.enter_context(Rpc(url))
             rpc.batch([("kv.put", {"key": f"k{number:07d}", "value": VALUE}) for number in range(1_000)])
             arming = {"action": f"sleep:{SLEEP_MS}", "count": 1_000_000, "match": {"key": "slow"}}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from bench.book import Part
-from bench.concurrency.names import CORES, model_names
+from bench.concurrency.names import CORES
 from bench.load import VALUE, Shape, put_load
 from bench.rpc import Rpc
 from bench.run import Run
-from bench.servers import server
+from bench.servers import MODELS, server
 
 __all__ = ["LIST", "PUT", "measure", "row"]
 
@@ -31,10 +31,10 @@ def measure(run: Run) -> None:
     rounds = min(run.effort.rounds, ROUNDS_MAX)
     with ExitStack() as stack:
         nodes = []
-        for name, model in model_names().items():
+        for name in MODELS:
             for workers in WORKERS:
                 folder = stack.enter_context(run.folder(f"cores-{name}-{workers}"))
-                url = stack.enter_context(server(folder / "data", model=model, workers=workers)).url
+                url = stack.enter_context(server(folder / "data", how=["--model", name], workers=workers)).url
                 rpc = stack.enter_context(Rpc(url))
                 rpc.batch([("kv.put", {"key": f"k{number:07d}", "value": VALUE}) for number in range(1_000)])
                 nodes.append((row(name, workers), url, folder, rpc))

@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
 from bench.book import Part
-from bench.concurrency.names import IDLE, model_names
+from bench.concurrency.names import IDLE
 from bench.procfs import resident_bytes, threads
 from bench.rpc import Rpc
 from bench.run import Run
-from bench.servers import server
+from bench.servers import MODELS, server
 
 __all__ = ["BYTES", "THREADS_MORE", "measure"]
 
@@ -30,10 +30,10 @@ def measure(run: Run) -> None:
     part = run.part(Part(IDLE, "Idle connections that are kept open", "bytes"))
     count = min(CONNECTIONS_MAX, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_SPARE)
     for _ in run.rounds(min(run.effort.rounds, ROUNDS_MAX), f"{count:,} idle connections"):
-        for name, model in model_names().items():
+        for name in MODELS:
             with ExitStack() as stack:
                 folder = stack.enter_context(run.folder(f"idle-{name}"))
-                node = stack.enter_context(server(folder / "data", model=model))
+                node = stack.enter_context(server(folder / "data", how=["--model", name]))
                 with Rpc(node.url) as rpc:
                     rpc.batch([("kv.increment", {"key": "n"})] * 100)
                 before, threads_before = resident_bytes(node.pid), threads(node.pid)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bench.servers import models
-
 __all__ = [
     "BACKGROUND",
     "BLOCKED",
@@ -14,7 +12,6 @@ __all__ = [
     "IDLE",
     "SLOW",
     "THREADS",
-    "model_names",
 ]
 
 SLOW = "slow"
@@ -27,8 +24,3 @@ IDLE = "idle"
 CALLS = "calls/s"
 THREADS = "threads"
 EVENTS = "event-loop"
-
-
-def model_names() -> dict[str, str]:
-    """The name that a row has, with what `--model` is given; a server without the flag has threads."""
-    return {model or THREADS: model for model in models()}

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.book import Part
-from bench.concurrency.names import DISK, SLOW, model_names
+from bench.concurrency.names import DISK, SLOW
 from bench.load import Shape, put_load
 from bench.measures.writes import column
 from bench.rpc import Rpc
 from bench.run import Run
-from bench.servers import server
+from bench.servers import MODELS, server
 
 __all__ = ["SLEEP_MS", "measure", "measure_disk"]
 
@@ -56,7 +56,7 @@ def _measure(run: Run, part: Part, sleep_ms: int) -> None:
     counts = CONNECTIONS if run.effort.name == "full" else CONNECTIONS_FEW
     rounds = min(run.effort.rounds, ROUNDS_MAX)
     with ExitStack() as stack:
-        nodes = [_open(run, stack, name, model, sleep_ms) for name, model in model_names().items()]
+        nodes = [_open(run, stack, name, sleep_ms) for name in MODELS]
         for _ in run.rounds(rounds, part.title):
             for count in counts:
                 for node in nodes:
@@ -67,9 +67,9 @@ def _measure(run: Run, part: Part, sleep_ms: int) -> None:
                     run.add(part, node.row, column(count), load.per_s, load.faults)
 
 
-def _open(run: Run, stack: ExitStack, name: str, model: str, sleep_ms: int) -> _Node:
+def _open(run: Run, stack: ExitStack, name: str, sleep_ms: int) -> _Node:
     folder = stack.enter_context(run.folder(f"slow-{name}"))
-    url = stack.enter_context(server(folder / "data", model=model, failpoints=sleep_ms > 0)).url
+    url = stack.enter_context(server(folder / "data", how=["--model", name], failpoints=sleep_ms > 0)).url
     rpc = stack.enter_context(Rpc(url))
     if sleep_ms:
         rpc.call("debug.failpoint", {"name": "after_commit", "action": f"sleep:{sleep_ms}", "count": ARMED_MAX})

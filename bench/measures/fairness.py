@@ -23,7 +23,7 @@ from bench.book import Part
 from bench.load import VALUE, Shape, put_load
 from bench.rpc import TIMEOUT_S, Rpc
 from bench.run import Run
-from bench.servers import models, server
+from bench.servers import DEFAULT, FASTEST, server
 
 __all__ = ["ALONE", "BESIDE", "CALLS", "DEEP", "NAME", "P50", "P99", "REFUSED", "measure", "row"]
 
@@ -36,6 +36,7 @@ CALLS = "calls/s"
 REFUSED = "refused as overloaded, %"
 DEEP = "the deep client's calls/s"
 CONNECTIONS = 8
+HOW = {"default": DEFAULT, "event loop, writer's process": FASTEST}
 JOIN_MAX_S = 30.0
 
 
@@ -45,7 +46,7 @@ def row(model: str, what: str) -> str:
 
 
 def measure(run: Run) -> None:
-    """For each model: nobody else, then one client of each depth, in turn."""
+    """For each way to serve: nobody else, then one client of each depth, in turn."""
     part = run.part(
         Part(
             NAME,
@@ -58,10 +59,10 @@ def measure(run: Run) -> None:
     )
     with ExitStack() as stack:
         nodes = []
-        for model in models():
-            folder = stack.enter_context(run.folder(f"fairness-{model}"))
-            url = stack.enter_context(server(folder / "data", model=model)).url
-            nodes.append(_Node(model or "threads", url, folder, stack.enter_context(Rpc(url))))
+        for name, how in HOW.items():
+            folder = stack.enter_context(run.folder("fairness"))
+            url = stack.enter_context(server(folder / "data", how=how)).url
+            nodes.append(_Node(name, url, folder, stack.enter_context(Rpc(url))))
         for _ in run.rounds(run.effort.fairness_rounds, "fairness"):
             for node in nodes:
                 for depth in (0, *run.effort.depths):

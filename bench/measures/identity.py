@@ -45,13 +45,13 @@ def measure(run: Run) -> None:
             for with_identity in (True, False) if pair % 2 else (False, True):
                 sessions = rpc.open_sessions(CONNECTIONS)
                 shape = Shape(identity=with_identity)
-                before_us = processor_us(node.pid)
+                before_us = sum(map(processor_us, node.members()))
                 load = put_load(url, folder, shape, sessions, connections=CONNECTIONS, seconds=run.effort.seconds)
                 row = ON if with_identity else OFF
                 run.add(part, row, COLUMN, load.per_s, load.faults)
                 found[with_identity] = load.per_s
                 if load.good:
-                    used[with_identity] = (processor_us(node.pid) - before_us) / load.good
+                    used[with_identity] = (sum(map(processor_us, node.members())) - before_us) / load.good
                     run.add(part, row, PROCESSOR, used[with_identity])
             for ratio in paired([found[False]], [found[True]]):
                 run.add(part, COST, COLUMN, (ratio - 1) * 100)

@@ -4,8 +4,8 @@ Real calls, by HTTP, in batches: sessions are opened, then each of them makes on
 the one before, as a client does that is there all day. The last call of each stays unacknowledged: an idle session
 keeps one record.
 
-Memory is the server's resident set, disk the pages in use with the log written back, each above what they were before
-the first session.
+Memory is the resident sets of the server's processes, disk the pages in use with the log written back, each above what
+they were before the first session.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ def measure(run: Run) -> None:
         rpc = stack.enter_context(Rpc(node.url))
         store = folder / "data" / "kv.db"
         _warm_up(rpc)
-        before = _look(node.pid, store)
+        before = _look(node.members(), store)
         say(f"opening {count:,} sessions")
         names = rpc.open_sessions(count)
-        _put(run, part, OPENED.format(count), count, before, _look(node.pid, store))
+        _put(run, part, OPENED.format(count), count, before, _look(node.members(), store))
         for seq in (number + 1 for number in run.rounds(calls_max, f"a call of each of {count:,} sessions")):
             _call_each(rpc, names, seq)
             row = AFTER.format(seq, "s" if seq > 1 else "", seq * count)
-            _put(run, part, row, count, before, _look(node.pid, store))
+            _put(run, part, row, count, before, _look(node.members(), store))
 
 
 def _warm_up(rpc: Rpc) -> None:
@@ -73,9 +73,9 @@ def _call_each(rpc: Rpc, names: list[str], seq: int) -> None:
         )
 
 
-def _look(pid: int, store: Path) -> tuple[int, int]:
+def _look(pids: list[int], store: Path) -> tuple[int, int]:
     fold(store)
-    return resident_bytes(pid), disk_bytes(store)
+    return sum(map(resident_bytes, pids)), disk_bytes(store)
 
 
 def _put(run: Run, part: Part, row: str, count: int, before: tuple[int, int], now: tuple[int, int]) -> None:

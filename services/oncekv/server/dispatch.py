@@ -123,7 +123,11 @@ class Dispatch:
         return call
 
     def _run(self, calls: Sequence[Call], size: int) -> Iterator[Step]:
-        """In order: writes gather until a read, or the end, asks for what they did."""
+        """In order: writes gather until a read, or the end, asks for what they did, or until they fill a group.
+
+        A deep batch goes on only when a group of it is done: it never holds more of the committer's queue than that.
+        """
+        portion = min(self._facts.config.group_max, self._facts.config.queue_max)
         writes: list[Call] = []
         room = self._facts.config.batch_reply_bytes_max
         for call in calls:
@@ -131,10 +135,11 @@ class Dispatch:
                 continue
             if call.changes_store:
                 writes.append(call)
-                continue
-            yield from self._commit(writes, size)
-            writes = []
-            room -= yield from self._read(call)
+            if not call.changes_store or len(writes) == portion:
+                yield from self._commit(writes, size)
+                writes = []
+            if not call.changes_store:
+                room -= yield from self._read(call)
             if room < 0:
                 call.fail(TooLarge("the replies to this batch have grown too large; ask for less at once"))
         yield from self._commit(writes, size)
