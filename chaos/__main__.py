@@ -81,12 +81,7 @@ def _tasks(args: argparse.Namespace) -> list[Task]:
     elif args.quick:
         rows = [row for row in rows if row.quick]
     effort = Effort(args.seed, args.clients, args.calls)
-    tasks = [Task(row, column, effort) for row in rows for column in columns]
-    # A retry that another worker takes finds no record in its memory: these would be red where nothing breaks.
-    tasks = [task for task in tasks if args.workers == 1 or task.delivery != "memory"]
-    if not tasks:
-        raise ValueError("its server keeps records in memory, of which each worker has its own; leave out --workers")
-    return tasks
+    return [Task(row, column, effort) for row in rows for column in columns]
 
 
 def _client(args: argparse.Namespace) -> int:
@@ -219,8 +214,7 @@ def _parser() -> argparse.ArgumentParser:
             type=_positive,
             default=Serving.workers,
             metavar="N",
-            help="processes of each server that share its store; with more than one, cells whose server keeps"
-            " records in memory are left out, for each process would have its own",
+            help="processes of each server, of which with more than one the first commits for the others",
         )
         command.add_argument(
             "--seed", type=int, default=random.randrange(10**6), help="repeat a run; drawn if left out"

@@ -103,13 +103,6 @@ def test_the_servers_of_a_run_are_of_the_model_that_was_asked_for(tmp_path: Path
     assert "event-loop, 2 workers" in (out / "report.html").read_text()
 
 
-def test_a_memory_of_its_own_in_each_worker_is_no_control(tmp_path: Path) -> None:
-    """With several workers a retry misses what another one remembers: that column is left out, and says so."""
-    done = _chaos("run", "healthy", "--semantics", "at-most-once/memory", "--workers", "2", "--out", tmp_path / "out")
-    assert done.returncode == 2
-    assert "leave out --workers" in done.stderr
-
-
 def test_a_folder_that_holds_something_else_is_not_touched(tmp_path: Path) -> None:
     """One line names the folder, and what was in it is still there."""
     (tmp_path / "thesis.txt").write_text("mine")

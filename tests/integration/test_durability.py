@@ -94,7 +94,7 @@ def _client(kv: Caller) -> Values:
     return values
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("model", MODELS)
 def test_no_byte_of_a_reply_leaves_before_its_commit_is_on_the_disk(watch: Watch, model: str, workers: int) -> None:
     """Frames, commit frame, sync begun, sync returned, and only then the reply: for every call of every group."""
