@@ -14,7 +14,7 @@ import pytest
 from chaos.runtime.local import LocalServer
 from tests.support.caller import Caller
 from tests.support.crossing import Crossing
-from tests.support.node import MODELS, Node
+from tests.support.node import MODELS, WAYS, Node
 from tests.support.seed import SEED
 
 # A busy machine is no finding: no test judges an absolute time.
@@ -37,7 +37,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--models threads`, say, while one works on something else."""
-    parser.addoption("--models", default=",".join(MODELS), help="server models for the contract tests")
+    parser.addoption("--models", default=",".join(WAYS), help="server models for the contract tests")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -49,13 +49,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def model(request: pytest.FixtureRequest) -> str:
-    """The server model that this test's servers run."""
+    """How this test's servers serve: what stands behind `--model`, more words included."""
     name: str = getattr(request, "param", MODELS[0])
     return name
 
 
 def _start(data_dir: Path, model: str, *, token: str | None = None, **options: Any) -> Node:
-    words = ["--model", model, *options.pop("extra_args", [])]
+    words = ["--model", *model.split(), *options.pop("extra_args", [])]
     server = LocalServer(data_dir, extra_args=words, **options).start()
     return Node(server, Caller(server.url, token))
 

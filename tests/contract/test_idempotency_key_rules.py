@@ -57,11 +57,11 @@ def test_recorded_errors_are_replayed(kv, other):
 def test_session_open_is_safe_to_retry(kv, other):
     """session.open under a key: a retry gets the same session, which lives; another lease is another payload."""
     idempotency_key = unique()
-    first = kv.keyed(idempotency_key, "session.open", lease_ms=60_000)
+    first = kv.keyed(idempotency_key, "session.open", lease_ms=600_000)
     yield
-    assert replay_of(kv.keyed(idempotency_key, "session.open", lease_ms=60_000), first)
-    assert kv.call("session.renew", _meta={"session": first.ok["session"]}).ok == {"lease_ms": 60_000}
-    expect(kv.keyed(idempotency_key, "session.open", lease_ms=61_000), 1002, status=422)
+    assert replay_of(kv.keyed(idempotency_key, "session.open", lease_ms=600_000), first)
+    assert kv.call("session.renew", _meta={"session": first.ok["session"]}).ok == {"lease_ms": 600_000}
+    expect(kv.keyed(idempotency_key, "session.open", lease_ms=610_000), 1002, status=422)
 
 
 @across_restarts

@@ -35,7 +35,7 @@ def serve(store, *more, listen="127.0.0.1:0"):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_one_ready_line(tmp_path, workers, model):
     """stdout gets one JSON line when the server can serve, and never anything else; logs go to stderr."""
-    with LocalServer(tmp_path / "data", workers=workers, extra_args=["--model", model]) as server:
+    with LocalServer(tmp_path / "data", workers=workers, extra_args=["--model", *model.split()]) as server:
         assert os.getpgid(server.pid) == server.members()[0] or server.pid in server.members()
         with socket.create_connection(("127.0.0.1", server.port), 5):
             pass
@@ -115,7 +115,7 @@ def test_a_busy_port_is_named(tmp_path):
 def test_the_port_of_another_oncekv_is_busy(node, tmp_path, workers, model):
     """Two servers never share a port by accident: half of the calls would go to the wrong store."""
     port = node.server.port
-    one_line(serve(tmp_path / "kv.db", "--workers", workers, "--model", model, listen=f"127.0.0.1:{port}"), str(port))
+    one_line(serve(tmp_path / "kv.db", "--workers", workers, "--model", *model.split(), listen=f"127.0.0.1:{port}"), str(port))
     assert node.kv.ok("server.info")["boot"] == node.server.boot
 
 
@@ -124,7 +124,7 @@ def test_of_two_starts_on_one_port_one_wins(tmp_path, attempt, model):
     """Two servers that are started on one port at the same moment do not share it either: one serves, one says why."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    servers = [LocalServer(tmp_path / name, port=port, extra_args=["--model", model]) for name in ("left", "right")]
+    servers = [LocalServer(tmp_path / name, port=port, extra_args=["--model", *model.split()]) for name in ("left", "right")]
 
     def start(server):
         try:

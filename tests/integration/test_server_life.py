@@ -56,7 +56,7 @@ def test_sigterm_right_after_ready_is_never_lost(tmp_path: Path, model: str) -> 
     """However soon after its ready line a server is told to end, it ends, with 0."""
 
     def live(number: int) -> int:
-        server = LocalServer(tmp_path / f"data-{number}", workers=2, extra_args=["--model", model])
+        server = LocalServer(tmp_path / f"data-{number}", workers=2, extra_args=["--model", *model.split()])
         with server:
             return server.stop(20)
 

@@ -48,7 +48,7 @@ class Crossing:
         data_dir.mkdir(parents=True)
         tokens = data_dir.parent / f"{data_dir.name}.tokens"
         tokens.write_text("".join(f"{token}\n" for token in TOKENS))
-        self.server = LocalServer(data_dir, extra_args=["--model", model, "--token-file", str(tokens)]).start()
+        self.server = LocalServer(data_dir, extra_args=["--model", *model.split(), "--token-file", str(tokens)]).start()
         self.callers = (Caller(self.server.url, TOKENS[0]), Caller(self.server.url, TOKENS[1]))
         self._prepared: dict[Rule, Iterator[None] | Exception] = {}
         for rule in _RULES:

@@ -13,10 +13,12 @@ from tests.support.answers import Answer
 from tests.support.caller import Caller
 from tests.support.waiting import until
 
-__all__ = ["MODELS", "Node", "oncekv"]
+__all__ = ["MODELS", "WAYS", "Node", "oncekv"]
 
 MODELS = ("threads", "event-loop")
 """What `oncekv serve --model` takes; the first is the default."""
+WAYS = (*MODELS, "event-loop --writer process")
+"""What the contract is tested on; several workers have tests of their own."""
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from bench.targets import TARGETS
 from chaos.cell import COLUMNS
 from chaos.scenarios import scenarios
 from oncekv.server.methods import all_methods
@@ -24,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ROOT / "services" / "README.md"
 FRONT_DOOR = ROOT / "README.md"
 CHAOS = ROOT / "chaos" / "README.md"
+RESULTS = ROOT / "bench" / "results"
+"""One real run of `make bench` and of `make concurrency`: the tables, the figures behind them, the plots."""
 MEASURED = {"local": FRONT_DOOR, "compose": CHAOS}
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)\)")
 
@@ -112,6 +116,32 @@ def test_the_table_of_planted_bugs_has_them_all() -> None:
     assert all("not caught" not in line for line in table)
 
 
+def bench_tables() -> str:
+    """The targets and the writes of the run that is kept, with its caption: what the front door shows of it."""
+    found = (RESULTS / "bench.md").read_text(encoding="utf-8")
+    caption, targets, writes = found.partition("**2. ")[0].strip().partition("**Targets**")
+    return f"{caption}{targets}{writes}"
+
+
+def test_the_front_door_shows_the_run_that_is_kept() -> None:
+    """Every target stands in it with a verdict, the run was a whole one, and it names date, machine and versions."""
+    shown = _generated(FRONT_DOOR.read_text(encoding="utf-8"), "bench")
+    assert shown == bench_tables()
+    rows = [line for line in shown.partition("**1. ")[0].splitlines() if line.startswith("| ")][2:]
+    assert [row.split("|")[2].strip() for row in rows] == [target.what for target in TARGETS]
+    assert all(row.split("|")[7].strip() in ("aim reached", "floor reached", "missed") for row in rows)
+    assert "Not the whole run" not in shown
+    assert re.match(r"\d{4}-\d\d-\d\d, \d+ cores .* GiB, .*python .*sqlite .*etcd ", shown)
+
+
+def test_every_claim_has_its_paragraph_in_the_run_that_is_kept() -> None:
+    """Held, or not here, or unclear: each of the lecture's claims, with what it stands on."""
+    claims = [line for line in (RESULTS / "concurrency.md").read_text(encoding="utf-8").splitlines() if line[:1] == "*"]
+    paragraphs = [claim for claim in claims if not claim.startswith("**")]
+    assert len(paragraphs) == 6
+    assert all(re.search(r"\*\*(held|not here|unclear)\*\*", paragraph) for paragraph in paragraphs)
+
+
 def test_every_command_of_the_front_door_exists() -> None:
     """Each `make` target that the README names is one of the Makefile."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -130,6 +160,14 @@ if __name__ == "__main__":
     _put(SERVICES, "errors", errors_table())
     _put(SERVICES, "methods", methods_table())
     for evidence in map(Path, sys.argv[1:]):
+        if kept := next((name for name in ("bench", "concurrency") if (evidence / f"{name}.json").exists()), None):
+            RESULTS.mkdir(exist_ok=True)
+            for drawn in [*evidence.glob("*.svg"), evidence / f"{kept}.json"]:
+                shutil.copy(drawn, RESULTS)
+            shutil.copy(evidence / "table.md", RESULTS / f"{kept}.md")
+            if kept == "bench":
+                _put(FRONT_DOOR, "bench", bench_tables())
+            continue
         if (evidence / "bugs.md").exists():
             _put(CHAOS, "bugs", (evidence / "bugs.md").read_text(encoding="utf-8").strip())
             continue
