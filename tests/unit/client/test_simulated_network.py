@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from oncekv.client import RetryPolicy, Semantics, caller, connect
+from oncekv.client import RetryPolicy, Semantics, caller, connect, portions
 from oncekv.client.ending import Lost
 from oncekv.client.ledger import Ledger
 from oncekv.client.outbox import Outbox
@@ -39,7 +39,7 @@ def a_call(rng, number):
     return "kv.put", {"key": f"k{number}", "value": token, "if_version": 0 if kind == "put" else 5}
 
 
-def run(seed, semantics, *, server=None, fates=None, in_batches=False):
+def run(seed, semantics, *, server=None, fates=None, batch_of=0):
     """One client's calls over one bad network: the server afterwards, and what the client was told of each call."""
     rng = random.Random(f"{seed}-{semantics}")
     server = server or ModelServer()
@@ -48,9 +48,9 @@ def run(seed, semantics, *, server=None, fates=None, in_batches=False):
     with connect("kv=http://kv", semantics=semantics, timeout_s=2.5, retry=POLICY, world=network.world) as kv:
         numbers = iter(range(CALLS))
         for number in numbers:
-            chunk = [number, *(next(numbers) for _ in range(3))] if in_batches else [number]
+            chunk = [number, *(next(numbers) for _ in range(batch_of - 1))]
             calls = [a_call(rng, one) for one in chunk]
-            if in_batches:
+            if batch_of:
                 with kv.batch() as batch:
                     later = [batch.call(*call) for call in calls]
                 outcomes = [one.outcome for one in later]
@@ -80,16 +80,27 @@ def broken_promises(semantics, server, told):
     return broken
 
 
-@pytest.mark.parametrize("in_batches", [False, True], ids=["single", "batch"])
+@pytest.mark.parametrize(("batch_of", "portion"), [(0, 1), (4, 4), (8, 3)], ids=["single", "batch", "portions"])
 @pytest.mark.parametrize("semantics", [MAYBE, AT_LEAST, AT_MOST])
-def test_every_promise_holds_on_every_network(semantics, in_batches):
+def test_every_promise_holds_on_every_network(monkeypatch, semantics, batch_of, portion):
     """Ok, failed and unknown mean exactly what PROTOCOL §6 says, whatever the network did."""
+    monkeypatch.setattr(portions, "CALLS_MAX", portion)
     kinds = set()
     for seed in SEEDS:
-        server, told = run(seed, semantics, in_batches=in_batches)
+        server, told = run(seed, semantics, batch_of=batch_of)
         assert not broken_promises(semantics, server, told), f"seed {seed}"
         kinds |= {type(outcome) for outcome in told.values()}
     assert kinds == {Ok, Failed, Unknown}, "the network was too kind, or too cruel, to show anything"
+
+
+def test_a_batch_takes_effect_in_its_order_on_every_network(monkeypatch):
+    """Whichever portions were lost, late, doubled or refused: what was appended stands in the order of the calls."""
+    monkeypatch.setattr(portions, "CALLS_MAX", 3)
+    for seed in SEEDS:
+        server, told = run(seed, AT_MOST, batch_of=CALLS)
+        places = [server.values.get("k", "").find(token) for token, outcome in told.items() if isinstance(outcome, Ok)]
+        places = [place for place in places if place >= 0]
+        assert places == sorted(places), f"seed {seed}"
 
 
 @pytest.mark.parametrize("semantics", [MAYBE, AT_LEAST, AT_MOST])
