@@ -115,7 +115,10 @@ def test_a_busy_port_is_named(tmp_path):
 def test_the_port_of_another_oncekv_is_busy(node, tmp_path, workers, model):
     """Two servers never share a port by accident: half of the calls would go to the wrong store."""
     port = node.server.port
-    one_line(serve(tmp_path / "kv.db", "--workers", workers, "--model", *model.split(), listen=f"127.0.0.1:{port}"), str(port))
+    one_line(
+        serve(tmp_path / "kv.db", "--workers", workers, "--model", *model.split(), listen=f"127.0.0.1:{port}"),
+        str(port),
+    )
     assert node.kv.ok("server.info")["boot"] == node.server.boot
 
 
@@ -124,7 +127,9 @@ def test_of_two_starts_on_one_port_one_wins(tmp_path, attempt, model):
     """Two servers that are started on one port at the same moment do not share it either: one serves, one says why."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    servers = [LocalServer(tmp_path / name, port=port, extra_args=["--model", *model.split()]) for name in ("left", "right")]
+    servers = [
+        LocalServer(tmp_path / name, port=port, extra_args=["--model", *model.split()]) for name in ("left", "right")
+    ]
 
     def start(server):
         try:
