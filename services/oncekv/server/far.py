@@ -86,7 +86,10 @@ class FarCommitter(Commits):
             ticks += 1
             self._parts.clock.now_ms()
             if ticks % MEET_TICKS == 0:
-                self._parts.clock.meet(read_tally(self._parts.store).clock_ms)
+                try:
+                    self._parts.clock.meet(read_tally(self._parts.store).clock_ms)
+                except Exception:
+                    log.exception("the store does not say what its time is")
 
 
 def send(way: socket.socket, parcel: bytes) -> None:

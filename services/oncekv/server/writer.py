@@ -6,6 +6,7 @@ workers read, parse and answer on other cores meanwhile. It ends when the last w
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -41,7 +42,16 @@ def serve_workers(parts: Parts, ways: Sequence[socket.socket], announce: Callabl
 
 
 def _listen(way: socket.socket, parts: Parts, committer: Committer) -> None:
-    """One worker's calls."""
+    """One worker's calls, until it closes."""
+    try:
+        _take_in(way, parts, committer)
+    except BaseException:
+        # Its calls would wait for ever. Crashing is safe; hanging is not.
+        log.critical("the writer lost its way to a worker; the server ends", exc_info=True)
+        os._exit(1)
+
+
+def _take_in(way: socket.socket, parts: Parts, committer: Committer) -> None:
     answered: SimpleQueue[Answered | None] = SimpleQueue()
     speaker = threading.Thread(target=_speak, args=(way, answered), name="speak", daemon=True)
     speaker.start()
@@ -53,8 +63,8 @@ def _listen(way: socket.socket, parts: Parts, committer: Committer) -> None:
                 for parcel in parcels.some()
                 for number, size, calls in unpack_calls(parcel, parts.facts.methods)
             ])  # fmt: skip
-    except EOFError:
-        pass
+    except (EOFError, ConnectionError) as error:
+        log.info("a worker is gone: %s", error)
     answered.put(None)
     speaker.join()
     way.close()
