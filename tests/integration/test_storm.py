@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -35,33 +34,28 @@ STORMS: list[Which] = [
 ]
 
 
-def _name(serving: Serving) -> str:
-    return f"{serving.model}-{serving.workers}"
+def _name(what: Serving | int | str) -> str:
+    return f"{what.model}-{what.workers}" if isinstance(what, Serving) else str(what)
 
 
 @pytest.fixture(scope="module")
-def storms(tmp_path_factory: pytest.TempPathFactory) -> Mapping[Which, Cell]:
-    """All storms, a few at a time."""
-    folder = tmp_path_factory.mktemp("storms")
-    cells: dict[Which, Cell] = {}
-    for serving in dict.fromkeys(serving for serving, _, _ in STORMS):
-        cells |= _storms_on(serving, folder / _name(serving))
-    return cells
-
-
-def _storms_on(serving: Serving, folder: Path) -> Mapping[Which, Cell]:
+def storms(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[tuple[int, str], Future[Cell]]]:
+    """All storms on one way to serve, a few at a time; who asks for one waits for that one."""
+    serving, folder, stop = request.param, tmp_path_factory.mktemp("storms"), threading.Event()
     columns = {column.name: column for column in COLUMNS}
-    with (
-        contextlib.closing(open_runtime("local", folder, serving)) as runtime,
-        ThreadPoolExecutor(runtime.cells_at_once) as pool,
-    ):
-        cells: dict[Which, Future[Cell]] = {}
-        for which in STORMS:
-            its_serving, seed, semantics = which
-            if its_serving == serving:
-                task = Task(STORM, columns[semantics], Effort(seed, CLIENTS))
-                cells[which] = pool.submit(run_cell, runtime, task, folder / str(seed), threading.Event())
-        return {which: cell.result() for which, cell in cells.items()}
+
+    def storm(seed: int, semantics: str) -> Cell:
+        task = Task(STORM, columns[semantics], Effort(seed, CLIENTS))
+        return run_cell(runtime, task, folder / str(seed), stop)
+
+    with contextlib.closing(open_runtime("local", folder, serving)) as runtime:
+        pool = ThreadPoolExecutor(runtime.cells_at_once)
+        wanted = [(seed, semantics) for its_serving, seed, semantics in STORMS if its_serving == serving]
+        yield {which: pool.submit(storm, *which) for which in wanted}
+        stop.set()
+        pool.shutdown(cancel_futures=True)
 
 
 def test_storms_are_had_on_every_model() -> None:
@@ -69,14 +63,12 @@ def test_storms_are_had_on_every_model() -> None:
     assert {serving.model for serving, _, _ in STORMS} == set(MODELS)
 
 
-@pytest.mark.parametrize(
-    ("serving", "seed", "semantics"), STORMS, ids=lambda what: _name(what) if isinstance(what, Serving) else str(what)
-)
+@pytest.mark.parametrize(("storms", "seed", "semantics"), STORMS, indirect=["storms"], ids=_name)
 def test_a_storm_of_kills_loses_nothing_and_doubles_nothing(
-    storms: Mapping[Which, Cell], serving: Serving, seed: int, semantics: str
+    storms: Mapping[tuple[int, str], Future[Cell]], seed: int, semantics: str
 ) -> None:
     """Every acknowledged call is in the store once, none twice, none lost, every offset right, and an order fits."""
-    cell = storms[serving, seed, semantics]
+    cell = storms[seed, semantics].result()
     assert cell.good, (cell.problems, cell.violations)
     assert cell.effects["2+"] == cell.effects["0"] == 0
     assert cell.linearizable == "yes"
