@@ -33,34 +33,48 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXAMPLES
     add = parser.add_argument
-    add("--listen", default="127.0.0.1:8000", metavar="HOST:PORT", type=_address, help="port 0 takes a free one")
+    add(
+        "--listen",
+        default="127.0.0.1:8000",
+        metavar="HOST:PORT",
+        type=_address,
+        help="port 0 takes a free one (default: %(default)s)",
+    )
     add("--store", required=True, metavar="URL", help="sqlite:///FILE; an absolute path gives four slashes")
-    add("--delivery", choices=deliveries(), default="persisted", help="what becomes of identities")
+    add(
+        "--delivery",
+        choices=deliveries(),
+        default="persisted",
+        help="what becomes of identities: recorded in the store, recorded in memory alone, or ignored"
+        " (default: %(default)s)",
+    )
     add(
         "--model",
         choices=models(),
         default=Config.model,
         help="who waits: a thread for each request that runs, or one event loop for all (default: %(default)s)",
     )
-    add("--workers", type=_positive, default=1, metavar="N", help="processes that read and answer, on one address")
+    add(
+        "--workers",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="processes that read and answer, on one address; from two on, one more commits for them (default: 1)",
+    )
     add(
         "--writer",
         choices=WRITERS,
-        default=Config.writer,
-        help="where calls are committed: on a thread of the one worker, or in a process beside it, as with several"
-        " workers always (default: %(default)s)",
+        help="where one worker's calls are committed: on a thread of it (default), or in a process of its own;"
+        " with several workers always the latter",
     )
-    add("--token-file", type=Path, metavar="FILE", help="one accepted bearer token a line")
+    add("--token-file", type=Path, metavar="FILE", help="one accepted bearer token a line (default: none is asked for)")
     add("--failpoints", action="store_true", help="offer debug.failpoint (for tests only)")
-    add("--lease-ms", type=_positive, default=Config.lease_ms, metavar="N", help="default session lease")
-    add("--sessions-max", type=_positive, default=Config.sessions_max, metavar="N", help="over it: too_many_sessions")
-    add(
-        "--queue-max",
-        type=_positive,
-        default=Config.queue_max,
-        metavar="N",
-        help="calls that may wait; over it: overloaded",
-    )
+    for name, default, what in (
+        ("--lease-ms", Config.lease_ms, "default session lease"),
+        ("--sessions-max", Config.sessions_max, "over it: too_many_sessions"),
+        ("--queue-max", Config.queue_max, "calls that may wait; over it: overloaded"),
+    ):
+        add(name, type=_positive, default=default, metavar="N", help=f"{what} (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,6 +83,9 @@ def run(args: argparse.Namespace) -> int:
     from oncekv.server.serve import serve
 
     set_up_logging()
+    if args.workers > 1 and args.writer == "thread":
+        print("oncekv serve: several workers have a writer's process; leave --writer thread out", file=sys.stderr)
+        return 2
     try:
         return serve(_config(args))
     except StartupError as error:
@@ -87,7 +104,7 @@ def _config(args: argparse.Namespace) -> Config:
         delivery=args.delivery,
         workers=args.workers,
         model=args.model,
-        writer=args.writer,
+        writer=args.writer or Config.writer,
         tokens=_tokens(args.token_file) if args.token_file else frozenset(),
         failpoints=args.failpoints,
         lease_ms=min(args.lease_ms, Config.lease_max_ms),

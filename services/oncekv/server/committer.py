@@ -217,9 +217,10 @@ class Committer(Commits):
         now_s = self._monotonic_s()
         if now_s < self._sweep_at_s:
             return
-        more = self._facts.sessions.sweep(group, now_ms)
+        self._sweep_at_s = now_s + SWEEP_PAUSE_S  # first of all: a store that fails is not asked at every tick
+        if self._facts.sessions.sweep(group, now_ms):
+            self._sweep_at_s = now_s + TICK_S
         group.forget_keyed(now_ms)
-        self._sweep_at_s = now_s + (TICK_S if more else SWEEP_PAUSE_S)
 
     def _fail_all(self, calls: Sequence[Call], error: type[KvError]) -> None:
         for call in calls:

@@ -1,7 +1,10 @@
 """The committer seen from a worker, when it runs in a process of its own (`writer`): a connected pair of sockets.
 
-Calls go there and answers come back, many at once. This is a remote call too, and it gets no answer only when the
-writer is gone; then the whole server ends (`workers`), for nobody can tell what the writer has done.
+Calls go there and answers come back, many at once. This is a remote call too.
+
+Guarantee: nobody waits here to send, and every request is answered, or the whole server ends: when the writer is gone,
+nobody can tell what it has done. Limit: while the writer stands still, so do the writes, and over `queue_bytes_max` of
+what it did not fetch they are refused.
 """
 
 from __future__ import annotations
@@ -9,19 +12,19 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from oncekv.server.calls import Call, Commits, Waiting, Watch
+from oncekv.server.calls import Commits, Waiting, Watch
 from oncekv.server.log import log
 from oncekv.server.parcels import fill, pack_calls, unpack_answers
 from oncekv.server.parts import Parts, read_tally
+from oncekv.server.ways import Parcels, Sender
+from oncekv.wire.errors import Overloaded
 
-__all__ = ["FarCommitter", "Parcels", "send"]
+__all__ = ["FarCommitter"]
 
 TICK_S = 0.2
 MEET_TICKS = 5
-LENGTH_BYTES = 4
-READ_BYTES = 256 * 1024
 
 
 class FarCommitter(Commits):
@@ -30,6 +33,7 @@ class FarCommitter(Commits):
     def __init__(self, parts: Parts, way: socket.socket) -> None:
         self._parts = parts
         self._way = way
+        self._sender = Sender(way)
         self._parcels = Parcels(way)
         self._sending = threading.Lock()
         self._waiting: dict[int, Waiting] = {}
@@ -54,13 +58,26 @@ class FarCommitter(Commits):
         self._way.close()
 
     def submit(self, requests: Iterable[Waiting]) -> None:
-        with self._sending:
-            numbered: list[tuple[int, int, list[Call]]] = []
-            for request in requests:
-                self._number += 1
-                self._waiting[self._number] = request
-                numbered.append((self._number, request.size, list(request.calls)))
-            send(self._way, pack_calls(numbered))
+        requests = list(requests)
+        if self._sender.bytes_late > self._parts.config.queue_bytes_max:
+            self._refuse(requests)
+            return
+        try:
+            with self._sending:
+                first, self._number = self._number + 1, self._number + len(requests)
+                numbered = list(enumerate(requests, first))
+                parcel = pack_calls((number, request.size, request.calls) for number, request in numbered)
+                self._waiting.update(numbered)
+                self._sender.send(parcel)
+        except Exception:
+            self._end()
+
+    def _refuse(self, requests: Iterable[Waiting]) -> None:
+        """The writer does not fetch what it was sent."""
+        for request in requests:
+            for call in request.calls:
+                call.fail(Overloaded())
+            request.done()
 
     def _hear_all(self) -> None:
         while not self._stopping.is_set():
@@ -75,9 +92,13 @@ class FarCommitter(Commits):
                     fill(request.calls, answers)
                     request.done()
         except Exception:
-            if not self._stopping.is_set():
-                log.critical("the way to the writer is broken; the server ends", exc_info=True)
-                os._exit(1)
+            self._end()
+
+    def _end(self) -> None:
+        """Whoever waits for the writer would wait for ever. Crashing is safe; hanging is not."""
+        if not self._stopping.is_set():
+            log.critical("the way to the writer is broken; the server ends", exc_info=True)
+            os._exit(1)
 
     def _tick(self) -> None:
         """Keep the lease clock going, and with those of the others on this store."""
@@ -90,33 +111,3 @@ class FarCommitter(Commits):
                     self._parts.clock.meet(read_tally(self._parts.store).clock_ms)
                 except Exception:
                     log.exception("the store does not say what its time is")
-
-
-def send(way: socket.socket, parcel: bytes) -> None:
-    """One parcel, behind its length."""
-    way.sendall(len(parcel).to_bytes(LENGTH_BYTES, "big") + parcel)
-
-
-class Parcels:
-    """Takes the parcels apart that come on a way."""
-
-    def __init__(self, way: socket.socket) -> None:
-        self._way = way
-        self._buffer = bytearray()
-
-    def some(self) -> Iterator[bytes]:
-        """Those that are whole after one more look. Raises EOFError when the other end has closed."""
-        data = self._way.recv(READ_BYTES)
-        if not data:
-            raise EOFError("the other end has closed")
-        buffer = self._buffer
-        buffer += data
-        first = 0
-        while len(buffer) - first >= LENGTH_BYTES:
-            begin = first + LENGTH_BYTES
-            end = begin + int.from_bytes(buffer[first:begin], "big")
-            if len(buffer) < end:
-                break
-            yield bytes(buffer[begin:end])
-            first = end
-        del buffer[:first]

@@ -1,8 +1,9 @@
 """Serving: bind, open the store, start the workers, say that they are ready, drain on SIGTERM.
 
-One worker is this very process, so that its pid is the one to kill or to stop. More are forked (`workers`) and share
-the address (SO_REUSEPORT), and one more process commits for all of them (`writer`). How a worker serves many clients at
-once is its model's affair (`models`).
+One worker is this very process, so that its pid is the one to kill, to stop and to pause. More are forked (`workers`)
+and share the address (SO_REUSEPORT), and one more process commits for all of them (`writer`); this one then only
+watches, and who wants to pause such a server pauses its group. How a worker serves many clients at once is its model's
+affair (`models`).
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def _reap(children: set[int], stopping: threading.Event) -> int:
         children.discard(child)
         code = os.waitstatus_to_exitcode(status)
         if not stopping.is_set():
-            log.error("worker %d ended with %d; the server ends with it", child, code)
+            log.error("process %d ended with %d; the server ends with it", child, code)
             for other in children:
                 os.kill(other, signal.SIGKILL)
             if code < 0:

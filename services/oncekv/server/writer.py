@@ -6,86 +6,128 @@ workers read, parse and answer on other cores meanwhile. It ends when the last w
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from functools import partial
 from queue import Empty, SimpleQueue
 
 from oncekv.server.calls import Call, Waiting
 from oncekv.server.committer import Committer
-from oncekv.server.far import Parcels, send
 from oncekv.server.log import log
 from oncekv.server.parcels import pack_answers, unpack_calls
 from oncekv.server.parts import Parts
+from oncekv.server.watchdog import Running, Watchdog
+from oncekv.server.ways import Parcels, send
 
 __all__ = ["serve_workers"]
 
-Answered = tuple[int, Sequence[Call]]
-PARCEL_CALLS_MAX = 10_000
+PARCEL_BYTES_MAX = 4 * 1024 * 1024  # of replies; one that is larger travels alone
+
+
+class _Request:
+    """The calls of one request of a worker, until they are answered."""
+
+    __slots__ = ("_line", "calls", "number")
+
+    def __init__(self, line: _Line, number: int, calls: Sequence[Call]) -> None:
+        self._line = line
+        self.number = number
+        self.calls = calls
+
+    def done(self) -> None:
+        self._line.running.leave(self)
+        self._line.answered.put(self)
+
+    def bytes(self) -> int:
+        return sum(len(call.reply.body) for call in self.calls if call.reply)
+
+
+class _Line:
+    """One worker's way: a thread takes its calls in, another sends the answers."""
+
+    def __init__(self, way: socket.socket, parts: Parts, committer: Committer, running: Running) -> None:
+        self._way = way
+        self._methods = parts.facts.methods
+        self._committer = committer
+        self.running = running
+        self.answered: SimpleQueue[_Request | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=_or_crash, args=(work,), name=name, daemon=True)
+            for name, work in (("listen", self._listen), ("speak", self._speak))
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        """Until the worker has closed."""
+        for thread in self._threads:
+            thread.join()
+        self._way.close()
+
+    def _listen(self) -> None:
+        parcels = Parcels(self._way)
+        try:
+            while True:
+                for parcel in parcels.some():
+                    self._committer.submit(self._taken_in(parcel))
+        except (EOFError, ConnectionError) as error:
+            log.info("a worker is gone: %s", error)
+        self.answered.put(None)
+
+    def _taken_in(self, parcel: bytes) -> list[Waiting]:
+        waiting = []
+        for number, size, calls in unpack_calls(parcel, self._methods):
+            request = _Request(self, number, calls)
+            self.running.enter(request)
+            waiting.append(Waiting(calls, size, request.done))
+        return waiting
+
+    def _speak(self) -> None:
+        """Answers, those of a whole group in one parcel; on a thread, for the committer never waits for a worker."""
+        is_last = False
+        while not is_last and (first := self.answered.get()) is not None:
+            parcel, room = [first], PARCEL_BYTES_MAX - first.bytes()
+            with contextlib.suppress(Empty):
+                while room > 0 and not is_last:
+                    more = self.answered.get_nowait()
+                    is_last = more is None
+                    if more is not None:
+                        parcel.append(more)
+                        room -= more.bytes()
+            try:
+                send(self._way, pack_answers((request.number, request.calls) for request in parcel))
+            except ConnectionError as error:
+                log.info("a worker did not wait for its answers: %s", error)
+                return
 
 
 def serve_workers(parts: Parts, ways: Sequence[socket.socket], announce: Callable[[], object]) -> int:
     """Commit what comes on these ways until all are closed; the exit code."""
+    running = Running()
+    watchdog = Watchdog(running, parts.config.call_watch_ms)
+    watchdog.start()
     committer = Committer(parts)
     committer.start()
-    listeners = [threading.Thread(target=_listen, args=(way, parts, committer), name="listen") for way in ways]
-    for listener in listeners:
-        listener.start()
+    lines = [_Line(way, parts, committer, running) for way in ways]
+    for line in lines:
+        line.start()
     announce()
-    for listener in listeners:
-        listener.join()
+    for line in lines:
+        line.join()
+    watchdog.stop()
     committer.stop()
     parts.store.close()
     return 0
 
 
-def _listen(way: socket.socket, parts: Parts, committer: Committer) -> None:
-    """One worker's calls, until it closes."""
+def _or_crash(work: Callable[[], object]) -> None:
     try:
-        _take_in(way, parts, committer)
+        work()
     except BaseException:
-        # Its calls would wait for ever. Crashing is safe; hanging is not.
+        # The calls of this worker would wait for ever. Crashing is safe; hanging is not.
         log.critical("the writer lost its way to a worker; the server ends", exc_info=True)
         os._exit(1)
-
-
-def _take_in(way: socket.socket, parts: Parts, committer: Committer) -> None:
-    answered: SimpleQueue[Answered | None] = SimpleQueue()
-    speaker = threading.Thread(target=_speak, args=(way, answered), name="speak", daemon=True)
-    speaker.start()
-    parcels = Parcels(way)
-    try:
-        while True:
-            committer.submit([
-                Waiting(calls, size, partial(answered.put, (number, calls)))
-                for parcel in parcels.some()
-                for number, size, calls in unpack_calls(parcel, parts.facts.methods)
-            ])  # fmt: skip
-    except (EOFError, ConnectionError) as error:
-        log.info("a worker is gone: %s", error)
-    answered.put(None)
-    speaker.join()
-    way.close()
-
-
-def _speak(way: socket.socket, answered: SimpleQueue[Answered | None]) -> None:
-    """Answers, those of a whole group in one parcel. A thread of its own: the committer never waits for a worker."""
-    while (first := answered.get()) is not None:
-        parcel = [first]
-        is_last = False
-        try:
-            while len(parcel) < PARCEL_CALLS_MAX and not is_last:
-                more = answered.get_nowait()
-                is_last = more is None
-                parcel += [more] if more is not None else []
-        except Empty:
-            pass
-        try:
-            send(way, pack_answers(parcel))
-        except OSError as error:
-            log.info("a worker did not wait for its answers: %s", error)
-            return
-        if is_last:
-            return

@@ -1,7 +1,7 @@
 """Memory (8): the naive control. It passes every test in which nothing restarts, and that is why people ship it.
 
-Sessions are kept in the store; dedup records and watermarks only here, in one process. A restart forgets what ran, and
-the next retry runs it again. Two servers on one store do not share what they remember either.
+Sessions are kept in the store; dedup records and watermarks only here, in the process that commits. A restart forgets
+what ran, and the next retry runs it again. Two servers on one store do not share what they remember either.
 """
 
 from __future__ import annotations

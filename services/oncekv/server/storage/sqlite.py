@@ -78,7 +78,8 @@ class SqliteStore:
                 connection.execute("BEGIN")
                 yield SqliteView(connection)
             finally:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 self._readers.append(connection)
 
     @contextlib.contextmanager

@@ -169,8 +169,9 @@ class Group:
         return unpack(staged[-1])
 
     def put_record(self, session: Session, seq: int, fingerprint: bytes, reply: Reply) -> None:
+        answer = pack(fingerprint, reply)
         place = session.number * SLOTS + session.slots.take(seq)
-        self._changes.records[place] = (place, seq, session.acked, pack(fingerprint, reply))
+        self._changes.records[place] = (place, seq, session.acked, answer)
         session.carried = session.acked
         self._records += 1
         self._dirty = True

@@ -1,0 +1,127 @@
+"""The writer's process: what its silence stops and what not, and that nobody waits for one that is broken."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from http.client import HTTPException
+from pathlib import Path
+
+import pytest
+
+from chaos.runtime.local import LocalServer
+from tests.support.answers import Answer
+from tests.support.caller import Caller
+from tests.support.node import MODELS, Node, oncekv
+from tests.support.seed import unique
+from tests.support.waiting import at_once, in_background, until
+
+PROGRAM = """
+import sys
+from oncekv import cli
+from oncekv.server import {module}
+
+def fail(*_):
+    raise MemoryError("planted")
+
+{module}.{name} = fail
+sys.exit(cli.main())
+"""
+SOON = """
+import sys
+from oncekv import cli
+from oncekv.server.watchdog import Watchdog
+
+init = Watchdog.__init__
+Watchdog.__init__ = lambda self, running, _bound_ms: init(self, running, 600)
+sys.exit(cli.main())
+"""
+LARGE = "x" * 40_000
+WRITES = 40
+"""More bytes than a socket takes while nobody reads."""
+
+
+@pytest.fixture(params=MODELS)
+def own_writer(request: pytest.FixtureRequest, fresh: Callable[..., Node]) -> Node:
+    """A server of one worker and its writer."""
+    return fresh(model=f"{request.param} --writer process", failpoints=True)
+
+
+def _writer(node: Node) -> int:
+    """The process that was forked first."""
+    return sorted(set(node.server.members()) - {node.server.pid})[0]
+
+
+def test_while_the_writer_stands_reads_go_on_and_writes_wait(own_writer: Node) -> None:
+    """Nobody waits to send: reads and health are answered, and every write is, once the writer goes on."""
+    key = unique()
+    own_writer.kv.ok("kv.put", key=key, value="before")
+    os.kill(_writer(own_writer), signal.SIGSTOP)
+    callers = [Caller(own_writer.server.url) for _ in range(WRITES)]
+    writes = [in_background(partial(caller.call, "kv.put", key=unique(), value=LARGE)) for caller in callers]
+    try:
+        for _ in range(5):
+            assert own_writer.kv.get(key) == ("before", 1)
+        assert not any(write.done() for write in writes)
+    finally:
+        os.kill(_writer(own_writer), signal.SIGCONT)
+    answers: list[Answer] = [write.result(30) for write in writes]
+    assert [answer.ok for answer in answers] == [{"version": 1}] * WRITES
+    for caller in callers:
+        caller.close()
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("writer", "pack_answers"), ("writer", "unpack_calls"), ("far", "pack_calls")]
+)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_nobody_waits_for_a_way_that_is_broken(tmp_path: Path, module: str, name: str, workers: int) -> None:
+    """If calls or answers cannot be handed over the whole server ends: a server that hangs would look alive."""
+    command = [sys.executable, "-c", PROGRAM.format(module=module, name=name)]
+    server = LocalServer(tmp_path / "data", command=command, workers=workers, extra_args=["--writer", "process"])
+    if workers == 2:
+        server = LocalServer(tmp_path / "data", command=command, workers=workers)
+    with server:
+        with contextlib.closing(Caller(server.url)) as caller, pytest.raises((ConnectionError, HTTPException)):
+            caller.call("kv.put", key="k", value="x")
+        assert server.wait_dead(10) != 0
+        until(lambda: not server.members(), what="all processes are gone")
+        assert "planted" in server.log.read_text()
+
+
+def test_a_standing_committer_shows_its_stacks(tmp_path: Path) -> None:
+    """The watchdog looks at the writer too: its dump names the committer, not only those who wait for it."""
+    command = [sys.executable, "-c", SOON]
+    with LocalServer(tmp_path / "data", command=command, failpoints=True, extra_args=["--writer", "process"]) as server:
+        with contextlib.closing(Caller(server.url)) as caller:
+            caller.ok("debug.failpoint", name="after_execute", action="sleep:3000")
+            caller.ok("kv.put", key="k", value="x")
+        said = server.log.read_text()
+        assert said.count("a call has stood for over 600 ms") == 2, "the worker's, and the writer's"
+        assert "committer.py" in said
+
+
+def test_several_workers_have_a_writer() -> None:
+    """Who asks for something else is told, and not passed over."""
+    done = oncekv("serve", "--store", "sqlite:////tmp/never/kv.db", "--workers", "2", "--writer", "thread")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--writer thread" in done.stderr
+
+
+def test_large_replies_pass_side_by_side(own_writer: Node) -> None:
+    """Replies of megabytes come whole, whatever stands beside them in a parcel."""
+    kv = own_writer.kv
+    values = {unique(): chr(97 + number) * 1_000_000 for number in range(3)}
+    for key, value in values.items():
+        kv.ok("kv.put", key=key, value=value)
+    ops = [{"op": "get", "key": key} for key in values] + [{"op": "increment", "key": unique()}]
+    callers = [Caller(own_writer.server.url) for _ in range(8)]
+    answers = at_once([partial(caller.call, "kv.txn", ops=ops) for caller in callers], 60)
+    for answer in answers:
+        assert [result["value"] for result in answer.ok["results"][:3]] == list(values.values())
+    for caller in callers:
+        caller.close()
