@@ -23,7 +23,7 @@ from oncekv.server.ways import Parcels, send
 
 __all__ = ["serve_workers"]
 
-PARCEL_BYTES_MAX = 4 * 1024 * 1024  # of replies; one that is larger travels alone
+PARCEL_REQUESTS_MAX = 16  # their replies may have megabytes each, and stand in memory a few times over
 
 
 class _Request:
@@ -39,9 +39,6 @@ class _Request:
     def done(self) -> None:
         self._line.running.leave(self)
         self._line.answered.put(self)
-
-    def bytes(self) -> int:
-        return sum(len(call.reply.body) for call in self.calls if call.reply)
 
 
 class _Line:
@@ -87,17 +84,15 @@ class _Line:
         return waiting
 
     def _speak(self) -> None:
-        """Answers, those of a whole group in one parcel; on a thread, for the committer never waits for a worker."""
+        """Answers, many in one parcel; on a thread, for the committer never waits for a worker."""
         is_last = False
         while not is_last and (first := self.answered.get()) is not None:
-            parcel, room = [first], PARCEL_BYTES_MAX - first.bytes()
+            parcel = [first]
             with contextlib.suppress(Empty):
-                while room > 0 and not is_last:
+                while len(parcel) < PARCEL_REQUESTS_MAX and not is_last:
                     more = self.answered.get_nowait()
                     is_last = more is None
-                    if more is not None:
-                        parcel.append(more)
-                        room -= more.bytes()
+                    parcel += [more] if more is not None else []
             try:
                 send(self._way, pack_answers((request.number, request.calls) for request in parcel))
             except ConnectionError as error:
