@@ -18,7 +18,7 @@ from bench.wrk import Load
 
 __all__ = ["CONTENDERS", "EMPTY", "ETCD", "FLASK", "LOOP", "MEMORY", "NONE", "ONCEKV", "THREADS", "Contender"]
 
-ONCEKV = "OnceKV (event loop, writer's process)"
+ONCEKV = "OnceKV (event loop and writer process)"
 LOOP = "OnceKV, event loop alone"
 THREADS = "OnceKV as it starts by default (threads)"
 MEMORY = "OnceKV, records in memory only"

@@ -7,6 +7,7 @@ says too.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def _writes(part: Part) -> Json:
         "encoding": {
             "x": {"field": "median", "type": "quantitative", "title": "calls/s (median; the line: all rounds)"},
             "color": {
-                "condition": {"test": f"datum.row === '{part.against}'", "value": COLOURS[0]},
+                "condition": {"test": f"datum.row === {json.dumps(part.against)}", "value": COLOURS[0]},
                 "value": COLOURS[4],
             },
         },

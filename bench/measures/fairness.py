@@ -36,7 +36,7 @@ CALLS = "calls/s"
 REFUSED = "refused as overloaded, %"
 DEEP = "the deep client's calls/s"
 CONNECTIONS = 8
-HOW = {"default": DEFAULT, "event loop, writer's process": FASTEST}
+HOW = {"default": DEFAULT, "event loop and writer process": FASTEST}
 JOIN_MAX_S = 30.0
 
 

@@ -94,13 +94,15 @@ class Dispatch:
         if caller.key is not None and _names_a_session(requests[0]):
             raise KeyMisplaced("an Idempotency-Key cannot stand beside a session")
         calls = [self._prepare(request, caller) for request in requests]
+        names = [call.method.name for call in calls]
+        for name in set(names):
+            self._metrics.attempts.labels(name or "unknown").inc(names.count(name))
         yield from self._run(calls, len(body) // len(calls))
         yield self._collect(is_batch, requests, calls)
 
     def _prepare(self, request: Request, caller: Caller) -> Call:
         """The call of a request; one that cannot run has its reply already."""
         method = self._methods.get(request.method, _NO_METHOD)
-        self._metrics.attempts.labels(method.name or "unknown").inc()
         call = Call(method, NO_META)
         try:
             if request.fault:
