@@ -11,7 +11,7 @@ from bench.measures import writes
 
 def test_a_name_with_quotes_is_drawn(tmp_path: Path) -> None:
     """A row's name is text in the plot's conditions, and never part of their syntax."""
-    name = "the writer's \"own\" process"
+    name = 'the writer\'s "own" process'
     book = Book(tmp_path / "bench.json", {})
     part = book.part(Part(writes.NAME, "title", "calls/s", against=name, inverted=True))
     for row, value in ((name, 3.0), ("other", 1.0)):
