@@ -116,8 +116,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = FULL")
     # A statement over many rows keeps what it needs to take itself back; by default in a file, from 64 KiB on.
     connection.execute("PRAGMA temp_store = MEMORY")
-    # Four times SQLite's default, 16 MiB of log: over many keys the pages that are written back hardly overlap, and each
-    # time ends with a sync of the whole file.
+    # Four times SQLite's default, 16 MiB of log: over many keys the pages that are written back hardly overlap, and
+    # each time ends with a sync of the whole file.
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
     return connection
 
