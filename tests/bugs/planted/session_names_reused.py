@@ -13,6 +13,8 @@ from itertools import count
 
 from oncekv.server.config import Config
 from oncekv.server.sessions import Sessions
+from oncekv.server.storage.base import Session
+from oncekv.server.storage.staged import Group
 from tests.bugs.base import Bug, replaced
 
 real_init = Sessions.__init__
@@ -24,9 +26,15 @@ def init(self: Sessions, config: Config, new_name: Callable[[], str]) -> None:
     real_init(self, config, lambda: f"s{next(numbers)}")
 
 
+def open_session(self: Sessions, group: Group, lease_ms: int | None, now_ms: int) -> Session:
+    """INSERT OR IGNORE: the store has refused a name that it has, and that was a nuisance."""
+    name, lease_ms = self._new_name(), lease_ms or self._config.lease_ms
+    return group.session(name) or group.open_session(name, lease_ms, now_ms + lease_ms)
+
+
 def plant() -> AbstractContextManager[None]:
     """A counter instead of 128 random bits."""
-    return replaced(Sessions, __init__=init)
+    return replaced(Sessions, __init__=init, open=open_session)
 
 
 BUG = Bug(
