@@ -214,7 +214,7 @@ def _parser() -> argparse.ArgumentParser:
             type=_positive,
             default=Serving.workers,
             metavar="N",
-            help="processes of each server, of which with more than one the first commits for the others",
+            help="processes of each server that serve; from two on, one more commits for them (default: %(default)s)",
         )
         command.add_argument(
             "--seed", type=int, default=random.randrange(10**6), help="repeat a run; drawn if left out"

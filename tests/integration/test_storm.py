@@ -1,7 +1,7 @@
 """A storm: clients that retry over flapping links, while the server is killed again and again.
 
 Ten seeds on the default model, three on the event loop, each under both semantics whose promise outlives a crash; and
-one on three workers of either model, of which one commits for the others.
+one on three workers of either model, beside which one more process commits.
 """
 
 from __future__ import annotations

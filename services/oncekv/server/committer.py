@@ -10,7 +10,6 @@ the group is told `internal_error`, which is indefinite. Limit: the queue is bou
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 
 from oncekv.server.calls import Call, Commits, Waiting, Watch
 from oncekv.server.failpoints import Dropped
-from oncekv.server.log import log
+from oncekv.server.log import end_server, log
 from oncekv.server.methods.base import Context, Kind
 from oncekv.server.parts import Parts
 from oncekv.server.storage.base import StoreBusy
@@ -110,9 +109,7 @@ class Committer(Commits):
         try:
             self._loop()
         except BaseException:
-            # Without its writer the server would let every call wait for ever. Crashing is safe; hanging is not.
-            log.critical("the committer failed; the server ends", exc_info=True)
-            os._exit(1)
+            end_server("the committer failed")
 
     def _loop(self) -> None:
         while True:

@@ -9,13 +9,12 @@ what it did not fetch they are refused.
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from collections.abc import Iterable
 
 from oncekv.server.calls import Commits, Waiting, Watch
-from oncekv.server.log import log
+from oncekv.server.log import end_server, log
 from oncekv.server.parcels import fill, pack_calls, unpack_answers
 from oncekv.server.parts import Parts, read_tally
 from oncekv.server.ways import Parcels, Sender
@@ -95,10 +94,8 @@ class FarCommitter(Commits):
             self._end()
 
     def _end(self) -> None:
-        """Whoever waits for the writer would wait for ever. Crashing is safe; hanging is not."""
         if not self._stopping.is_set():
-            log.critical("the way to the writer is broken; the server ends", exc_info=True)
-            os._exit(1)
+            end_server("the way to the writer is broken")
 
     def _tick(self) -> None:
         """Keep the lease clock going, and with those of the others on this store."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from typing import NoReturn
 
-__all__ = ["log", "set_up_logging"]
+__all__ = ["end_server", "log", "set_up_logging"]
 
 log = logging.getLogger("oncekv.server")
 
@@ -13,3 +15,9 @@ log = logging.getLogger("oncekv.server")
 def set_up_logging() -> None:
     """From here on, log lines go to stderr."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def end_server(why: str) -> NoReturn:
+    """For an exception after which calls would wait for ever. Crashing is safe; hanging is not."""
+    log.critical("%s; the server ends", why, exc_info=True)
+    os._exit(1)

@@ -6,13 +6,12 @@ Limit: a parcel has less than 4 GiB, and what the other end does not fetch is ke
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from collections import deque
 from collections.abc import Iterator
 
-from oncekv.server.log import log
+from oncekv.server.log import end_server, log
 
 __all__ = ["Parcels", "Sender", "send"]
 
@@ -65,8 +64,7 @@ class Sender:
         except OSError as error:
             log.info("the other end of a way has closed: %s", error)
         except Exception:
-            log.critical("what was sent late is lost; the server ends", exc_info=True)
-            os._exit(1)
+            end_server("what was sent late is lost")
 
 
 class Parcels:

@@ -7,7 +7,6 @@ workers read, parse and answer on other cores meanwhile. It ends when the last w
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from queue import Empty, SimpleQueue
 
 from oncekv.server.calls import Call, Waiting
 from oncekv.server.committer import Committer
-from oncekv.server.log import log
+from oncekv.server.log import end_server, log
 from oncekv.server.parcels import pack_answers, unpack_calls
 from oncekv.server.parts import Parts
 from oncekv.server.watchdog import Running, Watchdog
@@ -123,6 +122,4 @@ def _or_crash(work: Callable[[], object]) -> None:
     try:
         work()
     except BaseException:
-        # The calls of this worker would wait for ever. Crashing is safe; hanging is not.
-        log.critical("the writer lost its way to a worker; the server ends", exc_info=True)
-        os._exit(1)
+        end_server("the writer lost its way to a worker")

@@ -132,6 +132,12 @@ class Changes:
     tally: Tally | None = None
     """The new one, if it changed."""
 
+    @property
+    def has_any(self) -> bool:
+        """Whether there is anything to write."""
+        sessions = self.opened or self.sessions or self.ended or self.records or self.forgotten
+        return bool(self.rows or sessions or self.keyed or self.tally) or self.keyed_expired_ms is not None
+
 
 class Reader(Protocol):
     """A consistent view of what is committed (or, in a writer, of the transaction's start)."""

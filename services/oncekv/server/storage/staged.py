@@ -14,7 +14,7 @@ from collections.abc import Collection
 
 from oncekv.server.storage.base import Changes, KeyedRecord, Record, Row, Session, Tally, Writer, pack, unpack
 from oncekv.server.storage.known import Known
-from oncekv.server.storage.slots import SLOTS, Slots
+from oncekv.server.storage.slots import Slots
 from oncekv.wire.envelope import Reply
 
 __all__ = ["Effect", "Group"]
@@ -37,7 +37,6 @@ class Group:
         self._acknowledged: dict[int, Session] = {}
         self._before = self._known.tally or writer.tally()
         self._opened = self._records = 0
-        self._dirty = False
 
     def foresee(self, names: Collection[str], keys: Collection[str]) -> None:
         """These sessions and keys will be asked for."""
@@ -57,7 +56,7 @@ class Group:
         tally = self.tally
         if save_clock or tally != self._before:
             changes.tally = tally = tally._replace(clock_ms=clock_ms)
-        if self._dirty or changes.tally:
+        if changes.has_any:
             self._writer.apply(changes)
         self._known.tally = tally
         self._known.records += max(0, self._records)
@@ -99,9 +98,7 @@ class Group:
 
     def merge(self, effect: Effect) -> None:
         """The call stays: its effect becomes the group's."""
-        if effect.rows:
-            self._changes.rows.update(effect.rows)
-            self._dirty = True
+        self._changes.rows.update(effect.rows)
 
     def session(self, name: str) -> Session | None:
         session = self._known.sessions.get(name)
@@ -115,14 +112,12 @@ class Group:
         """Move the end of its lease."""
         session.expires_ms = expires_ms
         self._changes.sessions[session.number] = session
-        self._dirty = True
 
     def open_session(self, name: str, lease_ms: int, expires_ms: int) -> Session:
         """A new session under a number that was never given out before."""
         self._opened += 1
         session = Session(self._before.sessions_opened + self._opened, name, lease_ms, expires_ms, 0, Slots({}))
         self._changes.opened[session.number] = session
-        self._dirty = True
         self._learn(session)
         return session
 
@@ -131,7 +126,6 @@ class Group:
         self._records -= session.slots.forget(session.acked, acked)
         session.acked = acked
         self._acknowledged[session.number] = session
-        self._dirty = True
 
     def end_session(self, session: Session) -> None:
         """The session and its records are gone for good."""
@@ -145,7 +139,6 @@ class Group:
         changes.sessions.pop(number, None)
         for slot in session.slots.kept.values():
             changes.records.pop(session.place(slot), None)
-        self._dirty = True
 
     def sessions_expired(self, now_ms: int, limit: int) -> list[Session]:
         """Up to `limit` sessions whose lease is over, but for those that this group has renewed or ended."""
@@ -170,24 +163,21 @@ class Group:
 
     def put_record(self, session: Session, seq: int, fingerprint: bytes, reply: Reply) -> None:
         answer = pack(fingerprint, reply)
-        place = session.number * SLOTS + session.slots.take(seq)
+        place = session.place(session.slots.take(seq))
         self._changes.records[place] = (place, seq, session.acked, answer)
         session.carried = session.acked
         self._records += 1
-        self._dirty = True
 
     def keyed(self, scope: bytes, key: str) -> KeyedRecord | None:
         return self._changes.keyed.get((scope, key)) or self._writer.keyed(scope, key)
 
     def put_keyed(self, scope: bytes, key: str, record: KeyedRecord) -> None:
         self._changes.keyed[scope, key] = record
-        self._dirty = True
 
     def forget_keyed(self, now_ms: int) -> None:
         """Forget a bounded portion of the keyed records whose time is over."""
         if self._writer.keyed_expired(now_ms):
             self._changes.keyed_expired_ms = now_ms
-            self._dirty = True
 
     def _learn(self, session: Session) -> None:
         self._known.learn(session)
