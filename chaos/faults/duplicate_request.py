@@ -30,7 +30,7 @@ def is_doubled(seed: str, proxy: str, call: str) -> bool:
 
 
 class DuplicateRequest(Fault):
-    """Couriers double the first attempts of some calls."""
+    """Message proxies double the first attempts of some calls."""
 
     def __init__(self) -> None:
         self._proxies: Sequence[MessageProxy] = ()

@@ -3,7 +3,7 @@
     attempt 1   runs, its reply is lost           it may have run
     attempt 2   503 `overloaded`, or 413          this attempt surely did not
 
-Both refusals are definite of the attempt, and say nothing of the call. Couriers give them in the server's stead.
+Both refusals are definite of the attempt, and say nothing of the call. Message proxies give them in the server's stead.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PLANS: Plans = (
 
 
 class RefusedRetry(TargetedLoss):
-    """Couriers lose and refuse what the plan says."""
+    """Message proxies lose and refuse what the plan says."""
 
     def __init__(self) -> None:
         super().__init__(PLANS)

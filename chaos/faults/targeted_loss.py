@@ -42,7 +42,7 @@ def plan_for(seed: str, proxy: str, call: str, plans: Plans = PLANS) -> tuple[st
 
 
 class TargetedLoss(Fault):
-    """Couriers do what the plan of a call says."""
+    """Message proxies do what the plan of a call says."""
 
     def __init__(self, plans: Plans = PLANS) -> None:
         self._plans = plans

@@ -1,6 +1,6 @@
 """Framing: where an HTTP/1.1 message ends, found as its bytes come in.
 
-Place: under the courier, which must tell one message from the next to lose or double exactly one.
+Place: under the message proxy, which must tell one message from the next to lose or double exactly one.
 Guarantee: `data` is what was fed, byte for byte. Limit: the end is known by Content-Length alone; whatever else HTTP
 allows (chunks, a reply that ends with its connection, HEAD, pipelining) raises Unframed instead of being guessed.
 """

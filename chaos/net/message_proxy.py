@@ -1,8 +1,8 @@
-"""The courier: loses, doubles, keeps or refuses exactly the messages it is told to, such as the 2nd reply of call 17.
+"""The message proxy: loses, doubles, keeps or refuses exactly the messages it is told to, such as the 2nd reply of call 17.
 
-    client ──► courier ──► link (Toxiproxy) ──► server
+    client ──► message proxy ──► link (Toxiproxy) ──► server
 
-Toxiproxy works on the bytes of whole connections; it knows neither messages nor calls. The courier knows where a
+Toxiproxy works on the bytes of whole connections; it knows neither messages nor calls. The message proxy knows where a
 message ends (`framing`), which call an attempt belongs to (workload calls carry their names), and the how-manieth
 attempt it is; `rule` says what to do with it. Everything else passes untouched: session.open, and what Toxiproxy
 does to the connections below.
@@ -266,7 +266,7 @@ class MessageProxy:
             self._threads = [thread for thread in self._threads if thread.is_alive()]
             if self._is_closed or len(self._threads) >= THREADS_MAX:
                 return False
-            thread = threading.Thread(target=work, args=args, name=f"courier-{self.name}", daemon=True)
+            thread = threading.Thread(target=work, args=args, name=f"message-proxy-{self.name}", daemon=True)
             self._threads.append(thread)
             thread.start()
         return True

@@ -1,10 +1,10 @@
-"""A passage: one client's connection and its counterpart to the target, and the bytes that go between the two.
+"""A proxied connection: one client's connection and its counterpart to the target, and the bytes that go between the two.
 
-    client ──request──► passage ──request──► target
+    client ──request──► connection ──request──► target
            ◄──reply────         ◄──reply────
 
-Place: in the courier, one thread each. Guarantee: what passes is unchanged, a reply goes on as it comes in, and when
-one end closes or resets, the other is told at once (Ended, and the courier closes both). Bound: no wait is longer
+Place: in the message proxy, one thread each. Guarantee: what passes is unchanged, a reply goes on as it comes in, and when
+one end closes or resets, the other is told at once (Ended, and the message proxy closes both). Bound: no wait is longer
 than QUIET_MAX_S. Limit: one request at a time on a connection, as every client of this project does.
 """
 
@@ -87,7 +87,7 @@ class ProxiedConnection:
         """Tell the client in words, unless it is in the middle of a reply."""
         if self._is_answering:
             return
-        text = f"courier: {reason}\n"
+        text = f"message proxy: {reason}\n"
         self._client.sendall(_REFUSAL.format(len(text), text).encode())
         self._client.shutdown(socket.SHUT_WR)
         self.keep_silent()  # to close over unread bytes would reset the connection, and the words be lost

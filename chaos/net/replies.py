@@ -1,6 +1,6 @@
-"""Replies, as a courier reads and writes them: what one says, and refusals of its own. Pure.
+"""Replies, as a message proxy reads and writes them: what one says, and refusals of its own. Pure.
 
-A refusal of the courier's is what the server sends where it refuses (services/oncekv/server/http/endpoint.py), byte for byte
+A refusal of the message proxy's is what the server sends where it refuses (services/oncekv/server/http/endpoint.py), byte for byte
 but for its wish: it asks for no pause, so that a run need not wait.
 """
 

@@ -50,7 +50,7 @@ def render(folder: Path) -> str:
                 (name, _sections([read_cell(folder, cell) for cell in group]))
                 for name, group in groupby(cells, key=lambda cell: cell.scenario)
             ],
-            vega_specs=vega_specs.SPECS,
+            specs=vega_specs.SPECS,
             library=library(),
         )
     )

@@ -202,7 +202,7 @@ def _open(
     stop: threading.Event,
     record: CellRecord,
 ) -> tuple[Environment, Workload, History]:
-    """Server, links, couriers and clients, none of which outlives `stack`."""
+    """Server, links, message proxies and clients, none of which outlives `stack`."""
     scenario, effort = task.scenario, task.effort
     server = runtime.server(place / "data", task.delivery, own_clock=scenario.own_clock)
     stack.callback(server.release)

@@ -1,4 +1,4 @@
-"""Seeded clients that call what the mix says, each over its own link, and write down what they were told.
+"""Seeded clients that call what the generator says, each over its own link, and write down what they were told.
 
 A client has two lanes, threads that share its session, so several of its calls are outstanding at once. Guarantee: the
 history is complete, and every call in it has a token, or a key, of its own. Limit: the same seed gives the same calls,

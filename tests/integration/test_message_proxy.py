@@ -1,4 +1,4 @@
-"""The courier before a real server: what it does to exactly one message, and what the server makes of it."""
+"""The message proxy before a real server: what it does to exactly one message, and what the server makes of it."""
 
 from __future__ import annotations
 
@@ -29,38 +29,38 @@ from tests.support.waiting import in_background, until
 
 @pytest.fixture
 def proxy(node: Node) -> Iterator[MessageProxy]:
-    """A courier to the shared server; in the end it leaves no thread."""
+    """A message proxy to the shared server; in the end it leaves no thread."""
     with contextlib.closing(MessageProxy("c", node.server.url)) as proxy:
         yield proxy
-    assert not [thread for thread in threading.enumerate() if thread.name == "courier-c"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "message-proxy-c"]
 
 
 @pytest.fixture
 def through(proxy: MessageProxy) -> Iterator[Caller]:
-    """A caller that goes through the courier."""
+    """A caller that goes through the message proxy."""
     with Caller(proxy.url, timeout_s=0.5) as caller:
         yield caller
 
 
 def test_calls_pass_on_one_connection(through: Caller) -> None:
-    """A keep-alive client notices nothing of the courier."""
-    before = through.get("courier/pass")
+    """A keep-alive client notices nothing of the message proxy."""
+    before = through.get("proxy/pass")
     for number in range(20):
-        assert through.ok("kv.append", key="courier/pass", value="x") == {"version": number + 1, "offset": number}
-    assert (before, through.get("courier/pass")) == ((None, 0), ("x" * 20, 20))
+        assert through.ok("kv.append", key="proxy/pass", value="x") == {"version": number + 1, "offset": number}
+    assert (before, through.get("proxy/pass")) == ((None, 0), ("x" * 20, 20))
 
 
 def test_large_messages_pass(through: Caller) -> None:
     """A request and a reply of 3 MiB go through whole, and one over the server's limit is answered as without."""
-    values = {f"courier/large/{number}": str(number) * 2**20 for number in range(3)}
+    values = {f"proxy/large/{number}": str(number) * 2**20 for number in range(3)}
     ops = [{"op": "put", "key": key, "value": value} for key, value in values.items()]
     assert len(through.ok("kv.txn", checks=[], ops=ops)["results"]) == 3
-    items = through.ok("kv.list", prefix="courier/large/")["items"]
+    items = through.ok("kv.list", prefix="proxy/large/")["items"]
     assert {item["key"]: item["value"] for item in items} == values
     # A server that refuses by the head alone closes over what it did not read; then the refusal itself may be lost.
     with contextlib.suppress(*LOST):
         assert through.post(b" " * (5 * 2**20)).status == 413
-    assert through.get("courier/large/0")[1] == 1
+    assert through.get("proxy/large/0")[1] == 1
 
 
 @pytest.mark.parametrize(("action", "effects"), [(LOSE_REQUEST, 1), (LOSE_REPLY, 2)])
@@ -112,7 +112,7 @@ def test_late_copies_are_told_apart(proxy: MessageProxy, through: Caller) -> Non
 
 
 def test_a_server_that_dies_in_a_call_is_seen_to(fresh: Callable[..., Node]) -> None:
-    """The client is told at once, not at its deadline; and the courier carries on when the server is back."""
+    """The client is told at once, not at its deadline; and the message proxy carries on when the server is back."""
     node = fresh(failpoints=True)
     with contextlib.closing(MessageProxy("dying", node.server.url)) as proxy:
         proxy.rule = lambda call, attempt: HOLD

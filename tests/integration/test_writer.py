@@ -113,7 +113,7 @@ def test_several_workers_have_a_writer() -> None:
 
 
 def test_large_replies_pass_side_by_side(own_writer: Node) -> None:
-    """Replies of megabytes come whole, whatever stands beside them in a parcel."""
+    """Replies of megabytes come whole, whatever stands beside them in a message."""
     kv = own_writer.kv
     values = {unique(): chr(97 + number) * 1_000_000 for number in range(3)}
     for key, value in values.items():

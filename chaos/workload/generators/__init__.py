@@ -1,1 +1,1 @@
-"""Mixes: what the clients of a scenario call; one file each."""
+"""Generators: what the clients of a scenario call; one file each."""

@@ -1,4 +1,4 @@
-"""What a mix is: it draws the next call of a client. A new mix is one new file, which scenarios alone name."""
+"""What a generator is: it draws the next call of a client. A new generator is one new file, which scenarios alone name."""
 
 from __future__ import annotations
 

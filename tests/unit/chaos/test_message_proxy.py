@@ -1,4 +1,4 @@
-"""The courier before a server of raw bytes, which can do what a real one never would."""
+"""The message proxy before a server of raw bytes, which can do what a real one never would."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from tests.support.waiting import until
 from tests.unit.client.loopback import Loopback, ok, request_of, reset
 
 REPLY = ok(b'{"jsonrpc":"2.0","id":1,"result":{"version":1}}')
-Couriers = Callable[[Loopback], MessageProxy]
+Proxies = Callable[[Loopback], MessageProxy]
 
 
 @pytest.fixture
-def courier_to() -> Iterator[Couriers]:
-    """Makes couriers; in the end none has a thread left."""
+def proxy_to() -> Iterator[Proxies]:
+    """Makes message proxies; in the end none has a thread left."""
     made: list[MessageProxy] = []
 
     def make(server: Loopback) -> MessageProxy:
-        made.append(MessageProxy(f"courier{len(made)}", server.url))
+        made.append(MessageProxy(f"proxy{len(made)}", server.url))
         return made[-1]
 
     yield make
     for proxy in made:
         proxy.close()
-        assert not [thread for thread in threading.enumerate() if thread.name == f"courier-{proxy.name}"]
+        assert not [thread for thread in threading.enumerate() if thread.name == f"message-proxy-{proxy.name}"]
 
 
 def _request(name: str = "c0-1") -> bytes:
@@ -88,10 +88,10 @@ def test_a_call_is_known_by_its_name(body: bytes, call: str | None) -> None:
     assert call_of(body) == call
 
 
-def test_bytes_pass_unchanged(courier_to: Couriers) -> None:
+def test_bytes_pass_unchanged(proxy_to: Proxies) -> None:
     """Several requests in a row on one connection arrive byte for byte, and so do their replies."""
     seen: list[bytes] = []
-    with _serving(seen) as server, connect(courier_to(server).url) as client:
+    with _serving(seen) as server, connect(proxy_to(server).url) as client:
         requests = [_request(), b"GET /healthz HTTP/1.1\r\nContent-Length: 0\r\n\r\n", _request("c0-2")]
         for request in requests:
             client.sendall(request)
@@ -100,7 +100,7 @@ def test_bytes_pass_unchanged(courier_to: Couriers) -> None:
         assert len(server.connections) == 1
 
 
-def test_the_rule_is_asked_once_for_each_attempt(courier_to: Couriers) -> None:
+def test_the_rule_is_asked_once_for_each_attempt(proxy_to: Proxies) -> None:
     """Attempts of a call are counted from 1, over connections; requests without a call are not asked about."""
     asked: list[tuple[str, int]] = []
 
@@ -109,7 +109,7 @@ def test_the_rule_is_asked_once_for_each_attempt(courier_to: Couriers) -> None:
         return PASS
 
     with _serving([]) as server:
-        proxy = courier_to(server)
+        proxy = proxy_to(server)
         proxy.rule = rule
         for request in (_request("c0-1"), _request("c0-2"), b"GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", _request()):
             with connect(proxy.url) as client:
@@ -118,11 +118,11 @@ def test_the_rule_is_asked_once_for_each_attempt(courier_to: Couriers) -> None:
     assert asked == [("c0-1", 1), ("c0-2", 1), ("c0-1", 2)]
 
 
-def test_a_lost_request_arrives_nowhere(courier_to: Couriers) -> None:
+def test_a_lost_request_arrives_nowhere(proxy_to: Proxies) -> None:
     """The server sees nothing of it, the client hears nothing, and its next attempt gets through."""
     seen: list[bytes] = []
     with _serving(seen) as server:
-        proxy = courier_to(server)
+        proxy = proxy_to(server)
         proxy.rule = lambda call, attempt: LOSE_REQUEST if attempt == 1 else PASS
         with connect(proxy.url) as client:
             client.sendall(_request())
@@ -134,11 +134,11 @@ def test_a_lost_request_arrives_nowhere(courier_to: Couriers) -> None:
         assert (len(seen), proxy.lost_requests, proxy.lost_replies) == (1, 1, 0)
 
 
-def test_a_lost_reply_is_lost_after_the_call_ran(courier_to: Couriers) -> None:
+def test_a_lost_reply_is_lost_after_the_call_ran(proxy_to: Proxies) -> None:
     """The second reply of a call, and no other, stays away although the server sent it whole."""
     seen: list[bytes] = []
     with _serving(seen) as server:
-        proxy = courier_to(server)
+        proxy = proxy_to(server)
         proxy.rule = lambda call, attempt: LOSE_REPLY if attempt == 2 else PASS
         with connect(proxy.url) as client:
             client.sendall(_request())
@@ -148,7 +148,7 @@ def test_a_lost_reply_is_lost_after_the_call_ran(courier_to: Couriers) -> None:
             assert (len(seen), proxy.lost_replies) == (2, 1)
 
 
-def test_a_doubled_request_arrives_twice_at_once(courier_to: Couriers) -> None:
+def test_a_doubled_request_arrives_twice_at_once(proxy_to: Proxies) -> None:
     """Both are with the server before either is answered, on two connections; the client gets one reply."""
     both = threading.Barrier(2)
     numbers: list[int] = []
@@ -159,7 +159,7 @@ def test_a_doubled_request_arrives_twice_at_once(courier_to: Couriers) -> None:
             numbers.append(number)
             connection.sendall(REPLY)
 
-    with Loopback(script) as server, connect((proxy := courier_to(server)).url) as client:
+    with Loopback(script) as server, connect((proxy := proxy_to(server)).url) as client:
         proxy.rule = lambda call, attempt: DUPLICATE
         client.sendall(_request())
         assert _read(client) == REPLY
@@ -170,10 +170,10 @@ def test_a_doubled_request_arrives_twice_at_once(courier_to: Couriers) -> None:
 
 
 @pytest.mark.parametrize(("action", "status"), [(REFUSE_413, 413), (REFUSE_503, 503)])
-def test_a_refused_request_arrives_nowhere(courier_to: Couriers, action: str, status: int) -> None:
+def test_a_refused_request_arrives_nowhere(proxy_to: Proxies, action: str, status: int) -> None:
     """The client is answered at once, the server sees nothing, and the connection goes on."""
     seen: list[bytes] = []
-    with _serving(seen) as server, connect((proxy := courier_to(server)).url) as client:
+    with _serving(seen) as server, connect((proxy := proxy_to(server)).url) as client:
         proxy.rule = lambda call, attempt: action if attempt == 2 else PASS
         client.sendall(_request())
         assert _read(client) == REPLY
@@ -184,10 +184,10 @@ def test_a_refused_request_arrives_nowhere(courier_to: Couriers, action: str, st
         assert (len(seen), proxy.refused, proxy.refused_retries) == (2, 1, 1)
 
 
-def test_kept_copies_are_delivered_as_often_as_asked(courier_to: Couriers) -> None:
+def test_kept_copies_are_delivered_as_often_as_asked(proxy_to: Proxies) -> None:
     """Each kept copy goes out once per delivery, byte for byte, until it is forgotten."""
     seen: list[bytes] = []
-    with _serving(seen) as server, connect((proxy := courier_to(server)).url) as client:
+    with _serving(seen) as server, connect((proxy := proxy_to(server)).url) as client:
         proxy.rule = lambda call, attempt: HOLD if call == "c0-1" else PASS
         for request in (_request("c0-1"), _request("c0-2")):
             client.sendall(request)
@@ -198,7 +198,7 @@ def test_kept_copies_are_delivered_as_often_as_asked(courier_to: Couriers) -> No
         assert seen == [_request("c0-1"), _request("c0-2"), _request("c0-1"), _request("c0-1")]
 
 
-def test_the_first_reply_that_a_client_was_sent_is_remembered(courier_to: Couriers) -> None:
+def test_the_first_reply_that_a_client_was_sent_is_remembered(proxy_to: Proxies) -> None:
     """Neither a lost reply nor a refusal is one; a retry's counts as much as the kept attempt's own."""
     replies = iter([
         b'{"result":{"version":1}}',
@@ -213,7 +213,7 @@ def test_the_first_reply_that_a_client_was_sent_is_remembered(courier_to: Courie
 
     actions = [LOSE_REPLY, HOLD, PASS, PASS]
     with Loopback(script) as server:
-        proxy = courier_to(server)
+        proxy = proxy_to(server)
         proxy.rule = lambda call, attempt: actions[attempt - 1]
         for action in actions:
             with connect(proxy.url) as client:
@@ -238,14 +238,14 @@ def test_the_first_reply_that_a_client_was_sent_is_remembered(courier_to: Courie
     ],
     ids=["replayed", "refused", "other-json", "no-json", "cut", "no-http", "closed"],
 )
-def test_a_delivery_tells_the_answer(courier_to: Couriers, reply: bytes, status: int, answer: str) -> None:
+def test_a_delivery_tells_the_answer(proxy_to: Proxies, reply: bytes, status: int, answer: str) -> None:
     """What the server said to a late copy, or that it said nothing."""
 
     def script(connection: socket.socket, number: int) -> None:
         if request_of(connection):
             connection.sendall(REPLY if number == 1 else reply)
 
-    with Loopback(script) as server, connect((proxy := courier_to(server)).url) as client:
+    with Loopback(script) as server, connect((proxy := proxy_to(server)).url) as client:
         proxy.rule = lambda call, attempt: HOLD
         client.sendall(_request())
         assert _read(client) == REPLY
@@ -254,41 +254,41 @@ def test_a_delivery_tells_the_answer(courier_to: Couriers, reply: bytes, status:
 
 
 @pytest.mark.parametrize("action", [PASS, LOSE_REPLY, DUPLICATE, HOLD])
-def test_a_cut_reply_is_cut_for_the_client(courier_to: Couriers, action: str) -> None:
+def test_a_cut_reply_is_cut_for_the_client(proxy_to: Proxies, action: str) -> None:
     """A server that dies in the middle of its reply: the client is told at once, and no lost reply is counted."""
 
     def script(connection: socket.socket, number: int) -> None:
         request_of(connection)
         connection.sendall(REPLY[:20])
 
-    with Loopback(script) as server, connect((proxy := courier_to(server)).url) as client:
+    with Loopback(script) as server, connect((proxy := proxy_to(server)).url) as client:
         proxy.rule = lambda call, attempt: action
         client.sendall(_request())
         assert _read(client) == (b"" if action == LOSE_REPLY else REPLY[:20])
         assert (proxy.lost_replies, proxy.doubled) == (0, 0)
 
 
-def test_a_reset_is_a_reset_for_the_client(courier_to: Couriers) -> None:
-    """The client sees the same end that the courier saw."""
+def test_a_reset_is_a_reset_for_the_client(proxy_to: Proxies) -> None:
+    """The client sees the same end that the message proxy saw."""
 
     def script(connection: socket.socket, number: int) -> None:
         request_of(connection)
         reset(connection)
 
-    with Loopback(script) as server, connect(courier_to(server).url) as client:
+    with Loopback(script) as server, connect(proxy_to(server).url) as client:
         client.sendall(_request())
         with pytest.raises(ConnectionResetError):
             client.recv(1)
 
 
-def test_an_idle_connection_ends_with_the_servers(courier_to: Couriers) -> None:
+def test_an_idle_connection_ends_with_the_servers(proxy_to: Proxies) -> None:
     """A kept-alive connection is not left standing over a server that has closed its own."""
 
     def script(connection: socket.socket, number: int) -> None:
         request_of(connection)
         connection.sendall(REPLY)
 
-    with Loopback(script) as server, connect(courier_to(server).url) as client:
+    with Loopback(script) as server, connect(proxy_to(server).url) as client:
         client.sendall(_request())
         assert _read(client, len(REPLY) + 1) == REPLY
 
@@ -305,7 +305,7 @@ def test_a_server_that_is_not_there_ends_the_connection() -> None:
         proxy.close()
 
 
-def test_a_client_that_leaves_takes_its_connection_with_it(courier_to: Couriers) -> None:
+def test_a_client_that_leaves_takes_its_connection_with_it(proxy_to: Proxies) -> None:
     """The server sees the end of a client that did not wait for the reply."""
     ended = threading.Event()
 
@@ -315,19 +315,19 @@ def test_a_client_that_leaves_takes_its_connection_with_it(courier_to: Couriers)
             ended.set()
 
     with Loopback(script) as server:
-        with connect(courier_to(server).url) as client:
+        with connect(proxy_to(server).url) as client:
             client.sendall(_request())
         assert ended.wait(5)
 
 
-def test_pieces_of_one_byte_make_a_message(courier_to: Couriers) -> None:
+def test_pieces_of_one_byte_make_a_message(proxy_to: Proxies) -> None:
     """Neither request nor reply needs to come in one piece."""
 
     def script(connection: socket.socket, number: int) -> None:
         assert request_of(connection) == _request()
         server.drip(connection, REPLY, every_s=0)
 
-    with Loopback(script) as server, connect(courier_to(server).url) as client:
+    with Loopback(script) as server, connect(proxy_to(server).url) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in _request():
             client.sendall(bytes([byte]))
@@ -339,27 +339,27 @@ def test_pieces_of_one_byte_make_a_message(courier_to: Couriers) -> None:
     [b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", _request() + _request()],
     ids=["chunked", "pipelined"],
 )
-def test_what_cannot_be_told_apart_is_refused_in_words(courier_to: Couriers, request_bytes: bytes) -> None:
+def test_what_cannot_be_told_apart_is_refused_in_words(proxy_to: Proxies, request_bytes: bytes) -> None:
     """The client gets a 501 that says why, and the server gets nothing."""
     seen: list[bytes] = []
-    with _serving(seen) as server, connect(courier_to(server).url) as client:
+    with _serving(seen) as server, connect(proxy_to(server).url) as client:
         client.sendall(request_bytes)
         answer = _read(client, 10_000)
         assert answer.startswith(b"HTTP/1.1 501 ")
-        assert b"courier: " in answer
+        assert b"message proxy: " in answer
     assert seen == []
 
 
-def test_a_chunked_reply_is_refused_in_words(courier_to: Couriers) -> None:
-    """A server that the courier cannot read is named, and not waited for."""
+def test_a_chunked_reply_is_refused_in_words(proxy_to: Proxies) -> None:
+    """A server that the message proxy cannot read is named, and not waited for."""
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    with _serving([], chunked) as server, connect(courier_to(server).url) as client:
+    with _serving([], chunked) as server, connect(proxy_to(server).url) as client:
         client.sendall(_request())
         assert b"Transfer-Encoding" in _read(client, 10_000)
 
 
 @pytest.mark.parametrize("action", [PASS, LOSE_REQUEST, LOSE_REPLY, DUPLICATE])
-def test_close_ends_whatever_is_under_way(courier_to: Couriers, action: str) -> None:
+def test_close_ends_whatever_is_under_way(proxy_to: Proxies, action: str) -> None:
     """Idle, silent, waiting for a mute server: `close` returns, the client is told, no thread is left."""
 
     def script(connection: socket.socket, number: int) -> None:
@@ -367,7 +367,7 @@ def test_close_ends_whatever_is_under_way(courier_to: Couriers, action: str) -> 
         server.hold()
 
     with Loopback(script) as server:
-        proxy = courier_to(server)
+        proxy = proxy_to(server)
         proxy.rule = lambda call, attempt: action
         with connect(proxy.url) as idle, connect(proxy.url) as waiting:
             waiting.sendall(_request())

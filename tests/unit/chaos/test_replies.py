@@ -1,4 +1,4 @@
-"""What a courier makes of a reply, and what the client makes of the courier's."""
+"""What a message proxy makes of a reply, and what the client makes of the message proxy's."""
 
 from __future__ import annotations
 

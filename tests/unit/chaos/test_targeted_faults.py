@@ -1,4 +1,4 @@
-"""The faults that tell couriers what to do: their choices, and what they take for proof."""
+"""The faults that tell message proxies what to do: their choices, and what they take for proof."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BOTH_PLANS = pytest.mark.parametrize("plans", [PLANS, refused_retry.PLANS], ids=
 def _env(**more: Any) -> Any:
     proxies = [
         SimpleNamespace(
-            name=f"courier{number}",
+            name=f"proxy{number}",
             rule=None,
             lost_requests=1,
             lost_replies=2,
@@ -44,7 +44,7 @@ def _env(**more: Any) -> Any:
 
 
 def test_which_messages_are_lost_depends_on_the_seed_alone() -> None:
-    """The same seed, courier and call give the same plan; another seed or courier gives others."""
+    """The same seed, message proxy and call give the same plan; another seed or message proxy gives others."""
     first = [plan_for("1", "a", call) for call in CALLS]
     assert first == [plan_for("1", "a", call) for call in CALLS]
     assert first != [plan_for("2", "a", call) for call in CALLS]
@@ -94,7 +94,7 @@ def test_a_doubled_request_is_a_first_attempt() -> None:
     ids=["aimed-loss", "twice", "refused", "refused-retry"],
 )
 def test_the_proof_is_the_couriers_count(fault: Fault, counts: Counts, count: int) -> None:
-    """What was done counts, over all couriers; before the fault is in, nothing."""
+    """What was done counts, over all message proxies; before the fault is in, nothing."""
     assert fault.fired(counts) == 0
     fault.inject(_env())
     assert fault.fired(counts) == count
@@ -106,7 +106,7 @@ def test_the_proof_is_the_couriers_count(fault: Fault, counts: Counts, count: in
     ids=lambda fault: type(fault).__name__,
 )
 def test_healed_everything_passes(fault: Fault) -> None:
-    """After `heal`, also without `inject`, every courier lets every attempt through."""
+    """After `heal`, also without `inject`, every message proxy lets every attempt through."""
     for is_in in (False, True):
         env = _env()
         if is_in:

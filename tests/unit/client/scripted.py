@@ -16,7 +16,7 @@ LOST, REFUSED = Lost("timed out"), NotSent("connection refused")
 
 
 class Scripted(Network):
-    """A perfect network, but for the `script`: an ending, or a fate, for each attempt from the first on."""
+    """A perfect network, but for the `script`: a result, or a fate, for each attempt from the first on."""
 
     def __init__(self, *script, server=None):
         super().__init__(server or ModelServer(), random.Random(1), {"ok": 1})

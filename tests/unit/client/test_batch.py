@@ -93,7 +93,7 @@ def test_a_batch_of_any_size_is_sent_in_portions():
 
 
 def test_the_next_portion_waits_until_the_one_before_is_settled():
-    """The reply to the middle portion is lost: it goes again under the same identities before the last one leaves."""
+    """The reply to the middle chunk is lost: it goes again under the same identities before the last one leaves."""
     network = Scripted("ok", "ok", "lost_reply")
     with client(network) as kv:
         outcomes = append_all(kv)
@@ -105,7 +105,7 @@ def test_the_next_portion_waits_until_the_one_before_is_settled():
 
 
 def test_a_deadline_in_the_middle_of_a_batch_tells_each_call_the_truth():
-    """Done, unknown, and surely never sent: by portion."""
+    """Done, unknown, and surely never sent: by chunk."""
     network = Scripted("ok", "ok", *[LOST] * 9)
     with client(network) as kv:
         outcomes = append_all(kv, timeout_s=1.5)
@@ -116,7 +116,7 @@ def test_a_deadline_in_the_middle_of_a_batch_tells_each_call_the_truth():
 
 
 def test_a_body_stays_below_what_the_server_takes():
-    """Large values make more portions, not a body of more than 4 MiB, and a call that fits nowhere goes alone."""
+    """Large values make more chunks, not a body of more than 4 MiB, and a call that fits nowhere goes alone."""
     network = Scripted()
     sizes = []
     post = network.post
@@ -135,7 +135,7 @@ def test_a_body_stays_below_what_the_server_takes():
 
 
 def test_portions_fit_into_a_narrow_window():
-    """A server that gives fewer places than a portion has calls gets smaller portions."""
+    """A server that gives fewer places than a chunk has calls gets smaller chunks."""
 
     class Narrow(ModelServer):
         def _open(self, key):
@@ -150,7 +150,7 @@ def test_portions_fit_into_a_narrow_window():
 
 
 def test_reads_need_no_places_and_are_answered_in_their_order():
-    """A batch may mix reads and writes; a read sees the writes before it, in its own portion and in earlier ones."""
+    """A batch may mix reads and writes; a read sees the writes before it, in its own chunk and in earlier ones."""
     network = Scripted()
     with client(network) as kv, kv.batch() as batch:
         later = [(batch.append("k", "x"), batch.get("k")) for _ in range(300)]
@@ -174,7 +174,7 @@ def test_all_of_an_exactly_once_batch_is_in_the_outbox_before_its_first_call_lea
 
 
 def test_an_interrupted_exactly_once_batch_goes_on_where_it_was(tmp_path):
-    """Ctrl-C in the middle portion: those before it are done with, and a resume makes the others, in their order."""
+    """Ctrl-C in the middle chunk: those before it are done with, and a resume makes the others, in their order."""
     network = Scripted()
     post = network.post
 

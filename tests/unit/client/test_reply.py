@@ -16,7 +16,7 @@ from oncekv.wire.errors import (
 
 
 def single(body, status=200, **headers):
-    """The ending of call 7."""
+    """The result of call 7."""
     return read_single(Received(status, body, **headers), 7)
 
 

@@ -83,7 +83,7 @@ def broken_promises(semantics, server, told):
     return broken
 
 
-@pytest.mark.parametrize(("batch_of", "chunk"), [(0, 1), (4, 4), (8, 3)], ids=["single", "batch", "portions"])
+@pytest.mark.parametrize(("batch_of", "chunk"), [(0, 1), (4, 4), (8, 3)], ids=["single", "batch", "chunks"])
 @pytest.mark.parametrize("semantics", [MAYBE, AT_LEAST, AT_MOST])
 def test_every_promise_holds_on_every_network(monkeypatch, semantics, batch_of, chunk):
     """Ok, failed and unknown mean exactly what PROTOCOL §6 says, whatever the network did."""
@@ -97,7 +97,7 @@ def test_every_promise_holds_on_every_network(monkeypatch, semantics, batch_of, 
 
 
 def test_a_batch_takes_effect_in_its_order_on_every_network(monkeypatch):
-    """Whichever portions were lost, late, doubled or refused: what was appended stands in the order of the calls."""
+    """Whichever chunks were lost, late, doubled or refused: what was appended stands in the order of the calls."""
     monkeypatch.setattr(chunks, "CALLS_MAX", 3)
     for seed in SEEDS:
         server, told = run(seed, AT_MOST, batch_of=CALLS)
@@ -243,7 +243,7 @@ def test_a_client_that_takes_lost_for_failed_is_caught(monkeypatch):
         settled = decide(kind, past, result)
         return Failed(InterruptedError()) if isinstance(result, Lost) else settled  # type: ignore[arg-type]
 
-    monkeypatch.setattr(retry_loop, "judge", careless)
+    monkeypatch.setattr(retry_loop, "decide", careless)
     assert any(broken_promises(AT_MOST, *run(seed, AT_MOST)) for seed in range(20))
 
 

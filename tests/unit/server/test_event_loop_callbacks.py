@@ -1,4 +1,4 @@
-"""Letters: how other threads reach the event loop, under an interpreter that switches at every step."""
+"""Callbacks: how other threads reach the event loop, under an interpreter that switches at every step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.thread_switches import hasty_switching
 from tests.support.waiting import at_once
 
 WRITERS = 12
-LETTERS = 30
+CALLBACKS = 30
 WAIT_MAX_S = 30.0
 
 
@@ -58,7 +58,7 @@ def _race_for_letters(node: Node, kind: type[_Host], writers: int, wait_max_s: f
     thread = threading.Thread(target=loop.run_forever)
 
     def write(_writer: int) -> None:
-        for _ in range(LETTERS):
+        for _ in range(CALLBACKS):
             read = threading.Event()
             host.on_loop(partial(host.on_loop, read.set))  # a letter that, when it is read, writes another
             assert read.wait(wait_max_s), "a letter lies unread"

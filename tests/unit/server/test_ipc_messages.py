@@ -59,7 +59,7 @@ def test_a_call_arrives_as_it_was(name: str) -> None:
 
 
 def test_answers_find_their_calls() -> None:
-    """A result, a replay, a refusal and a dropped call; many requests in one parcel keep their numbers."""
+    """A result, a replay, a refusal and a dropped call; many requests in one message keep their numbers."""
     there = [_call("kv.put") for _ in range(4)]
     there[0].reply, there[0].ran = success({"version": 1}), True
     there[1].reply, there[1].replayed = success({"version": 1}), True

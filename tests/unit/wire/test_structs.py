@@ -57,8 +57,8 @@ def test_nothing_is_left_for_threads_to_build() -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        "shapes.build_structs = lambda _shapes: None",
-        "shapes.build_structs = lambda shapes, real=shapes.build_structs: real(list(shapes)[1:])",
+        "structs.build_structs = lambda _shapes: None",
+        "structs.build_structs = lambda shapes, real=structs.build_structs: real(list(shapes)[1:])",
     ],
     ids=["none", "all-but-one"],
 )

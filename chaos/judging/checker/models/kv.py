@@ -175,18 +175,18 @@ class KvRules:
 
     def _foreseen(self) -> Lookahead:
         deletes = any(operation.f == "delete" and operation.result is not False for operation in self.operations)
-        foresight = Lookahead(once=not deletes)
+        lookahead = Lookahead(once=not deletes)
         for operation in self.operations:
             if operation.is_pending or operation.f == "delete":
                 continue
             if operation.f != "get":
-                foresight.made(operation)
+                lookahead.made(operation)
             if operation.f != "append":
                 told = {"get": operation.result, "put": operation.argument}.get(operation.f, str(operation.result))
-                foresight.saw(operation.version, None if told is None else self._texts.of(told))
+                lookahead.saw(operation.version, None if told is None else self._texts.of(told))
             elif operation.version is not None:
-                foresight.measured(operation.version - 1, operation.offset)
-        return foresight
+                lookahead.measured(operation.version - 1, operation.offset)
+        return lookahead
 
     def _logged(self) -> tuple[str, dict[int, Operation]]:
         """Of a key that is only appended to: the longest value read, and whose each told offset is."""

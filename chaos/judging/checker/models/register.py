@@ -110,14 +110,14 @@ class RegisterRules:
             kept = relevant
 
     def _foreseen(self) -> Lookahead:
-        foresight = Lookahead(once=True)
+        lookahead = Lookahead(once=True)
         for operation in self.operations:
             if operation.is_pending:
                 continue
             if operation.f != "read":
-                foresight.made(operation)
-            foresight.saw(operation.version, _json(operation.result) if operation.f == "read" else _written(operation))
-        return foresight
+                lookahead.made(operation)
+            lookahead.saw(operation.version, _json(operation.result) if operation.f == "read" else _written(operation))
+        return lookahead
 
 
 def _is_observed(operation: Operation, observers: Sequence[Operation]) -> bool:

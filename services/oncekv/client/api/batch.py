@@ -5,12 +5,12 @@
         second = b.get("k")
     first.result()          # raises or returns as the call alone would
 
-One POST carries them all, or as many as fit (`chunks`): the next portion leaves when each call of the one before has
+One POST carries them all, or as many as fit (`chunks`): the next chunk leaves when each call of the one before has
 its outcome, so a batch may have any number of calls, and they take effect in their order. What is not settled by a
 reply goes out again, in a smaller batch, under the same identities. The server runs the calls as it would run single
 ones: a batch is no transaction (`txn` is), and one that fails stops no other. The timeout is for the whole batch.
 
-Place on the way: stub (1). Limits: a call that is refused for load is made again behind those of its portion that were
+Place on the way: stub (1). Limits: a call that is refused for load is made again behind those of its chunk that were
 not. Under exactly-once a batch is as large as the room in the outbox, or OutboxError; all of it is in there before its
 first call leaves. A block that raises sends nothing.
 """

@@ -1,10 +1,10 @@
-"""A batch of any size as portions that fit: one POST each, one after the other.
+"""A batch of any size as chunks that fit: one POST each, one after the other.
 
-A portion is bounded in calls, so that the batches of several threads find room in one session's window, and in bytes,
+A chunk is bounded in calls, so that the batches of several threads find room in one session's window, and in bytes,
 because the server takes bodies up to 4 MiB; a call that is larger by itself goes alone, for the server to refuse it.
 
-The next portion leaves when every call of the one before has its outcome, although two under way would be quicker:
-calls of a batch take effect in their order, and a portion that is lost, or refused for load, goes out again. Had the
+The next chunk leaves when every call of the one before has its outcome, although two under way would be quicker:
+calls of a batch take effect in their order, and a chunk that is lost, or refused for load, goes out again. Had the
 next one left meanwhile, a put would undo the later put of the same batch. One connection for both would not help: it
 is what breaks.
 
@@ -30,7 +30,7 @@ ENVELOPE_BYTES = 256
 
 
 def chunks(calls: Sequence[PendingCall], window: int) -> Iterator[Sequence[PendingCall]]:
-    """The trips in order, in portions of at least one. `window`: the places of the session."""
+    """the calls in order, in chunks of at least one. `window`: the places of the session."""
     calls_max = min(CALLS_MAX, window)
     chunk: list[PendingCall] = []
     size = 0

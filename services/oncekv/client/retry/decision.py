@@ -1,10 +1,10 @@
-"""The heart of the client: what one more attempt's ending means for the whole call.
+"""The heart of the client: what one more attempt's result means for the whole call.
 
 A *lost* attempt may have run, now or later; it poisons every later "no" that does not come from a dedup
-record. With `Past` = what the call's earlier attempts left behind, the ending of this attempt settles the
+record. With `Past` = what the call's earlier attempts left behind, the result of this attempt settles the
 call or asks for more:
 
-    ending                        maybe        at-least-once        at-most-once, exactly-once
+    result                        maybe        at-least-once        at-most-once, exactly-once
     result                        ok           ok                   ok
     lost, internal_error          unknown      again                again
     not sent                      failed       again                again

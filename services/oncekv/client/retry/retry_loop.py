@@ -1,4 +1,4 @@
-"""The loop around the attempts: send, weigh the ending, wait, send again, until every call is settled.
+"""The loop around the attempts: send, weigh the result, wait, send again, until every call is settled.
 
 A batch is several calls in one POST; a single call is the same loop with one. Each attempt goes out under the call's
 own identity, over the next link after one that failed, with what is left of the caller's patience.
@@ -61,7 +61,7 @@ class RetryLoop:
         self._ids = count(1)
 
     def run(self, calls: Sequence[PendingCall], deadline_s: float | None, *, in_batch: bool = False) -> None:
-        """Makes attempts until each trip has its outcome or needs another identity."""
+        """Makes attempts until each call has its outcome or needs another identity."""
         waiting = [call for call in calls if call.is_waiting]
         first_link, rounds = self._first_link, 0
         while waiting:
@@ -85,7 +85,7 @@ class RetryLoop:
     def _send(
         self, calls: Sequence[PendingCall], link: Link, timeout_s: float, deadline_s: float | None, in_batch: bool
     ) -> list[AttemptResult]:
-        """One POST: an attempt of each of the trips; each is judged."""
+        """One POST: an attempt of each of the calls; each is judged."""
         ids = [next(self._ids) for _ in calls]
         useful_ms = _ms(timeout_s), _ms(self.left_s(deadline_s))
         requests = [self._request(*pair, *useful_ms) for pair in zip(ids, calls, strict=True)]

@@ -64,7 +64,7 @@ class Issuer:
         """The calls in the outbox that nobody here is making. Only who holds `_resuming` takes one out."""
 
     def issue(self, calls: Sequence[PendingCall], deadline_s: float | None, *, in_batch: bool = False) -> None:
-        """Brings every trip to its outcome. Raises OutboxError only where nothing was sent and nothing is kept."""
+        """Brings every call to its outcome. Raises OutboxError only where nothing was sent and nothing is kept."""
         left = deque(chunks(calls, self._session.window))
         first = left[0]
         try:
@@ -101,7 +101,7 @@ class Issuer:
         return found
 
     def _put(self, calls: Sequence[PendingCall], first: Sequence[PendingCall]) -> None:
-        """Puts the exactly-once calls into the outbox; those of the first portion with their identities, if it can."""
+        """Puts the exactly-once calls into the outbox; those of the first chunk with their identities, if it can."""
         kept = [call for call in calls if call.kind.is_kept]
         if not kept:
             return
@@ -195,7 +195,7 @@ class Issuer:
         return identities
 
     def _leave_session(self, calls: Sequence[PendingCall]) -> None:
-        """The session of some trips is gone, and they surely never ran: they get new identities."""
+        """The session of some calls is gone, and they surely never ran: they get new identities."""
         for call in calls:
             if call.needs_reissue and call.identity is not None:
                 self._session.forget(call.identity.epoch)

@@ -55,7 +55,7 @@ AttemptResult: TypeAlias = Answered | Errored | Lost | NotSent
 
 
 def describe(result: AttemptResult) -> str:
-    """The ending in a few words, as an `Attempt` lists it."""
+    """The result in a few words, as an `Attempt` lists it."""
     match result:
         case Answered(replayed=True):
             return "ok (replayed)"

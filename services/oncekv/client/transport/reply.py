@@ -1,4 +1,4 @@
-"""What came back over HTTP, read as the ending of each call that was sent: bytes in, endings out.
+"""What came back over HTTP, read as the result of each call that was sent: bytes in, results out.
 
 A body counts as a reply only if it is whole, UTF-8 JSON, a JSON-RPC 2.0 response and carries the id that was
 sent. Anything else is `Lost`, never a failure: Toxiproxy's `limit_data` for one cuts the header so that an
@@ -44,12 +44,12 @@ _Responses: TypeAlias = dict[int, AttemptResult]
 
 
 def read_single(received: Received, request_id: int) -> AttemptResult:
-    """The ending of the one call that was sent."""
+    """The result of the one call that was sent."""
     return _read(received, [request_id], in_batch=False)[0]
 
 
 def read_batch(received: Received, request_ids: Sequence[int]) -> list[AttemptResult]:
-    """The ending of each call of a batch, in the order sent; a call that the reply leaves out is lost."""
+    """The result of each call of a batch, in the order sent; a call that the reply leaves out is lost."""
     return _read(received, request_ids, in_batch=True)
 
 

@@ -1,7 +1,7 @@
-"""A way between two processes of one server: parcels over a connected pair of sockets, each behind its length.
+"""A channel between two processes of one server: messages over a connected pair of sockets, each behind its length.
 
-Guarantee: parcels arrive whole and in order, or the way is broken. Who sends by a `MessageSender` never waits.
-Limit: a parcel has less than 4 GiB, and what the other end does not fetch is kept here.
+Guarantee: messages arrive whole and in order, or the channel is broken. Who sends by a `MessageSender` never waits.
+Limit: a message has less than 4 GiB, and what the other end does not fetch is kept here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ READ_BYTES = 256 * 1024
 
 
 def send(channel: socket.socket, message: bytes) -> None:
-    """Send a parcel, and wait until the socket has taken it."""
+    """Send a message, and wait until the socket has taken it."""
     channel.sendall(_framed(message))
 
 
@@ -62,13 +62,13 @@ class MessageSender:
                 with self._changed:  # only now: until then nobody else may send
                     self.bytes_queued -= len(self._queued.popleft())
         except OSError as error:
-            log.info("the other end of a way has closed: %s", error)
+            log.info("the other end of a channel has closed: %s", error)
         except Exception:
             end_server("what was sent late is lost")
 
 
 class MessageReader:
-    """Takes the parcels apart that come on a way."""
+    """Takes the messages apart that come on a channel."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel

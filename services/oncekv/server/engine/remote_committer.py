@@ -27,7 +27,7 @@ CATCH_UP_TICKS = 5
 
 
 class RemoteCommitter(BaseCommitter):
-    """One worker's end of the way to the writer."""
+    """One worker's end of the channel to the writer."""
 
     def __init__(self, components: Components, channel: socket.socket) -> None:
         self._components = components
@@ -95,7 +95,7 @@ class RemoteCommitter(BaseCommitter):
 
     def _end(self) -> None:
         if not self._stopping.is_set():
-            end_server("the way to the writer is broken")
+            end_server("the channel to the writer is broken")
 
     def _tick(self) -> None:
         """Keep the lease clock going, and with those of the others on this store."""

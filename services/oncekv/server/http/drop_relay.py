@@ -1,8 +1,8 @@
-"""The door: with `--failpoints`, connections pass here, so that a reply can be swallowed and its connection closed.
+"""The drop relay: with `--failpoints`, connections pass here, so that a reply can be swallowed and its connection closed.
 
 The HTTP server below gives an application no way to its socket. So `drop` answers with a status of its own, and this
 relay, which stands between the public address and the server, closes the connection when it sees that status come
-by, before a byte of it has left. Without `--failpoints` there is no door.
+by, before a byte of it has left. Without `--failpoints` there is no relay.
 
 Limit: one request at a time on a connection (no HTTP pipelining), as every client of this project does.
 """
@@ -31,7 +31,7 @@ class DropRelay:
         self._open: set[threading.Thread] = set()
 
     def start(self) -> None:
-        threading.Thread(target=self._accept, name="door", daemon=True).start()
+        threading.Thread(target=self._accept, name="drop-relay", daemon=True).start()
 
     def close(self) -> None:
         """Let nobody else in, and give replies that are on their way a moment to leave."""
@@ -48,7 +48,7 @@ class DropRelay:
                 outer, _ = self._listener.accept()
             except OSError:
                 return
-            thread = threading.Thread(target=self._relay, args=(outer,), name="door-connection", daemon=True)
+            thread = threading.Thread(target=self._relay, args=(outer,), name="drop-relay-connection", daemon=True)
             thread.start()
             self._open.add(thread)
 
@@ -57,7 +57,7 @@ class DropRelay:
             for end in (outer, inner):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             asked = threading.Event()
-            back = threading.Thread(target=_replies, args=(inner, outer, asked), name="door-back", daemon=True)
+            back = threading.Thread(target=_replies, args=(inner, outer, asked), name="drop-relay-back", daemon=True)
             back.start()
             _requests(outer, inner, asked)
             back.join()

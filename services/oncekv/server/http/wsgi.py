@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["DROP_STATUS", "WsgiEndpoint"]
 
 DROP_STATUS = "599 Dropped"
-"""Never seen by a client: with `--failpoints`, the door closes the connection in its place."""
+"""Never seen by a client: with `--failpoints`, the drop relay closes the connection in its place."""
 _READ_BYTES = 64 * 1024
 
 

@@ -1,7 +1,7 @@
 """The writer: the process in which a server with several workers commits, or with one (`--writer process`).
 
 Its committer is the only one, so groups are as large as the load allows, what it knows of the store stays true, and the
-workers read, parse and answer on other cores meanwhile. It ends when the last worker has closed its way here.
+workers read, parse and answer on other cores meanwhile. It ends when the last worker has closed its channel.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Request:
 
 
 class _WorkerChannel:
-    """One worker's way: a thread takes its calls in, another sends the answers."""
+    """One worker's channel: a thread takes its calls in, another sends the answers."""
 
     def __init__(self, channel: socket.socket, components: Components, committer: Committer, running: Running) -> None:
         self._channel = channel
@@ -83,7 +83,7 @@ class _WorkerChannel:
         return waiting
 
     def _send_answers(self) -> None:
-        """Answers, many in one parcel; on a thread, for the committer never waits for a worker."""
+        """Answers, many in one message; on a thread, for the committer never waits for a worker."""
         is_last = False
         while not is_last and (first := self.answered.get()) is not None:
             message = [first]
@@ -100,7 +100,7 @@ class _WorkerChannel:
 
 
 def serve_workers(components: Components, channels: Sequence[socket.socket], announce: Callable[[], object]) -> int:
-    """Commit what comes on these ways until all are closed; the exit code."""
+    """Commit what comes on these channels until all are closed; the exit code."""
     running = Running()
     watchdog = Watchdog(running, components.config.call_watch_ms)
     watchdog.start()
@@ -122,4 +122,4 @@ def _or_crash(work: Callable[[], object]) -> None:
     try:
         work()
     except BaseException:
-        end_server("the writer lost its way to a worker")
+        end_server("the writer lost its channel to a worker")

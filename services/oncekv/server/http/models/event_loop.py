@@ -3,7 +3,7 @@
     loop     ─ call ─►  Exchange: the steps that need no store, right here
     pool     ◄──────    a few threads, for whatever may wait: reads, pages, large bodies, failpoints
     writer   ◄──────    the committer's thread, for every write
-    loop     ◄ letters  what they have done comes back as a callback, all that is ready in one wake-up
+    loop     ◄ callbacks  what they have done comes back as a callback, all that is ready in one wake-up
 
 A connection costs its objects and no thread, and a request that waits costs nothing but its place in a queue. The
 price: whatever runs too long on the loop, everybody waits for.
@@ -122,7 +122,7 @@ class _Host:
             self._loop.call_soon_threadsafe(self._run_callbacks)
 
     def _run_callbacks(self) -> None:
-        # First of all: whoever writes a letter from here on wakes the loop again.
+        # First of all: whoever adds a callback from here on wakes the loop again.
         self._is_woken = False
         for _ in range(len(self._callbacks)):
             _logged(self._callbacks.popleft())

@@ -94,7 +94,7 @@ class _Granian(MTServer):
 
 
 def _when_accepting(inner: Address, drop_relay: DropRelay | None, announce: Callable[[], object]) -> None:
-    """In the background: wait until the server accepts, open the door, then say so."""
+    """In the background: wait until the server accepts, open the relay, then say so."""
 
     def wait() -> None:
         end_s = time.monotonic() + READY_MAX_S
