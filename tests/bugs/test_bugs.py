@@ -18,9 +18,9 @@ import pytest
 from chaos.runner.cell import COLUMNS
 from chaos.runtime.base import MODELS
 from chaos.scenarios import scenarios
-from oncekv.client.api import core
+from oncekv.client.api import core, issuer
 from oncekv.client.retry import decision, retry_loop
-from oncekv.client.session import issuer, outbox, session
+from oncekv.client.session import outbox, session
 from oncekv.server.engine import committer, sessions
 from oncekv.server.engine.dedup import persisted
 from oncekv.server.engine.storage import sqlite_queries, staged

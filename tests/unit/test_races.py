@@ -26,13 +26,14 @@ from oncekv.client.transport.reply import Received
 from oncekv.server.config import Config
 from oncekv.server.engine.call import BaseCommitter, Submission
 from oncekv.server.engine.committer import Committer
-from oncekv.server.engine.components import Components, make_components
+from oncekv.server.engine.components import Components
 from oncekv.server.engine.storage import open_store
 from oncekv.server.http.app import Node
 from oncekv.server.http.endpoint import HttpReply
 from oncekv.server.http.exchange import Exchange
 from oncekv.server.process.writer import serve_workers
 from oncekv.server.rpc.dispatcher import Caller
+from oncekv.server.rpc.wiring import make_components
 from tests.bugs.planted import load
 from tests.support.seed import SEED
 from tests.support.thread_switches import hasty_switching

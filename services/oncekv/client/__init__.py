@@ -10,6 +10,7 @@ from __future__ import annotations
 from oncekv.client.api.batch import Batch, Later
 from oncekv.client.api.connect import connect
 from oncekv.client.api.history import History, Operation
+from oncekv.client.api.issuer import Recovered
 from oncekv.client.api.stub import Client
 from oncekv.client.outcome import (
     Attempt,
@@ -26,7 +27,6 @@ from oncekv.client.outcome import (
 from oncekv.client.retry.backoff import RetryPolicy
 from oncekv.client.retry.retry_loop import Environment
 from oncekv.client.semantics import Semantics
-from oncekv.client.session.issuer import Recovered
 from oncekv.client.session.outbox import OutboxBusy, OutboxError
 from oncekv.client.transport.binding import BindingError, Link, bind
 from oncekv.kv.sharding import server_of

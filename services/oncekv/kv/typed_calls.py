@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from oncekv.client.outcome import Ok
-from oncekv.wire.calls import Appended, Deleted, Incremented, Page, Row, TxnDone, Written
+from oncekv.kv.results import Appended, Deleted, Incremented, Page, Row, TxnDone, Written
 
 __all__ = ["Op", "TypedCall", "append", "delete", "get", "increment", "list_keys", "put", "txn"]
 

@@ -7,7 +7,7 @@ import pytest
 from oncekv.client import Failed, Ok, Unknown, Unreachable
 from oncekv.client.session.outbox import OutboxError
 from oncekv.client.transport.reply import Received
-from oncekv.wire.calls import Appended
+from oncekv.kv.results import Appended
 from oncekv.wire.errors import VersionMismatch
 
 from .scripted import LOST, REFUSED, Scripted, client

@@ -21,9 +21,10 @@ from oncekv.client import (
 )
 from oncekv.client.session.outbox import OutboxError
 from oncekv.client.transport.reply import Received
-from oncekv.wire.calls import Appended, ReplayMark, Written
+from oncekv.kv.results import Appended, Written
 from oncekv.wire.envelope import encode_reply, failure
 from oncekv.wire.errors import Overloaded, TooManySessions, VersionMismatch, WindowExceeded
+from oncekv.wire.results import ReplayMark
 
 from .scripted import LOST, NO_JITTER, REFUSED, Scripted, append, client
 from .simulation import ModelServer

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from oncekv.server.rpc.methods import all_methods
-from oncekv.wire.calls import fingerprint
+from oncekv.wire.fingerprint import fingerprint
 
 
 def _of(method: str, params: dict[str, Any]) -> str:

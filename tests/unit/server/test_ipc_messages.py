@@ -11,9 +11,9 @@ from oncekv.server.engine.call import Call
 from oncekv.server.engine.dedup.base import IdempotencyKey
 from oncekv.server.engine.ipc_messages import apply_answers, pack_answers, pack_calls, unpack_answers, unpack_calls
 from oncekv.server.rpc.methods import all_methods
-from oncekv.wire.calls import fingerprint
 from oncekv.wire.envelope import success
 from oncekv.wire.errors import Overloaded
+from oncekv.wire.fingerprint import fingerprint
 from oncekv.wire.identity import NO_META, CallMeta
 
 PARAMS: dict[str, dict[str, Any]] = {

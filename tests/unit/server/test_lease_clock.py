@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oncekv.server.engine.sessions import GAP_MAX_MS, LeaseClock
+from oncekv.server.engine.leases import GAP_MAX_MS, LeaseClock
 
 
 class Time:

@@ -22,7 +22,8 @@ PROGRAM = """
     from oncekv.server.config import Config
     from oncekv.server.rpc.methods import methods
     from oncekv.server.engine.storage import open_store
-    from oncekv.wire import calls, identity
+    from oncekv.kv import results as kv_results
+    from oncekv.wire import identity, results as wire_results
 
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{{folder}}/kv.db"
@@ -32,7 +33,7 @@ PROGRAM = """
     built = []
     real = msgspec._utils._eval_type
     msgspec._utils._eval_type = lambda *args, **more: (built.append(1), real(*args, **more))[1]
-    results = [shape for name in calls.__all__ if isinstance(shape := getattr(calls, name), type)]
+    results = [getattr(module, name) for module in (kv_results, wire_results) for name in module.__all__]
     for shape in [identity.CallMeta, *results, *(one.params for one in methods(failpoints=True).values())]:
         try:
             msgspec.convert({{}}, shape)

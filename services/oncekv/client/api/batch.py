@@ -24,7 +24,7 @@ from typing import Any, Generic, Self, TypeVar
 from oncekv.client.outcome import Outcome, result_of
 from oncekv.client.retry.pending_call import PendingCall
 from oncekv.kv import typed_calls
-from oncekv.wire.calls import Appended, Deleted, Incremented, Page, Row, TxnDone, Written
+from oncekv.kv.results import Appended, Deleted, Incremented, Page, Row, TxnDone, Written
 
 __all__ = ["Batch", "Later"]
 

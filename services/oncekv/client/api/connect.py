@@ -13,8 +13,8 @@ from pathlib import Path
 
 from oncekv.client.api.core import Core, InFlightCalls
 from oncekv.client.api.stub import BY_SEMANTICS, Client, Timeout, check_semantics
-from oncekv.client.options import Options
 from oncekv.client.retry.backoff import RetryPolicy
+from oncekv.client.retry.options import Options
 from oncekv.client.retry.retry_loop import Environment
 from oncekv.client.semantics import Semantics
 from oncekv.client.session.outbox import Outbox, OutboxError

@@ -16,19 +16,19 @@ from typing import Any
 
 import msgspec
 
-from oncekv.client.options import LEASE_MAX_MS, Options
+from oncekv.client.api.issuer import Issuer
 from oncekv.client.outcome import ClientClosed, Failed, Ok, Outcome, Unreachable, error_of
 from oncekv.client.retry.backoff import RetryPolicy
 from oncekv.client.retry.decision import Kind
+from oncekv.client.retry.options import LEASE_MAX_MS, Options
 from oncekv.client.retry.pending_call import PendingCall
 from oncekv.client.retry.retry_loop import Environment, RetryLoop
 from oncekv.client.semantics import Semantics
-from oncekv.client.session.issuer import Issuer
 from oncekv.client.session.outbox import Outbox
 from oncekv.client.session.session import NoJournal, OpenedSession, Session
 from oncekv.client.transport.binding import Link
 from oncekv.client.transport.request import encode_params
-from oncekv.wire.calls import SessionOpened
+from oncekv.wire.results import SessionOpened
 
 __all__ = ["CLOSE_TIMEOUT_S", "Core", "InFlightCalls"]
 

@@ -1,7 +1,7 @@
 """The typed stub: remote calls that look like local ones, and say so when they are not.
 
     with connect("http://127.0.0.1:8001") as kv:
-        kv.append("k", "x")                                  a struct of wire.calls, or an exception
+        kv.append("k", "x")                                  a struct of kv.results, or an exception
         kv.using(semantics="maybe").increment("n", by=2)     the same client, other promises
         kv.call("kv.get", {"key": "k"})                      any method; the result object
         kv.outcome("kv.append", {"key": "k", "value": "x"})  never raises for what became of the call
@@ -18,14 +18,14 @@ from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 from oncekv.client.api.batch import Batch
 from oncekv.client.api.core import Core
+from oncekv.client.api.issuer import Recovered
 from oncekv.client.outcome import ClientClosed, Failed, Outcome, result_of
 from oncekv.client.retry.decision import Kind
 from oncekv.client.retry.pending_call import PendingCall
 from oncekv.client.semantics import Semantics, is_harmless
-from oncekv.client.session.issuer import Recovered
 from oncekv.client.transport.request import encode_params
 from oncekv.kv import typed_calls
-from oncekv.wire.calls import Appended, Deleted, Incremented, Page, Row, TxnDone, Written
+from oncekv.kv.results import Appended, Deleted, Incremented, Page, Row, TxnDone, Written
 
 __all__ = ["BY_SEMANTICS", "TIMEOUT_S", "Client", "Timeout"]
 

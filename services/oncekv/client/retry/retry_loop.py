@@ -23,10 +23,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from oncekv.client.options import Options
 from oncekv.client.outcome import Attempt
 from oncekv.client.retry.backoff import attempt_timeout_s, wait_s
 from oncekv.client.retry.decision import decide, give_up
+from oncekv.client.retry.options import Options
 from oncekv.client.retry.pending_call import PendingCall
 from oncekv.client.transport.attempt_result import AttemptResult, Errored, Lost, NotSent, describe
 from oncekv.client.transport.binding import Link

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from oncekv.server.engine.method import Key, Kind, Method, Params, Writable, check_key, check_value
-from oncekv.wire.calls import Appended
+from oncekv.kv.results import Appended
+from oncekv.kv.values import Key, Writable, check_key, check_value
+from oncekv.server.engine.method import Kind, Method, Params
 from oncekv.wire.errors import TooLarge
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from oncekv.server.engine.method import Key, Kind, Method, Params, Version, Writable, check_key, check_version
-from oncekv.wire.calls import Deleted
+from oncekv.kv.results import Deleted
+from oncekv.kv.values import Key, Version, Writable, check_key, check_version
+from oncekv.server.engine.method import Kind, Method, Params
 from oncekv.wire.errors import TooLarge, VersionMismatch
 
 

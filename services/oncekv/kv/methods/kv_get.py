@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from oncekv.server.engine.method import Key, Kind, Method, Params, Rows, check_key
-from oncekv.wire import calls
+from oncekv.kv import results
+from oncekv.kv.values import Key, Rows, check_key
+from oncekv.server.engine.method import Kind, Method, Params
 from oncekv.wire.errors import TooLarge
 
 
@@ -11,10 +12,10 @@ class Get(Params):
     key: Key
 
 
-def get(rows: Rows, params: Get) -> calls.Row:
+def get(rows: Rows, params: Get) -> results.Row:
     check_key(params.key)
     row = rows.row(params.key)
-    return calls.Row(value=row.value, version=row.version) if row else calls.Row(value=None, version=0)
+    return results.Row(value=row.value, version=row.version) if row else results.Row(value=None, version=0)
 
 
-METHOD = Method("kv.get", "The value of a key.", Kind.READ, Get, calls.Row, get, errors=(TooLarge,))
+METHOD = Method("kv.get", "The value of a key.", Kind.READ, Get, results.Row, get, errors=(TooLarge,))

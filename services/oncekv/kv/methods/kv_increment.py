@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import re
 
-from oncekv.server.engine.method import (
-    INTEGER_MAX,
-    INTEGER_MIN,
-    Integer,
-    Key,
-    Kind,
-    Method,
-    Params,
-    Writable,
-    check_key,
-)
-from oncekv.wire.calls import Incremented
+from oncekv.kv.results import Incremented
+from oncekv.kv.values import Key, Writable, check_key
+from oncekv.server.engine.method import INTEGER_MAX, INTEGER_MIN, Integer, Kind, Method, Params
 from oncekv.wire.errors import NotAnInteger, TooLarge
 
 # At most 19 digits that count, so that a value of a million digits costs no million-digit arithmetic.

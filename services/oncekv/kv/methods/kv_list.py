@@ -6,9 +6,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from oncekv.kv.results import Item, Page
 from oncekv.server.engine.method import RESULT_BYTES_MAX, Kind, Method, Params
 from oncekv.server.engine.storage.base import Reader
-from oncekv.wire.calls import Item, Page
 from oncekv.wire.errors import TooLarge
 
 LIMIT_MAX = 1000

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from oncekv.server.engine.method import (
-    Key,
-    Kind,
-    Method,
-    Params,
-    Version,
-    Writable,
-    check_key,
-    check_value,
-    check_version,
-)
-from oncekv.wire.calls import Written
+from oncekv.kv.results import Written
+from oncekv.kv.values import Key, Version, Writable, check_key, check_value, check_version
+from oncekv.server.engine.method import Kind, Method, Params
 from oncekv.wire.errors import TooLarge, VersionMismatch
 
 

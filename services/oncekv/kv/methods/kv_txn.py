@@ -15,19 +15,9 @@ from oncekv.kv.methods.kv_delete import Delete, delete
 from oncekv.kv.methods.kv_get import Get, get
 from oncekv.kv.methods.kv_increment import Increment, increment
 from oncekv.kv.methods.kv_put import Put, put
-from oncekv.server.engine.method import (
-    RESULT_BYTES_MAX,
-    Key,
-    Kind,
-    Method,
-    Params,
-    Version,
-    Writable,
-    check_key,
-    check_version,
-    utf8_length,
-)
-from oncekv.wire.calls import Row, TxnDone
+from oncekv.kv.results import Row, TxnDone
+from oncekv.kv.values import Key, Version, Writable, check_key, check_version, utf8_length
+from oncekv.server.engine.method import RESULT_BYTES_MAX, Kind, Method, Params
 from oncekv.wire.errors import NotAnInteger, TooLarge, VersionMismatch
 
 OPS_MAX = 128

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from oncekv.server.engine.dedup.base import IdempotencyKey
 from oncekv.server.engine.method import Method
-from oncekv.wire import calls
 from oncekv.wire.envelope import Reply, failure, success
 from oncekv.wire.errors import Expired, Refused, RpcError
+from oncekv.wire.fingerprint import fingerprint
 from oncekv.wire.identity import CallMeta
 
 __all__ = ["BaseCommitter", "Call", "Submission", "Watch"]
@@ -55,7 +55,7 @@ class Call:
     @property
     def fingerprint(self) -> bytes:
         """What tells a retry of this call from another call."""
-        self._fingerprint = self._fingerprint or calls.fingerprint(self.method.name, self.params)
+        self._fingerprint = self._fingerprint or fingerprint(self.method.name, self.params)
         return self._fingerprint
 
     def succeed(self, result: Any) -> None:

@@ -13,7 +13,7 @@ from flask import Flask, Response
 from oncekv.server.config import Config
 from oncekv.server.engine.call import BaseCommitter
 from oncekv.server.engine.committer import Committer
-from oncekv.server.engine.components import Components, make_components, read_counters
+from oncekv.server.engine.components import Components, read_counters
 from oncekv.server.engine.remote_committer import RemoteCommitter
 from oncekv.server.engine.storage.base import Store
 from oncekv.server.failpoints import Failpoints
@@ -21,6 +21,7 @@ from oncekv.server.http.exchange import ServerContext
 from oncekv.server.http.wsgi import WsgiEndpoint
 from oncekv.server.log import log
 from oncekv.server.rpc.dispatcher import Dispatcher
+from oncekv.server.rpc.wiring import make_components
 from oncekv.server.watchdog import Running, Watchdog
 
 __all__ = ["Node", "create_app"]

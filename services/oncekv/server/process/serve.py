@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from oncekv.server.config import Config
 from oncekv.server.engine.storage import open_store
 from oncekv.server.failpoints import Failpoints
-from oncekv.server.process.sockets import Address, reserve
+from oncekv.server.http.sockets import Address, reserve
 from oncekv.server.process.workers import supervise
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class _Plan:
         return serve_workers(self._components(), mine, announce)
 
     def _components(self) -> Components:
-        from oncekv.server.engine.components import make_components
+        from oncekv.server.rpc.wiring import make_components
 
         return make_components(self.config, open_store(self.config.store_url), self.boot, self.failpoints)
 

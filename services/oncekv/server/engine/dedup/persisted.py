@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from oncekv.server.config import Config
 from oncekv.server.engine.dedup.base import Attempt, DedupGate, IdempotencyKey
+from oncekv.server.engine.leases import renewal_is_due
 from oncekv.server.engine.sessions import Sessions
 from oncekv.server.engine.storage.base import KeyedRecord, Reader, Record, Session
 from oncekv.server.engine.storage.staged import Group
@@ -63,7 +64,7 @@ class PersistedDedup:
         return any(
             session.expires_ms > now_ms
             and meta.acked <= session.acked
-            and not self._sessions.renewal_is_due(session, now_ms)
+            and not renewal_is_due(session.lease_ms, session.expires_ms, now_ms)
             for session in reader.sessions([meta.session])
         )
 

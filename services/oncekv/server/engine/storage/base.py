@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from oncekv.server.engine.storage.record_slots import SLOTS, Slots
-from oncekv.wire.calls import FINGERPRINT_BYTES
 from oncekv.wire.envelope import Reply
+from oncekv.wire.fingerprint import FINGERPRINT_BYTES
 
 __all__ = [
     "Changes",

@@ -11,7 +11,7 @@ import pkgutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from oncekv.server.process.sockets import Address
+from oncekv.server.http.sockets import Address
 
 if TYPE_CHECKING:
     from oncekv.server.http.app import Node

@@ -25,11 +25,11 @@ from werkzeug.wrappers import Response
 from oncekv.server.engine.call import Submission
 from oncekv.server.http.app import Node
 from oncekv.server.http.connection import Answered, Connection
+from oncekv.server.http.drain import Drain
 from oncekv.server.http.endpoint import HttpReply
 from oncekv.server.http.exchange import Exchange, Work
+from oncekv.server.http.sockets import Address, listen
 from oncekv.server.log import log
-from oncekv.server.process.drain import Drain
-from oncekv.server.process.sockets import Address, listen
 from oncekv.server.rpc.dispatcher import Caller
 
 __all__ = ["serve"]

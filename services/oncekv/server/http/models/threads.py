@@ -18,10 +18,10 @@ from granian.constants import HTTPModes, Interfaces, RuntimeModes
 from granian.server.mt import MTServer
 
 from oncekv.server.http.app import Node
+from oncekv.server.http.drain import Drain
 from oncekv.server.http.drop_relay import DropRelay
+from oncekv.server.http.sockets import Address, free_address, listen
 from oncekv.server.log import log
-from oncekv.server.process.drain import Drain
-from oncekv.server.process.sockets import Address, free_address, listen
 
 __all__ = ["serve"]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from oncekv.server.engine.method import Context, Kind, Method, Params
-from oncekv.wire.calls import Closed
 from oncekv.wire.errors import SessionUnknown
+from oncekv.wire.results import Closed
 
 
 class Close(Params):

@@ -7,9 +7,9 @@ from typing import Annotated
 from msgspec import Meta
 
 from oncekv.server.engine.method import INTEGER_MAX, Context, Kind, Method, Params
-from oncekv.wire.calls import SessionOpened
 from oncekv.wire.errors import TooManySessions
 from oncekv.wire.identity import WINDOW
+from oncekv.wire.results import SessionOpened
 
 
 class Open(Params):
