@@ -1,8 +1,8 @@
 """Fills a store by SQL, in the store's own schema: a million calls one by one would take longer than all the rest.
 
-The one place of this package that looks inside a store; a new schema version makes `prefill` stop with one line. What it
-leaves is what so many calls would have left: keys with values, open sessions with their watermark, and of each session
-the one record that its client has not acknowledged yet. The server is down meanwhile.
+The one place of this package that looks inside a store; a new schema version makes `prefill` stop with one line. What
+it leaves is what so many calls would have left: keys with values, open sessions with their watermark, and of each
+session the one record that its client has not acknowledged yet. The server is down meanwhile.
 """
 
 from __future__ import annotations

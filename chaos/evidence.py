@@ -3,8 +3,8 @@ else.
 
     out/<run>/matrix.json                 what was run, with which versions, and the judged figures of every cell
     out/<run>/<cell>/cell.json            what was asked for, what the fault did, counts from both ends
-    out/<run>/<cell>/history.jsonl        what clients did and were told, and when faults began and ended (PROTOCOL §8)
-    out/<run>/<cell>/calls.jsonl          every call with its attempts
+    out/<run>/<cell>/history.jsonl        what clients did and were told, and when faults began and ended
+    (docs/protocol.md, "Histories") out/<run>/<cell>/calls.jsonl          every call with its attempts
     out/<run>/<cell>/store.json           the store at the end
 
 Times are milliseconds since the history began. Guarantee: a cell that was interrupted leaves what it had. Limit: the

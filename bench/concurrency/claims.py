@@ -110,7 +110,7 @@ def _cores(result_set: ResultSet) -> str:
     return (
         f"*Multicore: two workers do twice the work of one.* {'; '.join(said)}. One process has one interpreter lock"
         " and so about one core, whatever its threads; a second process has a second. The load generator takes its"
-        f" part of {result_set.facts['machine']['cores']} cores, and writes of both workers wait for the store's one writer."
+        f" part of {result_set.facts['machine']['cores']} cores, and writes of both workers wait for the one writer."
     )
 
 

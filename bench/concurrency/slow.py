@@ -1,8 +1,8 @@
 """I/O concurrency: calls a second against connections, while each call waits for the store, and on the real disk.
 
 The slow store is the failpoint `after_commit`, which lets each call wait by itself, as a store does that answers late
-and takes many at once: what one caller waits, the others can use. Limit: the failpoints' own bookkeeping and their drop relay
-cost time at high rates, so the curve bends earlier than the server alone would bend it.
+and takes many at once: what one caller waits, the others can use. Limit: the failpoints' own bookkeeping and their
+drop relay cost time at high rates, so the curve bends earlier than the server alone would bend it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""`python -m bench.load.python_client URL bare|stub|batch THREADS SECONDS`: load by Python threads; prints calls a second.
+"""`python -m bench.load.python_client URL bare|stub|batch THREADS SECONDS`: load by Python threads; prints calls a
+second.
 
 Threads begin together, and only calls that were answered before the end count.
 """

@@ -1,8 +1,8 @@
 """7. The client: calls a second of one thread, of 32 threads and of batches, against bare `requests`.
 
-Each in a process of its own (`bench.load.python_client`), all on one server. At-most-once, the client's default; bare requests
-send the same body, identity and acknowledgement included, and decode the reply. 32 batches of 100 are more calls than
-the session's window has places: some wait.
+Each in a process of its own (`bench.load.python_client`), all on one server. At-most-once, the client's default; bare
+requests send the same body, identity and acknowledgement included, and decode the reply. 32 batches of 100 are more
+calls than the session's window has places: some wait.
 """
 
 from __future__ import annotations

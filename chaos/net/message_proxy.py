@@ -1,4 +1,5 @@
-"""The message proxy: loses, doubles, keeps or refuses exactly the messages it is told to, such as the 2nd reply of call 17.
+"""The message proxy: loses, doubles, keeps or refuses exactly the messages it is told to, such as the 2nd reply of
+call 17.
 
     client ──► message proxy ──► link (Toxiproxy) ──► server
 

@@ -1,11 +1,12 @@
-"""A proxied connection: one client's connection and its counterpart to the target, and the bytes that go between the two.
+"""A proxied connection: one client's connection and its counterpart to the target, and the bytes that go between the
+two.
 
     client ──request──► connection ──request──► target
            ◄──reply────         ◄──reply────
 
-Place: in the message proxy, one thread each. Guarantee: what passes is unchanged, a reply goes on as it comes in, and when
-one end closes or resets, the other is told at once (Ended, and the message proxy closes both). Bound: no wait is longer
-than QUIET_MAX_S. Limit: one request at a time on a connection, as every client of this project does.
+Place: in the message proxy, one thread each. Guarantee: what passes is unchanged, a reply goes on as it comes in, and
+when one end closes or resets, the other is told at once (Ended, and the message proxy closes both). Bound: no wait is
+longer than QUIET_MAX_S. Limit: one request at a time on a connection, as every client of this project does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Replies, as a message proxy reads and writes them: what one says, and refusals of its own. Pure.
 
-A refusal of the message proxy's is what the server sends where it refuses (services/oncekv/server/http/endpoint.py), byte for byte
-but for its wish: it asks for no pause, so that a run need not wait.
+A refusal of the message proxy's is what the server sends where it refuses (services/oncekv/server/http/endpoint.py),
+byte for byte but for its wish: it asks for no pause, so that a run need not wait.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A server as a local process: start it, stop it, kill it, pause it, start it again on the same data.
 
 Place: under every scenario of the local runtime and under every contract test. It knows the server by its command
-line alone (PROTOCOL.md, section 7): what it starts is `oncekv serve`, and what it reads is the one ready line.
+line alone (docs/protocol.md, "Commands"): what it starts is `oncekv serve`, and what it reads is the one ready line.
 
 Guarantee: whatever happens to this process, no server outlives it; after the `with` block not even a worker is left.
 Limit: Linux only (`/proc`, PR_SET_PDEATHSIG), and a worker that the server forks is covered by the death signal only

@@ -38,8 +38,8 @@ class Scenario:
     columns whose callers may, or must, be told "unknown", because the fault outlasts their deadline or goes past the
     limit of their semantics; `maybe` always may.
 
-    generator: what the clients call. delivery: of the server, where it is not the column's. own_clock: the server has a clock
-    that the fault can set. lease_ms: of the sessions.
+    generator: what the clients call. delivery: of the server, where it is not the column's. own_clock: the server has
+    a clock that the fault can set. lease_ms: of the sessions.
     spare_link: clients have a second link. proxy: clients go through message proxies, which know where a message ends.
     own_process: each client is a process of its own. runtimes: where it can be had; empty means everywhere.
     """

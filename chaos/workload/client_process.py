@@ -1,8 +1,8 @@
 """A client in a process of its own, which can be killed: the runner tells it what to call and hears what became of it.
 
-`python -m chaos.workload.client_process PLAN` reads one call a line and answers each with a line. The runner writes the history, so a
-call counts as invoked before the process can have sent it, and ends when the process said so: the intervals are wider
-than the true ones, never narrower.
+`python -m chaos.workload.client_process PLAN` reads one call a line and answers each with a line. The runner writes
+the history, so a call counts as invoked before the process can have sent it, and ends when the process said so: the
+intervals are wider than the true ones, never narrower.
 
 When the process is killed, its calls were told nothing. A new one on the same outbox finishes what the old one left
 (exactly-once): the runner reads the dead one's file itself, and a call that stood there and that nobody finished is

@@ -1,4 +1,4 @@
-"""A client in a process of its own, with a bug in it: `python -m tests.bugs.client_process NAME PLAN`, else as `chaos.workload.client_process`."""
+"""A client in a process of its own, with a bug in it: `python -m tests.bugs.client_process NAME PLAN`."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ EACH = [pytest.param(bug, id=bug.name) for bug in bugs().values()]
 ON_MODELS = [(bug, model) for model in MODELS for bug in bugs().values() if bug.side == "server" or model == MODELS[0]]
 CELLS = sorted({(*cell, model) for bug, model in ON_MODELS for cell in bug.caught_by})
 PARTS = (
-    retry_loop, retry_loop.RetryLoop, core.Core, issuer, outbox.Outbox, session.Identity, committer.Committer, sessions.Sessions,
-    persisted, persisted.PersistedDedup, sqlite_queries.SqliteView, staged.Group, decision,
+    retry_loop, retry_loop.RetryLoop, core.Core, issuer, outbox.Outbox, session.Identity, committer.Committer,
+    sessions.Sessions, persisted, persisted.PersistedDedup, sqlite_queries.SqliteView, staged.Group, decision,
 )  # fmt: skip
 T = TypeVar("T")
 

@@ -1,1 +1,1 @@
-"""The contract of PROTOCOL.md, tested from outside against real server processes."""
+"""The contract of docs/protocol.md, tested from outside against real server processes."""

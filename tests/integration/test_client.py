@@ -62,7 +62,9 @@ ENDINGS = [
 @pytest.mark.parametrize("semantics", Semantics)
 @pytest.mark.parametrize(("point", "action", "expected"), ENDINGS, ids=[f"{p}-{a}" for p, a, _ in ENDINGS])
 def test_a_lost_reply_means_what_the_semantics_says(kv, key, semantics, point, action, expected):
-    """Wherever the reply is lost, effects and outcome are those of PROTOCOL §6; the failpoint surely fired."""
+    """Wherever the reply is lost, effects and outcome are those of docs/protocol.md, "Semantics"; the failpoint
+    surely fired.
+    """
     before = fired(kv)
     arm(kv, key, point, action)
     outcome = kv.outcome("kv.append", {"key": key, "value": "x"}, semantics=semantics)

@@ -1,4 +1,4 @@
-"""JSON-RPC replies, taken apart and checked against the registry of PROTOCOL.md, section 5."""
+"""JSON-RPC replies, taken apart and checked against the registry of docs/protocol.md, "Errors"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A server spoilt on purpose, as no option of the product allows: `python -m tests.support.sabotaged_server WHAT … serve …`.
+"""A server spoilt on purpose, as no option of the product allows: `python -m tests.support.sabotaged_server WHAT …
+serve …`.
 
 watch=MS    the watchdog's bound is MS milliseconds
 block=MS    a call whose key is `block` sleeps MS milliseconds where its request is prepared: in its own thread

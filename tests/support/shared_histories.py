@@ -1,7 +1,7 @@
 """Recorded histories with known verdicts (Porcupine's test data), which lie beside the project and not in it.
 
-They are in two notations of their own; `events` gives either as the events of PROTOCOL §8. In the kv histories a key
-begins as "", which in ours is absent: a get of "" is a get of null.
+They are in two notations of their own; `events` gives either as the events of docs/protocol.md, "Histories". In the
+kv histories a key begins as "", which in ours is absent: a get of "" is a get of null.
 """
 
 from __future__ import annotations

@@ -24,11 +24,13 @@ from tests.bugs.planted import bugs
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ROOT / "services" / "README.md"
+PROTOCOL = ROOT / "docs" / "protocol.md"
 FRONT_DOOR = ROOT / "README.md"
 CHAOS = ROOT / "chaos" / "README.md"
 RESULTS = ROOT / "bench" / "results"
 """One real run of `make bench` and of `make concurrency`: the tables, the figures behind them, the plots."""
 MEASURED = {"local": FRONT_DOOR, "compose": CHAOS}
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("*/*.md"))]
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)\)")
 
 
@@ -71,7 +73,7 @@ def _generated(text: str, name: str) -> str:
     return _part(text, name)[0].rstrip("\n")
 
 
-@pytest.mark.parametrize("page", [*sorted(ROOT.glob("*.md")), SERVICES, CHAOS], ids=str)
+@pytest.mark.parametrize("page", PAGES, ids=str)
 def test_every_file_that_a_page_names_exists(page: Path) -> None:
     """A reader who follows a link of a page finds a file."""
     missing = [link for link in LINK.findall(page.read_text(encoding="utf-8")) if not (page.parent / link).exists()]
@@ -86,12 +88,12 @@ def test_the_way_of_a_call_names_a_file_for_every_step() -> None:
 
 def test_the_error_table_is_the_registry() -> None:
     """The page lists every error code with what the code says of it."""
-    assert _generated(SERVICES.read_text(encoding="utf-8"), "errors") == errors_table()
+    assert _generated(PROTOCOL.read_text(encoding="utf-8"), "errors") == errors_table()
 
 
 def test_the_method_table_is_the_registry() -> None:
     """The page lists every method with its params and result."""
-    assert _generated(SERVICES.read_text(encoding="utf-8"), "methods") == methods_table()
+    assert _generated(PROTOCOL.read_text(encoding="utf-8"), "methods") == methods_table()
 
 
 @pytest.mark.parametrize("runtime", ["local", "compose"])
@@ -157,8 +159,8 @@ def _put(page: Path, name: str, table: str) -> None:
 
 
 if __name__ == "__main__":
-    _put(SERVICES, "errors", errors_table())
-    _put(SERVICES, "methods", methods_table())
+    _put(PROTOCOL, "errors", errors_table())
+    _put(PROTOCOL, "methods", methods_table())
     for evidence in map(Path, sys.argv[1:]):
         if kept := next((name for name in ("bench", "concurrency") if (evidence / f"{name}.json").exists()), None):
             RESULTS.mkdir(exist_ok=True)

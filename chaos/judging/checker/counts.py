@@ -1,6 +1,7 @@
 """What can be judged without an order of operations: a client's own order in a log, and a total that is kept.
 
-How often each call took effect is `chaos.judging.judge`'s to count. Plain data in, violations in words out; none is good.
+How often each call took effect is `chaos.judging.judge`'s to count. Plain data in, violations in words out; none is
+good.
 """
 
 from __future__ import annotations

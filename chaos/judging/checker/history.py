@@ -1,4 +1,5 @@
-"""Events in, operations out: a history in Jepsen's form (PROTOCOL §8), each operation with the interval it lies in.
+"""Events in, operations out: a history in Jepsen's form (docs/protocol.md, "Histories"), each operation with the
+interval it lies in.
 
     invoke … ok      it happened once, between the two lines, with this result
     invoke … fail    it changed nothing; nothing else follows from it

@@ -1,4 +1,5 @@
-"""The usual generator: appends of a token to one of a few shared logs, increments of a counter of the call's own, reads.
+"""The usual generator: appends of a token to one of a few shared logs, increments of a counter of the call's own,
+reads.
 
 Every effect can be counted where it happened: a token that stands twice, a counter at 2. Offsets, versions and reads
 of the shared logs give the checker something to hold on to.

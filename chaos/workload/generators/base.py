@@ -1,4 +1,6 @@
-"""What a generator is: it draws the next call of a client. A new generator is one new file, which scenarios alone name."""
+"""What a generator is: it draws the next call of a client. A new generator is one new file, which scenarios alone
+name.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import Any, Protocol
 __all__ = ["Generator", "Operation", "Request", "token_of"]
 
 Operation = tuple[str, str, Any]
-"""`f`, `key` and `value`, as an invocation stands in a history (PROTOCOL §8)."""
+"""`f`, `key` and `value`, as an invocation stands in a history (docs/protocol.md, "Histories")."""
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,9 @@ outcome. `history` records.
 
 from __future__ import annotations
 
-from oncekv.client.api.batch import Batch, Later
-from oncekv.client.api.connect import connect
+from oncekv.client.api.batch import Later
 from oncekv.client.api.history import History, Operation
 from oncekv.client.api.issuer import Recovered
-from oncekv.client.api.stub import Client
 from oncekv.client.outcome import (
     Attempt,
     ClientClosed,
@@ -29,6 +27,9 @@ from oncekv.client.retry.retry_loop import Environment
 from oncekv.client.semantics import Semantics
 from oncekv.client.session.outbox import OutboxBusy, OutboxError
 from oncekv.client.transport.binding import BindingError, Link, bind
+from oncekv.kv.client import KvBatch as Batch
+from oncekv.kv.client import KvClient as Client
+from oncekv.kv.client import connect
 from oncekv.kv.sharding import server_of
 
 __all__ = [

@@ -24,7 +24,9 @@ _ADMINISTRATION = ("server.", "rpc.", "session.", "debug.")
 
 
 class Semantics(StrEnum):
-    """The four of PROTOCOL §6; a plain string of the same spelling is accepted wherever one is asked for."""
+    """The four of docs/protocol.md, "Semantics"; a plain string of the same spelling is accepted wherever one is
+    asked for.
+    """
 
     MAYBE = "maybe"
     AT_LEAST_ONCE = "at-least-once"

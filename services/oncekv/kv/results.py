@@ -1,4 +1,6 @@
-"""What the key/value calls answer: shared by the server, which encodes them, and the typed client, which decodes them."""
+"""What the key/value calls answer: shared by the server, which encodes them, and the typed client, which decodes
+them.
+"""
 
 from __future__ import annotations
 

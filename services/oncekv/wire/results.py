@@ -45,4 +45,4 @@ class Closed(Result):
     closed: bool
 
 
-build_structs([ReplayMark, SessionOpened, Renewed, Closed])
+build_structs([ReplayMark, Result, SessionOpened, Renewed, Closed])

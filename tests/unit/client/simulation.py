@@ -1,9 +1,9 @@
 """A server and a network in memory, in virtual time: thousands of calls over a bad network in a second.
 
-The server keeps the rules of PROTOCOL §4 in the plainest way there is; it can also be told to break them. The network
-draws each attempt's fate from a seeded source: refused, lost on the way, lost on the way back, cut, reset, refused for
-load, failed before or after the effect, held back until long after the client has given up, or delivered twice. Time
-passes only by waiting.
+The server keeps the rules of identity (docs/protocol.md) in the plainest way there is; it can also be told to break
+them. The network draws each attempt's fate from a seeded source: refused, lost on the way, lost on the way back, cut,
+reset, refused for load, failed before or after the effect, held back until long after the client has given up, or
+delivered twice. Time passes only by waiting.
 """
 
 from __future__ import annotations

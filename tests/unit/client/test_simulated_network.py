@@ -86,7 +86,7 @@ def broken_promises(semantics, server, told):
 @pytest.mark.parametrize(("batch_of", "chunk"), [(0, 1), (4, 4), (8, 3)], ids=["single", "batch", "chunks"])
 @pytest.mark.parametrize("semantics", [MAYBE, AT_LEAST, AT_MOST])
 def test_every_promise_holds_on_every_network(monkeypatch, semantics, batch_of, chunk):
-    """Ok, failed and unknown mean exactly what PROTOCOL §6 says, whatever the network did."""
+    """Ok, failed and unknown mean exactly what docs/protocol.md says, whatever the network did."""
     monkeypatch.setattr(chunks, "CALLS_MAX", chunk)
     kinds = set()
     for seed in SEEDS:

@@ -1,4 +1,5 @@
-"""The key/value model (PROTOCOL §3, §8): get, put, append, increment, delete; each key by itself; a key starts absent.
+"""The key/value model (docs/protocol.md, "Methods" and "Histories"): get, put, append, increment, delete; each key by
+itself; a key starts absent.
 
 The state of a key is its version and its value. `version` counts changes since the key was created: 1 on creation, 0
 when absent, so that it starts again after a delete. Every successful write is one change, also one that leaves the

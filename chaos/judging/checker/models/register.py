@@ -1,4 +1,5 @@
-"""The register model (PROTOCOL §8): read, write, cas [old, new]; it starts null; a key is allowed and not needed.
+"""The register model (docs/protocol.md, "Histories"): read, write, cas [old, new]; it starts null; a key is allowed
+and not needed.
 
 A cas that is ok has swapped; one that failed has not, and nothing else follows from it: it may have been refused
 before anybody compared. `version`, where a reply has one, counts writes and swaps from 0.

@@ -1,4 +1,6 @@
-"""Imported by Python itself at the start of a server whose clock a fault sets; see `chaos/runtime/clock/__init__.py`."""
+"""Imported by Python itself at the start of a server whose clock a fault sets; see
+`chaos/runtime/clock/__init__.py`.
+"""
 
 import os
 import time

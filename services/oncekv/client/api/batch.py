@@ -23,8 +23,6 @@ from typing import Any, Generic, Self, TypeVar
 
 from oncekv.client.outcome import Outcome, result_of
 from oncekv.client.retry.pending_call import PendingCall
-from oncekv.kv import typed_calls
-from oncekv.kv.results import Appended, Deleted, Incremented, Page, Row, TxnDone, Written
 
 __all__ = ["Batch", "Later"]
 
@@ -72,37 +70,6 @@ class Batch:
     def call(self, method: str, params: Mapping[str, Any] | None = None) -> Later[dict[str, Any]]:
         """Any method by name."""
         return Later(self._add(method, params or {}), lambda ok: dict(ok.result))
-
-    def get(self, key: str) -> Later[Row]:
-        """As the client's."""
-        return self._typed(typed_calls.get(key))
-
-    def put(self, key: str, value: str, if_version: int | None = None) -> Later[Written]:
-        """As the client's."""
-        return self._typed(typed_calls.put(key, value, if_version))
-
-    def append(self, key: str, value: str) -> Later[Appended]:
-        """As the client's."""
-        return self._typed(typed_calls.append(key, value))
-
-    def increment(self, key: str, by: int = 1) -> Later[Incremented]:
-        """As the client's."""
-        return self._typed(typed_calls.increment(key, by))
-
-    def delete(self, key: str, if_version: int | None = None) -> Later[Deleted]:
-        """As the client's."""
-        return self._typed(typed_calls.delete(key, if_version))
-
-    def txn(self, ops: Sequence[typed_calls.Op], checks: Sequence[typed_calls.Op] = ()) -> Later[TxnDone]:
-        """As the client's."""
-        return self._typed(typed_calls.txn(ops, checks))
-
-    def list(self, prefix: str = "", limit: int = 100, after: str = "") -> Later[Page]:
-        """As the client's."""
-        return self._typed(typed_calls.list_keys(prefix, limit, after))
-
-    def _typed(self, call: typed_calls.TypedCall[T]) -> Later[T]:
-        return Later(self._add(call.method, call.params), call.read)
 
     def _add(self, method: str, params: Mapping[str, Any]) -> PendingCall:
         call = self._new_trip(method, params)

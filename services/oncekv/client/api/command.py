@@ -19,7 +19,6 @@ from typing import Any
 
 import msgspec
 
-from oncekv.client.api.connect import connect
 from oncekv.client.api.stub import Client
 from oncekv.client.outcome import Failed, Ok, Outcome, error_of
 from oncekv.client.semantics import Semantics, is_harmless
@@ -91,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
 def _client(args: argparse.Namespace, semantics: Semantics) -> Client:
     if semantics is Semantics.EXACTLY_ONCE and args.session_file is None:
         raise ValueError("--semantics exactly-once needs --session-file, to remember the call until it is done")
-    return connect(
+    return Client.connect(
         args.server,
         semantics=semantics,
         links=args.links,

@@ -1,4 +1,5 @@
-"""What clients did and what they were told, in Jepsen's form: an object a line, in real-time order (PROTOCOL §8).
+"""What clients did and what they were told, in Jepsen's form: an object a line, in real-time order (docs/protocol.md,
+"Histories").
 
     {"index": 0, "time": 512, "process": 3, "type": "invoke", "f": "append", "key": "k", "value": "x", "call": "c3-17"}
     {"index": 1, "time": 931, "process": 3, "type": "ok", "f": "append", …, "version": 1, "offset": 0, "attempts": 1}

@@ -1,10 +1,11 @@
-"""The typed stub: remote calls that look like local ones, and say so when they are not.
+"""The stub: remote calls that look like local ones, and say so when they are not.
 
-    with connect("http://127.0.0.1:8001") as kv:
-        kv.append("k", "x")                                  a struct of kv.results, or an exception
-        kv.using(semantics="maybe").increment("n", by=2)     the same client, other promises
-        kv.call("kv.get", {"key": "k"})                      any method; the result object
-        kv.outcome("kv.append", {"key": "k", "value": "x"})  never raises for what became of the call
+    with Client.connect("http://127.0.0.1:8001") as client:
+        client.call("kv.append", {"key": "k", "value": "x"})     any method; the result object, or an exception
+        client.outcome("kv.append", {"key": "k", "value": "x"})  never raises for what became of the call
+        client.using(semantics="maybe").call("server.info")      the same client, other promises
+
+A service gives its own methods names and types in a class of its own (`kv.client`).
 
 Place on the way: stub (1), where a call begins and ends. Safe for threads, which share one session. What a call may
 raise stands in `outcome`; before it begins also TypeError or ValueError for params that are no JSON, OutboxError.
@@ -12,20 +13,27 @@ raise stands in `outcome`; before it begins also TypeError or ValueError for par
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Literal, Self, TypeAlias
 
 from oncekv.client.api.batch import Batch
-from oncekv.client.api.core import Core
+from oncekv.client.api.core import Core, InFlightCalls
 from oncekv.client.api.issuer import Recovered
 from oncekv.client.outcome import ClientClosed, Failed, Outcome, result_of
+from oncekv.client.retry.backoff import RetryPolicy
 from oncekv.client.retry.decision import Kind
+from oncekv.client.retry.options import Options
 from oncekv.client.retry.pending_call import PendingCall
+from oncekv.client.retry.retry_loop import Environment
 from oncekv.client.semantics import Semantics, is_harmless
+from oncekv.client.session.outbox import Outbox, OutboxError
+from oncekv.client.transport.binding import bind
+from oncekv.client.transport.http import HttpTransport
 from oncekv.client.transport.request import encode_params
-from oncekv.kv import typed_calls
-from oncekv.kv.results import Appended, Deleted, Incremented, Page, Row, TxnDone, Written
 
 __all__ = ["BY_SEMANTICS", "TIMEOUT_S", "Client", "Timeout"]
 
@@ -36,11 +44,9 @@ BY_SEMANTICS: Literal["by semantics"] = "by semantics"
 Timeout: TypeAlias = float | Literal["by semantics"] | None
 """Seconds for the whole call, all its attempts included; None waits for ever."""
 
-T = TypeVar("T")
-
 
 class Client:
-    """One server, one session. Made by `connect`; a context manager."""
+    """One server, one session. Made by `connect`, where its parts are chosen and put together; a context manager."""
 
     def __init__(self, core: Core, semantics: Semantics, timeout_s: Timeout, *, resumes: bool) -> None:
         self._core = core
@@ -49,6 +55,58 @@ class Client:
         self._resumes = resumes
         self.recovered: Sequence[Recovered] = ()
         """What the calls of an earlier process came to, when this client was entered."""
+
+    @classmethod
+    def connect(
+        cls,
+        server: str | Sequence[str],
+        *,
+        semantics: Semantics | str = Semantics.AT_MOST_ONCE,
+        timeout_s: Timeout = BY_SEMANTICS,
+        retry: RetryPolicy | None = None,
+        links: str | Path | None = None,
+        client: str | None = None,
+        token: str | None = None,
+        outbox: str | Path | None = None,
+        resume: bool = True,
+        session_lease_ms: int | None = None,
+        sends_timeout: bool = True,
+        stays_on_good_link: bool = True,
+        rng: random.Random | None = None,
+        environment: Environment | None = None,
+    ) -> Self:
+        """A client of one server; use it as a context manager, or close it. Threads may share it: it keeps a
+        connection for each that calls at the same time, up to 256 to a link (`connections`), and one session for all.
+
+        server: a URL, `name=url`, a list of either (several links to one server), or a service's name, then looked up
+        in `links` (default: the file that ONCEKV_LINKS names), among the links of `client` if given. timeout_s: for a
+        whole call. outbox: the file that exactly-once needs; under the other semantics it keeps the session for the
+        next process. resume: whether entering finishes what it holds. retry and the rest: see `RetryPolicy` and
+        `Options`. rng: draws the jitter. environment: another clock, network and random source than the real ones.
+
+        Raises BindingError, ValueError for a bad choice, OutboxError.
+        """
+        found = bind(server, links, client)
+        chosen = check_semantics(semantics, outbox is not None)
+        options = Options(
+            retry=retry or RetryPolicy(),
+            token=token,
+            session_lease_ms=session_lease_ms,
+            sends_timeout=sends_timeout,
+            stays_on_good_link=stays_on_good_link,
+        )
+        in_flight = InFlightCalls()
+        if environment is None:
+            draw = (rng or random.Random()).uniform
+            environment = Environment(HttpTransport(len(found)), time.monotonic, in_flight.pause, draw)
+        memory = None if outbox is None else Outbox(outbox)
+        try:
+            core = Core(found, options, environment, memory, in_flight)
+        except OutboxError:
+            if memory is not None:
+                memory.close()
+            raise
+        return cls(core, chosen, timeout_s, resumes=resume and outbox is not None)
 
     def __enter__(self) -> Self:
         if self._resumes:
@@ -63,34 +121,6 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def get(self, key: str) -> Row:
-        """The value and version of a key: None and 0 where it is absent."""
-        return self._typed(typed_calls.get(key))
-
-    def put(self, key: str, value: str, if_version: int | None = None) -> Written:
-        """Sets a key's value. Raises VersionMismatch if `if_version` is given and is not the key's version."""
-        return self._typed(typed_calls.put(key, value, if_version))
-
-    def append(self, key: str, value: str) -> Appended:
-        """Appends to a key's value; `offset` tells where."""
-        return self._typed(typed_calls.append(key, value))
-
-    def increment(self, key: str, by: int = 1) -> Incremented:
-        """Adds to a key's integer. Raises NotAnInteger where it is none, or leaves 64 bits."""
-        return self._typed(typed_calls.increment(key, by))
-
-    def delete(self, key: str, if_version: int | None = None) -> Deleted:
-        """Deletes a key. Raises VersionMismatch as `put`."""
-        return self._typed(typed_calls.delete(key, if_version))
-
-    def txn(self, ops: Sequence[typed_calls.Op], checks: Sequence[typed_calls.Op] = ()) -> TxnDone:
-        """Up to 128 ops, all or nothing, if all checks `{"key", "version"}` hold."""
-        return self._typed(typed_calls.txn(ops, checks))
-
-    def list(self, prefix: str = "", limit: int = 100, after: str = "") -> Page:
-        """A page of keys in order, at most 1,000; `next` is the `after` of the next page."""
-        return self._typed(typed_calls.list_keys(prefix, limit, after))
 
     def info(self) -> dict[str, Any]:
         """What the server says about itself: name, boot, store, delivery, uptime_ms, release."""
@@ -124,18 +154,18 @@ class Client:
 
     def batch(self) -> Batch:
         """Calls that leave together, when its `with` block ends, each with its own identity and outcome."""
-        return Batch(self._call, lambda calls: self._issue(calls, in_batch=True))
+        return Batch(self._call, self._issue_batch)
 
     def using(
         self,
         *,
         semantics: Semantics | str | None = None,
         timeout_s: Timeout | Literal["as the client"] = "as the client",
-    ) -> Client:
+    ) -> Self:
         """The same client with other promises; closing either closes both."""
         chosen = self._semantics if semantics is None else check_semantics(semantics, self._core.outbox is not None)
         timeout = self._timeout_s if timeout_s == "as the client" else timeout_s
-        return Client(self._core, chosen, timeout, resumes=False)
+        return type(self)(self._core, chosen, timeout, resumes=False)
 
     def resume(self, timeout_s: Timeout | Literal["as the client"] = "as the client") -> Sequence[Recovered]:
         """Finishes what the outbox holds, in order, under the same identities; what each call came to.
@@ -173,9 +203,6 @@ class Client:
         """Ends the calls under way and closes the session, within about two seconds. May be called again."""
         self._core.close()
 
-    def _typed(self, call: typed_calls.TypedCall[T]) -> T:
-        return call.read(result_of(self.outcome(call.method, call.params)))
-
     def _call(self, method: str, params: Mapping[str, Any]) -> PendingCall:
         kind = Kind(self._semantics, is_harmless(method, params))
         if kind.identified and "_meta" in params:
@@ -189,6 +216,9 @@ class Client:
         except ClientClosed as closed:
             for call in calls:
                 call.settle(Failed(closed))
+
+    def _issue_batch(self, calls: Sequence[PendingCall]) -> None:
+        self._issue(calls, in_batch=True)
 
     def _deadline_s(self) -> float | None:
         timeout_s = self._timeout_s

@@ -1,11 +1,11 @@
 """Leases: how long a session lives without a call, when one is renewed, and the clock on which it runs.
 
-The lease clock counts only while a server runs: it starts where the store last saved it, moves with the monotonic clock,
-and lets no gap count (a paused process, a late tick) for more than `GAP_MAX_MS`. Clients therefore lose no lease to the
-server's own downtime, and a wall clock that jumps moves nothing.
+The lease clock counts only while a server runs: it starts where the store last saved it, moves with the monotonic
+clock, and lets no gap count (a paused process, a late tick) for more than `GAP_MAX_MS`. Clients therefore lose no
+lease to the server's own downtime, and a wall clock that jumps moves nothing.
 
-Limit: after SIGKILL the clock may step back by what was not saved, at most `SAVE_IDLE_MS` when idle, so a lease can last
-that much longer, never shorter.
+Limit: after SIGKILL the clock may step back by what was not saved, at most `SAVE_IDLE_MS` when idle, so a lease can
+last that much longer, never shorter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The drop relay: with `--failpoints`, connections pass here, so that a reply can be swallowed and its connection closed.
+"""The drop relay: with `--failpoints`, connections pass here, so that a reply can be swallowed and its connection
+closed.
 
 The HTTP server below gives an application no way to its socket. So `drop` answers with a status of its own, and this
 relay, which stands between the public address and the server, closes the connection when it sees that status come

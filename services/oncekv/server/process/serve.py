@@ -82,7 +82,9 @@ class _Plan:
     failpoints: Failpoints | None
 
     def work(self, announce: Callable[[], object], channels: Channels = (), number: int = 0) -> int:
-        """One worker, from its own connections to the store up to its last reply. With `channels` the writer commits."""
+        """One worker, from its own connections to the store up to its last reply. With `channels` the writer
+        commits.
+        """
         # Imported here: with several workers, the metrics library reads its environment when it is first imported.
         from oncekv.server.http.app import Node
         from oncekv.server.http.models import load_model
