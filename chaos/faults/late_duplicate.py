@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from chaos.evidence import Counts
 from chaos.faults.base import Fault
 from chaos.judging.judge import shortened
-from chaos.net.message_proxy import HOLD, LOSE_REQUEST, PASS, Delivered
+from chaos.net.message_proxy import KEEP_COPY, LOSE_REQUEST, PASS, Delivered
 
 if TYPE_CHECKING:
     from chaos.runner.environment import Environment
@@ -36,7 +36,7 @@ class LateDuplicate(Fault):
         self.delivered: list[Delivered] = []
 
     def inject(self, env: Environment) -> None:
-        _tell_all(env, lambda call, attempt: HOLD)
+        _tell_all(env, lambda call, attempt: KEEP_COPY)
 
     def hold(self, env: Environment, hold_s: float) -> None:
         env.wait(hold_s)

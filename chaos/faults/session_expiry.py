@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
 from chaos.faults.base import Fault
-from chaos.net.message_proxy import HOLD, PASS, Delivered
+from chaos.net.message_proxy import KEEP_COPY, PASS, Delivered
 
 if TYPE_CHECKING:
     from chaos.runner.environment import Environment
@@ -27,7 +27,7 @@ class SessionExpiry(Fault):
 
     def inject(self, env: Environment) -> None:
         for proxy in env.proxies:
-            proxy.rule = lambda _call, _attempt: HOLD
+            proxy.rule = lambda _call, _attempt: KEEP_COPY
         for link in env.first_links:
             link.add("timeout", "downstream", timeout=0)
 

@@ -31,7 +31,7 @@ from chaos.net.replies import NO_ANSWER, REFUSE_413, REFUSE_503, ReplySummary, r
 
 __all__ = [
     "DUPLICATE",
-    "HOLD",
+    "KEEP_COPY",
     "LOSE_REPLY",
     "LOSE_REQUEST",
     "PASS",
@@ -49,7 +49,7 @@ LOSE_REPLY = "lose-reply"
 """The request is passed on, its reply read whole and not handed on; then silence as above."""
 DUPLICATE = "twice"
 """Sent on two connections at once; the client gets the reply of the first, the other is read and dropped."""
-HOLD = "keep"
+KEEP_COPY = "keep"
 """Passed on, and a copy kept for `deliver_kept`."""
 
 KEPT_MAX = 1_000
@@ -194,8 +194,8 @@ class MessageProxy:
             self._attempts[call] += 1
             attempt = self._attempts[call]
             action = self.rule(call, attempt)
-            assert action in (PASS, LOSE_REQUEST, LOSE_REPLY, DUPLICATE, HOLD, REFUSE_413, REFUSE_503), action
-            if action == HOLD and len(self._kept) < KEPT_MAX:
+            assert action in (PASS, LOSE_REQUEST, LOSE_REPLY, DUPLICATE, KEEP_COPY, REFUSE_413, REFUSE_503), action
+            if action == KEEP_COPY and len(self._kept) < KEPT_MAX:
                 self._kept.append(_Kept(call, attempt, request))
                 self._first.setdefault(call, None)
             if action == DUPLICATE and len(self._twice) < KEPT_MAX:

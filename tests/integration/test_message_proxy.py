@@ -11,7 +11,7 @@ import pytest
 import oncekv.client as oncekv
 from chaos.net.message_proxy import (
     DUPLICATE,
-    HOLD,
+    KEEP_COPY,
     LOSE_REPLY,
     LOSE_REQUEST,
     PASS,
@@ -96,7 +96,7 @@ def test_a_doubled_request_has_one_effect_with_an_identity(
 
 def test_late_copies_are_told_apart(proxy: MessageProxy, through: Caller) -> None:
     """A copy is replayed while its record is kept, stale once it is acknowledged, and lost with its session."""
-    proxy.rule = lambda call, attempt: HOLD
+    proxy.rule = lambda call, attempt: KEEP_COPY
     session = through.open()
     for seq in (1, 2):
         session.call("kv.increment", meta={"seq": seq, "acked": seq - 1}, key=f"n/c2-{seq}")
@@ -115,7 +115,7 @@ def test_a_server_that_dies_in_a_call_is_seen_to(fresh: Callable[..., Node]) -> 
     """The client is told at once, not at its deadline; and the message proxy carries on when the server is back."""
     node = fresh(failpoints=True)
     with contextlib.closing(MessageProxy("dying", node.server.url)) as proxy:
-        proxy.rule = lambda call, attempt: HOLD
+        proxy.rule = lambda call, attempt: KEEP_COPY
         with Caller(proxy.url, timeout_s=10) as caller:
             node.arm("after_commit", "sleep:9000")
             lost = in_background(lambda: caller.call("kv.increment", key="n/c3-1"))

@@ -10,7 +10,7 @@ import pytest
 
 from chaos.net.message_proxy import (
     DUPLICATE,
-    HOLD,
+    KEEP_COPY,
     LOSE_REPLY,
     LOSE_REQUEST,
     PASS,
@@ -188,7 +188,7 @@ def test_kept_copies_are_delivered_as_often_as_asked(proxy_to: Proxies) -> None:
     """Each kept copy goes out once per delivery, byte for byte, until it is forgotten."""
     seen: list[bytes] = []
     with _serving(seen) as server, connect((proxy := proxy_to(server)).url) as client:
-        proxy.rule = lambda call, attempt: HOLD if call == "c0-1" else PASS
+        proxy.rule = lambda call, attempt: KEEP_COPY if call == "c0-1" else PASS
         for request in (_request("c0-1"), _request("c0-2")):
             client.sendall(request)
             assert _read(client) == REPLY
@@ -211,7 +211,7 @@ def test_the_first_reply_that_a_client_was_sent_is_remembered(proxy_to: Proxies)
         while request_of(connection):
             connection.sendall(ok(next(replies, b"[]")))
 
-    actions = [LOSE_REPLY, HOLD, PASS, PASS]
+    actions = [LOSE_REPLY, KEEP_COPY, PASS, PASS]
     with Loopback(script) as server:
         proxy = proxy_to(server)
         proxy.rule = lambda call, attempt: actions[attempt - 1]
@@ -246,14 +246,14 @@ def test_a_delivery_tells_the_answer(proxy_to: Proxies, reply: bytes, status: in
             connection.sendall(REPLY if number == 1 else reply)
 
     with Loopback(script) as server, connect((proxy := proxy_to(server)).url) as client:
-        proxy.rule = lambda call, attempt: HOLD
+        proxy.rule = lambda call, attempt: KEEP_COPY
         client.sendall(_request())
         assert _read(client) == REPLY
         (found,) = proxy.deliver_kept()
         assert (found.call, found.attempt, found.status, found.answer) == ("c0-1", 1, status, answer)
 
 
-@pytest.mark.parametrize("action", [PASS, LOSE_REPLY, DUPLICATE, HOLD])
+@pytest.mark.parametrize("action", [PASS, LOSE_REPLY, DUPLICATE, KEEP_COPY])
 def test_a_cut_reply_is_cut_for_the_client(proxy_to: Proxies, action: str) -> None:
     """A server that dies in the middle of its reply: the client is told at once, and no lost reply is counted."""
 

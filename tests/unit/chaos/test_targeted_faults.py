@@ -16,7 +16,16 @@ from chaos.faults.duplicate_request import DuplicateRequest, is_doubled, unlike
 from chaos.faults.late_duplicate import LateDuplicate, late, untrue
 from chaos.faults.refused_retry import RefusedRetry
 from chaos.faults.targeted_loss import PLANS, Plans, TargetedLoss, plan_for
-from chaos.net.message_proxy import DUPLICATE, HOLD, LOSE_REPLY, LOSE_REQUEST, PASS, REFUSE_413, REFUSE_503, Delivered
+from chaos.net.message_proxy import (
+    DUPLICATE,
+    KEEP_COPY,
+    LOSE_REPLY,
+    LOSE_REQUEST,
+    PASS,
+    REFUSE_413,
+    REFUSE_503,
+    Delivered,
+)
 from chaos.net.replies import ReplySummary
 
 CALLS = [f"c0-{number}" for number in range(1000)]
@@ -134,7 +143,7 @@ def test_copies_come_after_the_acknowledgement_and_the_restart(restart: bool) ->
     fault.inject(env)
     fault.hold(env, 0.5)
     action = LOSE_REQUEST if restart else PASS
-    assert done == [HOLD, PASS, *(["kill", "restart"] if restart else []), *[f"deliver/{action}/True"] * 2]
+    assert done == [KEEP_COPY, PASS, *(["kill", "restart"] if restart else []), *[f"deliver/{action}/True"] * 2]
     assert fault.delivered == [copy] * 2
     assert fault.fired(NOTHING) == 2
 
