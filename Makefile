@@ -42,7 +42,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@echo 'setup: done'
 
 toxiproxy: setup ## Find or build the Toxiproxy server (about 40 seconds the first time)
-	@$(PY) -m chaos.toxiproxy >/dev/null
+	@$(PY) -m chaos.runtime.toxiproxy >/dev/null
 
 demo: setup toxiproxy ## Break OnceKV on purpose and print what each semantics kept (a selection, a minute)
 	@$(PY) -m chaos $(DEMO_ARGS)

@@ -15,20 +15,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import concurrency, plots
+from bench import concurrency
 from bench.baselines.etcd import EtcdMissing, etcd_version, find_etcd
 from bench.baselines.ports import BaselineFailed
-from bench.book import Book
 from bench.effort import EFFORTS
-from bench.fill import SchemaUnknown
+from bench.load.rpc import RpcFailed
+from bench.load.wrk import WrkFailed, WrkMissing, find_wrk
 from bench.machine import facts, load_average, one_line
 from bench.measures import MEASURES, SHARES
-from bench.rpc import RpcFailed
+from bench.prefill import SchemaUnknown
+from bench.progress import progress
+from bench.report import plots
+from bench.report.result_set import ResultSet
+from bench.report.table import text
+from bench.report.targets import results
 from bench.run import Run
-from bench.say import say
-from bench.table import text
-from bench.targets import results
-from bench.wrk import WrkFailed, WrkMissing, find_wrk
 from chaos.runtime.base import ServerError
 
 _FAILURES = (WrkFailed, RpcFailed, ServerError, BaselineFailed, SchemaUnknown)
@@ -47,11 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
     data = out / "data"
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir(parents=True)
-    run = Run(EFFORTS[args.effort], Book(out / f"{args.what}.json", {"effort": args.effort, **facts(data)}), data)
+    run = Run(EFFORTS[args.effort], ResultSet(out / f"{args.what}.json", {"effort": args.effort, **facts(data)}), data)
     measures = _chosen(args)
     code = _measure(run, measures, _shares(args.what))
-    run.book.whole = code == 0 and len(measures) == len(_all(args.what))
-    run.book.facts["load_average"]["after"] = load_average()
+    run.result_set.whole = code == 0 and len(measures) == len(_all(args.what))
+    run.result_set.facts["load_average"]["after"] = load_average()
     shutil.rmtree(data, ignore_errors=True)
     _report(run, args.what)
     return code
@@ -70,32 +71,32 @@ def _measure(run: Run, measures: Mapping[str, Callable[[Run], None]], shares: Ma
                     _name_etcd(run)
                 measure(run)
             except _FAILURES as error:
-                say(f"{name} could not be measured to its end: {error}")
-                run.book.facts.setdefault("not_measured", {})[name] = str(error)
+                progress(f"{name} could not be measured to its end: {error}")
+                run.result_set.facts.setdefault("not_measured", {})[name] = str(error)
                 code = 1
     except KeyboardInterrupt:
-        say("interrupted; what was measured is kept")
+        progress("interrupted; what was measured is kept")
         code = 130
     return code
 
 
 def _name_etcd(run: Run) -> None:
     try:
-        run.book.facts["versions"]["etcd"] = etcd_version(find_etcd())
+        run.result_set.facts["versions"]["etcd"] = etcd_version(find_etcd())
     except EtcdMissing as error:
-        say(f"no etcd: {error}")
+        progress(f"no etcd: {error}")
 
 
 def _report(run: Run, what: str) -> None:
-    targets = results(run.book) if what == "bench" else []
-    claims = concurrency.claims_text(run.book) if what == "concurrency" else ""
-    table = text(run.book, targets, one_line(run.book.facts)) + claims
-    folder = run.book.path.parent
-    run.book.save(targets=targets)
+    targets = results(run.result_set) if what == "bench" else []
+    claims = concurrency.claims_text(run.result_set) if what == "concurrency" else ""
+    table = text(run.result_set, targets, one_line(run.result_set.facts)) + claims
+    folder = run.result_set.path.parent
+    run.result_set.save(targets=targets)
     (folder / "table.md").write_text(table, encoding="utf-8")
-    drawn = plots.draw(run.book, folder)
+    drawn = plots.draw(run.result_set, folder)
     print(table)
-    say(f"{folder}: {run.book.path.name}, table.md" + "".join(f", {path.name}" for path in drawn))
+    progress(f"{folder}: {run.result_set.path.name}, table.md" + "".join(f", {path.name}" for path in drawn))
 
 
 def _shares(what: str) -> Mapping[str, float]:

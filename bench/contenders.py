@@ -10,11 +10,11 @@ from pathlib import Path
 
 from bench.baselines.etcd import etcd_baseline, find_etcd
 from bench.baselines.flask import flask_baseline
-from bench.load import Shape, put_load
-from bench.rpc import Rpc
+from bench.load.plan import Shape, put_load
+from bench.load.rpc import Rpc
+from bench.load.wrk import Load
 from bench.run import Run
 from bench.servers import DEFAULT, FASTEST, server
-from bench.wrk import Load
 
 __all__ = ["CONTENDERS", "EMPTY", "ETCD", "FLASK", "LOOP", "MEMORY", "NONE", "ONCEKV", "THREADS", "Contender"]
 

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.book import Book, Part
 from bench.effort import Effort
-from bench.say import say
+from bench.progress import progress
+from bench.report.result_set import Part, ResultSet
 
 __all__ = ["Run"]
 
@@ -24,7 +24,7 @@ class Run:
     """One run of the benchmark."""
 
     effort: Effort
-    book: Book
+    result_set: ResultSet
     data: Path
     """The stores of the run, all on one file system: a store in memory would sync for nothing."""
     end_s: float = float("inf")
@@ -46,17 +46,17 @@ class Run:
         for number in range(count):
             if number >= ROUNDS_MIN and time.monotonic() > self.end_s:
                 cut = f"{what}: cut short after {number} of {count} rounds, the time was over"
-                self.book.facts.setdefault("cut_short", []).append(cut)
-                say(cut)
+                self.result_set.facts.setdefault("cut_short", []).append(cut)
+                progress(cut)
                 return
-            say(f"{what}, round {number + 1} of {count}")
+            progress(f"{what}, round {number + 1} of {count}")
             yield number
 
     def part(self, part: Part) -> Part:
         """Begin a measurement."""
-        return self.book.part(part)
+        return self.result_set.part(part)
 
     def add(self, part: Part, row: str, column: str, value: float, faults: int = 0) -> None:
         """One more round, and what was measured so far is on the disk."""
         part.add(row, column, value, faults)
-        self.book.save()
+        self.result_set.save()

@@ -17,16 +17,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-from chaos import check, client, rejudge
-from chaos.cell import COLUMNS, Column, Effort, Task
-from chaos.matrix import FolderTaken, run_matrix
+from chaos.judging import check, rejudge
+from chaos.judging.table import details, grid, in_words, troubles, write_table
+from chaos.judging.verdict import Cell
+from chaos.runner.cell import COLUMNS, Column, Effort, Task
+from chaos.runner.environment import Environment, Interrupted
+from chaos.runner.matrix import FolderTaken, run_matrix
 from chaos.runtime import runtimes
 from chaos.runtime.base import MODELS, ServerError, Serving
+from chaos.runtime.toxiproxy import ToxiproxyFailed, ToxiproxyMissing
 from chaos.scenarios import scenarios
-from chaos.table import details, grid, in_words, troubles, write_table
-from chaos.toxiproxy import ToxiproxyFailed, ToxiproxyMissing
-from chaos.verdict import Cell
-from chaos.world import Interrupted, World
+from chaos.workload import demo_client
 
 KEPT_MAX_S = 24 * 3600.0
 EXAMPLES = """\
@@ -88,7 +89,7 @@ def _client(args: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    return client.run(args, stop)
+    return demo_client.run(args, stop)
 
 
 def _measure(args: argparse.Namespace, tasks: Sequence[Task]) -> int:
@@ -98,7 +99,7 @@ def _measure(args: argparse.Namespace, tasks: Sequence[Task]) -> int:
     cells_in_words = f"{len(tasks)} cell{'s' if len(tasks) > 1 else ''} on {where}"
     _say(f"seed {args.seed}; {cells_in_words}; evidence in {folder}/; again: {repeat}")
     told = _say if args.command == "run" else lambda _line: None
-    keep = _keep if getattr(args, "keep", False) else lambda _world: None
+    keep = _keep if getattr(args, "keep", False) else lambda _env: None
     try:
         cells = run_matrix(args.runtime, tasks, folder, repeat, _progress, told, keep, _serving(args))
     except (FolderTaken, ToxiproxyMissing, ToxiproxyFailed, ServerError) as error:
@@ -138,11 +139,11 @@ def _repeat(args: argparse.Namespace) -> str:
     return f"python -m chaos {' '.join(words)} --seed {args.seed} --clients {args.clients} --calls {args.calls}"
 
 
-def _keep(world: World) -> None:
+def _keep(env: Environment) -> None:
     """Leave server and links up until Ctrl-C, for a person to look at."""
-    _say(f"kept: server {world.server.url}, links {' '.join(link.url for link in world.links)}; Ctrl-C ends them")
+    _say(f"kept: server {env.server.url}, links {' '.join(link.url for link in env.links)}; Ctrl-C ends them")
     with contextlib.suppress(Interrupted):
-        world.wait(KEPT_MAX_S)
+        env.wait(KEPT_MAX_S)
 
 
 def _print(cells: Sequence[Cell], folder: Path, *, good: bool) -> None:
@@ -196,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("scenario", type=_scenario, metavar="SCENARIO", help="a name from `list`")
     run.add_argument("--semantics", choices=[column.name for column in COLUMNS], help="one column alone")
     run.add_argument("--keep", action="store_true", help="leave server and links up afterwards, until Ctrl-C")
-    client.configure(commands.add_parser("client", help="one client to watch, as `docker compose up` runs two"))
+    demo_client.configure(commands.add_parser("client", help="one client to watch, as `docker compose up` runs two"))
     matrix = commands.add_parser("matrix", help="every scenario against every semantics")
     matrix.add_argument("--quick", action="store_true", help="a selection, as `make demo` runs it")
     check.configure(commands.add_parser("check", help="whether a recorded history is linearizable"))

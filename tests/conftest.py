@@ -12,10 +12,10 @@ import hypothesis
 import pytest
 
 from chaos.runtime.local import LocalServer
+from tests.support.across_restarts import Crossing
 from tests.support.caller import Caller
-from tests.support.crossing import Crossing
-from tests.support.node import MODELS, WAYS, Node
 from tests.support.seed import SEED
+from tests.support.server import MODELS, WAYS, Node
 
 # A busy machine is no finding: no test judges an absolute time.
 hypothesis.settings.register_profile("oncekv", deadline=None)
@@ -117,7 +117,7 @@ def fresh_for_module(tmp_path_factory: pytest.TempPathFactory, model: str) -> It
 
 @pytest.fixture(scope="session")
 def crossings(tmp_path_factory: pytest.TempPathFactory, model: str) -> Iterator[Callable[[str], Crossing]]:
-    """The servers of `tests.support.crossing`, one for each mode, made when its first rule asks for it."""
+    """The servers of `tests.support.across_restarts`, one for each mode, made when its first rule asks for it."""
     made: dict[str, Crossing] = {}
 
     def crossing(mode: str) -> Crossing:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from bench.baselines.flask_app import exactly_once_put, open_baseline
-from bench.load import KEYS, VALUE
+from bench.load.plan import KEYS, VALUE
 
 __all__ = ["changes_per_s"]
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.book import Part
 from bench.concurrency.names import BACKGROUND, CALLS
-from bench.fill import fold
-from bench.load import Shape, put_load
-from bench.rpc import Rpc
+from bench.load.plan import Shape, put_load
+from bench.load.rpc import Rpc
+from bench.prefill import fold
+from bench.report.result_set import Part
 from bench.run import Run
 from bench.servers import MODELS, server
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.book import Part
 from bench.concurrency.names import BLOCKED
-from bench.load import VALUE, Shape, put_load
-from bench.rpc import Rpc
+from bench.load.plan import VALUE, Shape, put_load
+from bench.load.rpc import Rpc
+from bench.report.result_set import Part
 from bench.run import Run
 from bench.servers import MODELS, server
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from itertools import pairwise
 from statistics import median
 
-from bench.book import Book
 from bench.concurrency import background, blocked, cores, idle, slow
 from bench.concurrency.names import BACKGROUND, BLOCKED, CALLS, CORES, DISK, EVENTS, IDLE, SLOW, THREADS
-from bench.table import number
+from bench.report.result_set import ResultSet
+from bench.report.table import number
 
 __all__ = ["claims_text"]
 
@@ -23,17 +23,17 @@ BESIDE_HELD = 0.9
 STALLED_MS = blocked.SLEEP_MS / 2
 FEWER_HELD = 0.5
 
-Claim = Callable[[Book], str]
+Claim = Callable[[ResultSet], str]
 
 
-def claims_text(book: Book) -> str:
+def claims_text(result_set: ResultSet) -> str:
     """One paragraph a claim; nothing where nothing was measured."""
-    paragraphs = [claim(book) for claim in (_io, _disk, _cores, _background, _blocked, _idle)]
+    paragraphs = [claim(result_set) for claim in (_io, _disk, _cores, _background, _blocked, _idle)]
     return "".join(f"\n{paragraph}\n" for paragraph in paragraphs if paragraph)
 
 
-def _median(book: Book, part: str, row: str, column: str) -> float | None:
-    values = book.values(part, row, column)
+def _median(result_set: ResultSet, part: str, row: str, column: str) -> float | None:
+    values = result_set.values(part, row, column)
     return median(values) if values else None
 
 
@@ -41,16 +41,16 @@ def _word(held: bool) -> str:
     return "**held**" if held else "**not here**"
 
 
-def _curve(book: Book, part: str, model: str) -> dict[int, float]:
-    columns = book.parts[part].columns if part in book.parts else []
-    found = {int(column.split()[0]): _median(book, part, model, column) for column in columns}
+def _curve(result_set: ResultSet, part: str, model: str) -> dict[int, float]:
+    columns = result_set.parts[part].columns if part in result_set.parts else []
+    found = {int(column.split()[0]): _median(result_set, part, model, column) for column in columns}
     return {count: value for count, value in found.items() if value is not None}
 
 
-def _io(book: Book) -> str:
+def _io(result_set: ResultSet) -> str:
     said = []
     for model in (THREADS, EVENTS):
-        curve = _curve(book, SLOW, model)
+        curve = _curve(result_set, SLOW, model)
         if len(curve) < 2 or not curve[min(curve)]:
             continue
         few, many = min(curve), max(curve)
@@ -83,13 +83,13 @@ def _why_bend(bend: int, many: int) -> str:
     return f"it bends at {bend}: from there on something else is scarce, the processor or the threads that may wait"
 
 
-def _disk(book: Book) -> str:
-    curve = _curve(book, DISK, THREADS)
+def _disk(result_set: ResultSet) -> str:
+    curve = _curve(result_set, DISK, THREADS)
     if len(curve) < 2 or not curve[min(curve)]:
         return ""
     few, many = min(curve), max(curve)
     gain = curve[many] / curve[few]
-    events = _curve(book, DISK, EVENTS)
+    events = _curve(result_set, DISK, EVENTS)
     beside = f" (event-loop: {number(events[many])})" if events else ""
     return (
         f"*The same on the real disk.* {_word(gain >= 2)}: {number(curve[few])} calls/s with {few} connection,"
@@ -98,11 +98,11 @@ def _disk(book: Book) -> str:
     )
 
 
-def _cores(book: Book) -> str:
+def _cores(result_set: ResultSet) -> str:
     said = []
     for model in (THREADS, EVENTS):
         for column, what in ((cores.LIST, "pages"), (cores.PUT, "writes")):
-            one, two = (_median(book, CORES, cores.row(model, workers), column) for workers in (1, 2))
+            one, two = (_median(result_set, CORES, cores.row(model, workers), column) for workers in (1, 2))
             if one and two:
                 said.append(f"{model}, {what} {_word(two / one >= CORES_HELD)}: {number(two / one)}×")
     if not said:
@@ -110,20 +110,23 @@ def _cores(book: Book) -> str:
     return (
         f"*Multicore: two workers do twice the work of one.* {'; '.join(said)}. One process has one interpreter lock"
         " and so about one core, whatever its threads; a second process has a second. The load generator takes its"
-        f" part of {book.facts['machine']['cores']} cores, and writes of both workers wait for the store's one writer."
+        f" part of {result_set.facts['machine']['cores']} cores, and writes of both workers wait for the store's one writer."
     )
 
 
-def _background(book: Book) -> str:
+def _background(result_set: ResultSet) -> str:
     said, shares = [], []
     for model in (THREADS, EVENTS):
-        quiet = _median(book, BACKGROUND, background.row(model, background.QUIET), CALLS)
+        quiet = _median(result_set, BACKGROUND, background.row(model, background.QUIET), CALLS)
         for beside in (background.SWEEP, background.CHECKPOINTS):
             label = background.row(model, beside)
-            found, p99 = _median(book, BACKGROUND, label, CALLS), _median(book, BACKGROUND, label, background.P99)
+            found, p99 = (
+                _median(result_set, BACKGROUND, label, CALLS),
+                _median(result_set, BACKGROUND, label, background.P99),
+            )
             if quiet and found and p99 is not None:
                 share = found / quiet
-                if share < BESIDE_HELD and _overlap(book, label, background.row(model, background.QUIET)):
+                if share < BESIDE_HELD and _overlap(result_set, label, background.row(model, background.QUIET)):
                     said.append(f"{label} **unclear**: {number(100 * share)} %, within the spread of the rounds")
                     continue
                 shares.append(share)
@@ -142,17 +145,17 @@ def _background(book: Book) -> str:
     )
 
 
-def _overlap(book: Book, one: str, other: str) -> bool:
+def _overlap(result_set: ResultSet, one: str, other: str) -> bool:
     """Whether the slower one's best round was as good as the other's worst."""
-    return max(book.values(BACKGROUND, one, CALLS)) >= min(book.values(BACKGROUND, other, CALLS))
+    return max(result_set.values(BACKGROUND, one, CALLS)) >= min(result_set.values(BACKGROUND, other, CALLS))
 
 
-def _blocked(book: Book) -> str:
+def _blocked(result_set: ResultSet) -> str:
     said = []
     for model, claimed in ((THREADS, "the others go on"), (EVENTS, "everyone waits")):
         for count in blocked.COUNTS[1:]:
             p99, longest = (
-                _median(book, BLOCKED, blocked.row(model, count), name) for name in (blocked.P99, blocked.LONGEST)
+                _median(result_set, BLOCKED, blocked.row(model, count), name) for name in (blocked.P99, blocked.LONGEST)
             )
             if p99 is None or longest is None:
                 continue
@@ -171,8 +174,8 @@ def _blocked(book: Book) -> str:
     )
 
 
-def _idle(book: Book) -> str:
-    part = book.parts.get(IDLE)
+def _idle(result_set: ResultSet) -> str:
+    part = result_set.parts.get(IDLE)
     if part is None:
         return ""
     found = {row.partition(",")[0]: median(part.values(row, idle.BYTES)) for row in part.rows}

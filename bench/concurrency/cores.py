@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from bench.book import Part
 from bench.concurrency.names import CORES
-from bench.load import VALUE, Shape, put_load
-from bench.rpc import Rpc
+from bench.load.plan import VALUE, Shape, put_load
+from bench.load.rpc import Rpc
+from bench.report.result_set import Part
 from bench.run import Run
 from bench.servers import MODELS, server
 

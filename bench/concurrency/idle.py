@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
-from bench.book import Part
 from bench.concurrency.names import IDLE
+from bench.load.rpc import Rpc
 from bench.procfs import resident_bytes, threads
-from bench.rpc import Rpc
+from bench.report.result_set import Part
 from bench.run import Run
 from bench.servers import MODELS, server
 

@@ -11,11 +11,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.book import Part
 from bench.concurrency.names import DISK, SLOW
-from bench.load import Shape, put_load
+from bench.load.plan import Shape, put_load
+from bench.load.rpc import Rpc
 from bench.measures.writes import column
-from bench.rpc import Rpc
+from bench.report.result_set import Part
 from bench.run import Run
 from bench.servers import MODELS, server
 

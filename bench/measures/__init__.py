@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.measures import client, fairness, growth, identity, latency, memory, shapes, writes
+from bench.measures import client, fairness, growth, identity, latency, memory, operations, writes
 from bench.run import Run
 
 __all__ = ["MEASURES", "SHARES"]
 
 MEASURES: dict[str, Callable[[Run], None]] = {
     "writes": writes.measure,
-    "shapes": shapes.measure,
+    "shapes": operations.measure,
     "latency": latency.measure,
     "identity": identity.measure,
     "growth": growth.measure,

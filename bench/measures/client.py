@@ -1,6 +1,6 @@
 """7. The client: calls a second of one thread, of 32 threads and of batches, against bare `requests`.
 
-Each in a process of its own (`bench.client_load`), all on one server. At-most-once, the client's default; bare requests
+Each in a process of its own (`bench.load.python_client`), all on one server. At-most-once, the client's default; bare requests
 send the same body, identity and acknowledgement included, and decode the reply. 32 batches of 100 are more calls than
 the session's window has places: some wait.
 """
@@ -12,8 +12,8 @@ import subprocess
 import sys
 from contextlib import ExitStack
 
-from bench.book import Part
 from bench.process import child
+from bench.report.result_set import Part
 from bench.run import Run
 from bench.servers import server
 
@@ -42,7 +42,7 @@ def measure(run: Run) -> None:
 
 
 def _load(url: str, way: str, threads: int, run: Run) -> float:
-    words = [sys.executable, "-m", "bench.client_load", url, way, str(threads), str(run.effort.seconds)]
+    words = [sys.executable, "-m", "bench.load.python_client", url, way, str(threads), str(run.effort.seconds)]
     with child(words, stdout=subprocess.PIPE, stderr=sys.stderr.fileno()) as process:
         output, _ = process.communicate(timeout=run.effort.seconds + GRACE_S)
     return float(json.loads(output)["per_s"])

@@ -19,9 +19,9 @@ from pathlib import Path
 import msgspec
 import requests
 
-from bench.book import Part
-from bench.load import VALUE, Shape, put_load
-from bench.rpc import TIMEOUT_S, Rpc
+from bench.load.plan import VALUE, Shape, put_load
+from bench.load.rpc import TIMEOUT_S, Rpc
+from bench.report.result_set import Part
 from bench.run import Run
 from bench.servers import DEFAULT, FASTEST, server
 

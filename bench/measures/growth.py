@@ -1,6 +1,6 @@
 """5. What a store that has grown still does: writes with more keys, with more sessions; ready again after SIGKILL.
 
-Stores are filled by SQL (`fill`). The restart is measured on the largest of all: every key, every session, a million
+Stores are filled by SQL (`prefill`). The restart is measured on the largest of all: every key, every session, a million
 calls in the full run; the server is killed while load is on it, so that there is a log to recover.
 """
 
@@ -10,11 +10,11 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.book import Part
-from bench.fill import fill
-from bench.load import Shape, put_load
+from bench.load.plan import Shape, put_load
+from bench.prefill import prefill
+from bench.progress import progress
+from bench.report.result_set import Part
 from bench.run import Run
-from bench.say import say
 from bench.servers import server
 from chaos.runtime.local import LocalServer
 
@@ -54,7 +54,7 @@ def measure(run: Run) -> None:
 def _grow(run: Run, part: Part, what: str, sizes: list[tuple[str, int, int]], connections: int) -> None:
     """Servers side by side, one for each size (label, keys, sessions), in turn."""
     with ExitStack() as stack:
-        say(f"filling stores for growth in {what}")
+        progress(f"filling stores for growth in {what}")
         grown = [(label, *_open(run, stack, keys, sessions or connections), keys) for label, keys, sessions in sizes]
         for number in run.rounds(run.effort.growth_rounds, f"growth in {what}"):
             for label, node, names, keys in grown:
@@ -70,7 +70,7 @@ def _open(run: Run, stack: ExitStack, keys: int, sessions: int, calls: int = 0) 
     node = server(folder / "data")
     with node:
         node.stop()  # it has made the schema
-    names = fill(folder / "data" / "kv.db", keys=keys, sessions=sessions, calls=calls)
+    names = prefill(folder / "data" / "kv.db", keys=keys, sessions=sessions, calls=calls)
     stack.enter_context(node)
     return node, names
 
@@ -80,7 +80,7 @@ def _restart(run: Run, keys: int, sessions: int) -> None:
     title = f"5b. {keys:,} keys, {sessions:,} sessions and {calls:,} calls in one store"
     part = run.part(Part(RESTART, title, "s"))
     with ExitStack() as stack:
-        say(f"filling a store with {keys:,} keys, {sessions:,} sessions, {calls:,} calls")
+        progress(f"filling a store with {keys:,} keys, {sessions:,} sessions, {calls:,} calls")
         node, names = _open(run, stack, keys, sessions, calls)
         for number in run.rounds(run.effort.restarts, "SIGKILL and restart"):
             load = put_load(

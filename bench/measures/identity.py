@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from bench.book import Part
-from bench.load import Shape, put_load
+from bench.load.plan import Shape, put_load
+from bench.load.rpc import Rpc
 from bench.procfs import processor_us
-from bench.rpc import Rpc
+from bench.report.result_set import Part
+from bench.report.stats import paired
 from bench.run import Run
 from bench.servers import server
-from bench.stats import paired
 
 __all__ = ["COLUMN", "COST", "COST_CPU", "NAME", "OFF", "ON", "PROCESSOR", "measure"]
 

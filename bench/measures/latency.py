@@ -10,11 +10,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 from statistics import median
 
-from bench.book import Part
 from bench.contenders import ETCD, FLASK, ONCEKV, Contender
+from bench.load.wrk import Load
 from bench.measures import writes
+from bench.report.result_set import Part
 from bench.run import Run
-from bench.wrk import Load
 
 __all__ = ["LABELS", "NAME", "measure"]
 
@@ -39,7 +39,7 @@ def measure(run: Run) -> None:
     with ExitStack() as stack:
         contenders = writes.open_all(run, stack, Part("none", "", ""), LABELS)
         for label in set(LABELS) - {contender.label for contender in contenders}:
-            part.lack(_half(label), "p50", run.book.facts["not_measured"][label])
+            part.lack(_half(label), "p50", run.result_set.facts["not_measured"][label])
         peaks = {contender.label: _peak(run, contender) for contender in contenders}
         for _ in run.rounds(min(run.effort.rounds, ROUNDS_MAX), "latency"):
             for contender in contenders:
@@ -55,7 +55,7 @@ def _half(label: str) -> str:
 
 def _peak(run: Run, contender: Contender) -> float:
     columns = [writes.column(connections) for connections in run.effort.connections]
-    found = [run.book.values(writes.NAME, contender.label, column) for column in columns]
+    found = [run.result_set.values(writes.NAME, contender.label, column) for column in columns]
     known = [median(values) for values in found if values]
     return max(known) if known else contender.load(CONNECTIONS_FULL, 1).per_s
 

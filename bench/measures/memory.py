@@ -13,12 +13,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.book import Part
-from bench.fill import LEASE_MS, disk_bytes, fold
+from bench.load.rpc import Rpc
+from bench.prefill import LEASE_MS, disk_bytes, fold
 from bench.procfs import resident_bytes
-from bench.rpc import Rpc
+from bench.progress import progress
+from bench.report.result_set import Part
 from bench.run import Run
-from bench.say import say
 from bench.servers import server
 
 __all__ = ["AFTER", "DISK", "MEMORY", "NAME", "OPENED", "measure"]
@@ -45,7 +45,7 @@ def measure(run: Run) -> None:
         store = folder / "data" / "kv.db"
         _warm_up(rpc)
         before = _look(node.members(), store)
-        say(f"opening {count:,} sessions")
+        progress(f"opening {count:,} sessions")
         names = rpc.open_sessions(count)
         _put(run, part, OPENED.format(count), count, before, _look(node.members(), store))
         for seq in (number + 1 for number in run.rounds(calls_max, f"a call of each of {count:,} sessions")):

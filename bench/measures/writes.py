@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from bench.baselines.etcd import EtcdMissing
 from bench.baselines.ports import BaselineFailed
 from bench.baselines.sqlite_alone import changes_per_s
-from bench.book import Part
 from bench.contenders import CONTENDERS, ONCEKV, Contender
+from bench.progress import progress
+from bench.report.result_set import Part
 from bench.run import Run
-from bench.say import say
 
 __all__ = ["ALONE", "GROUPS", "NAME", "column", "measure"]
 
@@ -54,8 +54,8 @@ def open_all(run: Run, stack: ExitStack, part: Part, labels: tuple[str, ...] = t
         try:
             opened.append(CONTENDERS[label](stack, run))
         except (EtcdMissing, BaselineFailed) as error:
-            say(f"{label} is not measured: {error}")
-            run.book.facts.setdefault("not_measured", {})[label] = str(error)
+            progress(f"{label} is not measured: {error}")
+            run.result_set.facts.setdefault("not_measured", {})[label] = str(error)
             for connections in run.effort.connections:
                 part.lack(label, column(connections), str(error))
     return opened

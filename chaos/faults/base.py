@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chaos.evidence import Counts
 
 if TYPE_CHECKING:
-    from chaos.world import World
+    from chaos.runner.environment import Environment
 
 __all__ = ["Fault"]
 
@@ -15,14 +15,14 @@ __all__ = ["Fault"]
 class Fault:
     """No fault: the healthy system. The base of all others, which override what they need."""
 
-    def inject(self, world: World) -> None:
+    def inject(self, env: Environment) -> None:
         """Put the fault in."""
 
-    def hold(self, world: World, hold_s: float) -> None:
+    def hold(self, env: Environment, hold_s: float) -> None:
         """Leave it in, for `hold_s` or until it has done its work."""
-        world.wait(hold_s)
+        env.wait(hold_s)
 
-    def heal(self, world: World) -> None:
+    def heal(self, env: Environment) -> None:
         """Take it out; harmless when it is not in, so that it can be called whatever went wrong."""
 
     def fired(self, counts: Counts) -> int:

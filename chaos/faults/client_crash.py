@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
 from chaos.faults.base import Fault
-from chaos.hand import Hand
-from chaos.world import WorldError
+from chaos.runner.environment import EnvironmentFailed
+from chaos.workload.client_process import ClientProcess
 
 if TYPE_CHECKING:
-    from chaos.world import World
+    from chaos.runner.environment import Environment
 
 STREAMS = ("downstream", "upstream")
 STUCK_MAX_S = 5.0
@@ -29,30 +29,32 @@ class ClientCrash(Fault):
         self._strikes = 0
         self._under_way = 0
         self._left = 0
-        self._dead: list[Hand] = []
+        self._dead: list[ClientProcess] = []
 
-    def inject(self, world: World) -> None:
-        for number, link in enumerate(world.first_links):
+    def inject(self, env: Environment) -> None:
+        for number, link in enumerate(env.first_links):
             link.add("timeout", self._stream(number), timeout=0)
 
-    def hold(self, world: World, hold_s: float) -> None:
+    def hold(self, env: Environment, hold_s: float) -> None:
         """Until calls of both kinds have waited for `hold_s`: a healthy one would have been answered."""
-        hands = _hands(world)
-        sides = [[hand for number, hand in hands.items() if self._stream(number) == stream] for stream in STREAMS]
-        world.wait(hold_s)
-        with contextlib.suppress(WorldError):  # all of one side may have made their last call
-            world.wait_until(
-                lambda: all(any(_is_stuck(hand, hold_s) for hand in side) for side in sides if side),
+        processes = _hands(env)
+        sides = [
+            [process for number, process in processes.items() if self._stream(number) == stream] for stream in STREAMS
+        ]
+        env.wait(hold_s)
+        with contextlib.suppress(EnvironmentFailed):  # all of one side may have made their last call
+            env.wait_until(
+                lambda: all(any(_is_stuck(process, hold_s) for process in side) for side in sides if side),
                 STUCK_MAX_S, "calls hang on both kinds of links",
             )  # fmt: skip
-        for hand in hands.values():
-            under_way, left = hand.kill()
+        for process in processes.values():
+            under_way, left = process.kill()
             self._under_way += under_way
             self._left += left
-            self._dead.append(hand)
+            self._dead.append(process)
 
-    def heal(self, world: World) -> None:
-        for link in world.links:
+    def heal(self, env: Environment) -> None:
+        for link in env.links:
             link.heal()
         while self._dead:
             self._dead.pop().restart()
@@ -69,12 +71,14 @@ class ClientCrash(Fault):
         return STREAMS[(number + self._strikes) % len(STREAMS)]
 
 
-def _hands(world: World) -> dict[int, Hand]:
-    assert world.workload is not None
-    return {number: caller for number, caller in list(world.workload.callers.items()) if isinstance(caller, Hand)}
+def _hands(env: Environment) -> dict[int, ClientProcess]:
+    assert env.workload is not None
+    return {
+        number: caller for number, caller in list(env.workload.callers.items()) if isinstance(caller, ClientProcess)
+    }
 
 
-def _is_stuck(hand: Hand, since_s: float) -> bool:
+def _is_stuck(process: ClientProcess, since_s: float) -> bool:
     """Whether it waits for something that it wants done; what only looks leaves no effect."""
     now_s = time.monotonic()
-    return any(call.method != "kv.get" and now_s - call.began_s >= since_s for call in hand.under_way())
+    return any(call.method != "kv.get" and now_s - call.began_s >= since_s for call in process.under_way())

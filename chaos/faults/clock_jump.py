@@ -8,7 +8,7 @@ from chaos.evidence import Counts
 from chaos.faults.base import Fault
 
 if TYPE_CHECKING:
-    from chaos.world import World
+    from chaos.runner.environment import Environment
 
 HOUR_S = 3600
 SHORT_LEASE_MS = 300
@@ -25,24 +25,24 @@ class ClockJump(Fault):
         self._immortal = 0
         self._seen: list[str] = []
 
-    def inject(self, world: World) -> None:
-        for link in world.links:
+    def inject(self, env: Environment) -> None:
+        for link in env.links:
             link.add("timeout", "downstream", timeout=0)
 
-    def hold(self, world: World, hold_s: float) -> None:
+    def hold(self, env: Environment, hold_s: float) -> None:
         for offset_s in (HOUR_S, -HOUR_S):
-            session = world.ask("session.open", lease_ms=SHORT_LEASE_MS)["session"]
-            self._jump(world, offset_s)
-            world.wait(hold_s)
-            world.server.kill()
-            world.server.restart()
-            world.wait(2 * SHORT_LEASE_MS / 1000)
-            self._expect_expired(world, session)
+            session = env.ask("session.open", lease_ms=SHORT_LEASE_MS)["session"]
+            self._jump(env, offset_s)
+            env.wait(hold_s)
+            env.server.kill()
+            env.server.restart()
+            env.wait(2 * SHORT_LEASE_MS / 1000)
+            self._expect_expired(env, session)
 
-    def heal(self, world: World) -> None:
-        self._jump(world, 0)
-        world.revive()
-        for link in world.links:
+    def heal(self, env: Environment) -> None:
+        self._jump(env, 0)
+        env.revive()
+        for link in env.links:
             link.heal()
 
     def fired(self, counts: Counts) -> int:
@@ -55,13 +55,13 @@ class ClockJump(Fault):
     def wrong(self, counts: Counts) -> list[str]:
         return [f"{self._immortal} sessions outlived their leases"] if self._immortal else []
 
-    def _jump(self, world: World, offset_s: int) -> None:
-        assert world.server.clock is not None, "the scenario has own_clock=True"
-        world.server.clock.set(offset_s)
-        self._seen = world.server.clock.seen()
+    def _jump(self, env: Environment, offset_s: int) -> None:
+        assert env.server.clock is not None, "the scenario has own_clock=True"
+        env.server.clock.set(offset_s)
+        self._seen = env.server.clock.seen()
 
-    def _expect_expired(self, world: World, session: str) -> None:
+    def _expect_expired(self, env: Environment, session: str) -> None:
         meta = {"session": session, "seq": 1}
-        reply = world.reply_at(world.server.url, "kv.put", {"key": "steady/clock", "value": "x", "_meta": meta})
+        reply = env.reply_at(env.server.url, "kv.put", {"key": "steady/clock", "value": "x", "_meta": meta})
         if reply.get("error", {}).get("data", {}).get("name") != "session_unknown":
             self._immortal += 1

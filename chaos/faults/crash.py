@@ -6,8 +6,8 @@ import contextlib
 
 from chaos.evidence import Counts
 from chaos.faults.base import Fault
+from chaos.runner.environment import Environment, EnvironmentFailed
 from chaos.runtime.base import ServerError
-from chaos.world import World, WorldError
 
 DEATH_MAX_S = 10.0
 
@@ -19,23 +19,23 @@ class Crash(Fault):
         self._failpoint = failpoint
         self._deaths = 0
 
-    def inject(self, world: World) -> None:
+    def inject(self, env: Environment) -> None:
         # The crash may come before the reply that says that it is armed; whether it came, `hold` finds out.
-        with contextlib.suppress(WorldError):
-            world.ask("debug.failpoint", name=self._failpoint, action="crash")
+        with contextlib.suppress(EnvironmentFailed):
+            env.ask("debug.failpoint", name=self._failpoint, action="crash")
 
-    def hold(self, world: World, hold_s: float) -> None:
+    def hold(self, env: Environment, hold_s: float) -> None:
         try:
-            code = world.server.wait_dead(DEATH_MAX_S)
+            code = env.server.wait_dead(DEATH_MAX_S)
         except ServerError:
-            raise WorldError(f"no call came to {self._failpoint} within {DEATH_MAX_S:g} s") from None
+            raise EnvironmentFailed(f"no call came to {self._failpoint} within {DEATH_MAX_S:g} s") from None
         self._deaths += code < 0
-        world.wait(hold_s)
+        env.wait(hold_s)
 
-    def heal(self, world: World) -> None:
-        if world.server.returncode is None:
-            world.ask("debug.failpoint", name=self._failpoint, action="crash", count=0)
-        world.revive()
+    def heal(self, env: Environment) -> None:
+        if env.server.returncode is None:
+            env.ask("debug.failpoint", name=self._failpoint, action="crash", count=0)
+        env.revive()
 
     def fired(self, counts: Counts) -> int:
         """Deaths by a signal while the failpoint was armed."""

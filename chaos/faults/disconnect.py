@@ -8,7 +8,7 @@ from chaos.evidence import Counts
 from chaos.faults.base import Fault
 
 if TYPE_CHECKING:
-    from chaos.world import World
+    from chaos.runner.environment import Environment
 
 
 class Disconnect(Fault):
@@ -17,13 +17,13 @@ class Disconnect(Fault):
     def __init__(self) -> None:
         self._is_off = False
 
-    def inject(self, world: World) -> None:
+    def inject(self, env: Environment) -> None:
         self._is_off = True
-        world.server.disconnect()
+        env.server.disconnect()
 
-    def heal(self, world: World) -> None:
+    def heal(self, env: Environment) -> None:
         if self._is_off:
-            world.server.connect()
+            env.server.connect()
         self._is_off = False
 
     def fired(self, counts: Counts) -> int:

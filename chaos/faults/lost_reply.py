@@ -1,10 +1,10 @@
 """Replies are swallowed: the call runs, the client hears nothing."""
 
 from chaos.evidence import Counts
-from chaos.faults.silence import Silence
+from chaos.faults.blackhole import Blackhole
 
 
-class LostReply(Silence):
+class LostReply(Blackhole):
     """Silence on the way back."""
 
     streams = ("downstream",)

@@ -1,10 +1,10 @@
 """Requests are swallowed: the client sends, the server hears nothing."""
 
 from chaos.evidence import Counts
-from chaos.faults.silence import Silence
+from chaos.faults.blackhole import Blackhole
 
 
-class LostRequest(Silence):
+class LostRequest(Blackhole):
     """Silence on the way there."""
 
     streams = ("upstream",)

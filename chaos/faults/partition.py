@@ -1,10 +1,10 @@
 """Nothing comes through, in either direction, until it heals."""
 
 from chaos.evidence import Counts
-from chaos.faults.silence import Silence
+from chaos.faults.blackhole import Blackhole
 
 
-class Partition(Silence):
+class Partition(Blackhole):
     """Silence both ways."""
 
     streams = ("downstream", "upstream")

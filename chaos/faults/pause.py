@@ -11,17 +11,17 @@ from chaos.evidence import Counts
 from chaos.faults.base import Fault
 
 if TYPE_CHECKING:
-    from chaos.world import World
+    from chaos.runner.environment import Environment
 
 
 class Pause(Fault):
     """A long stop of the world."""
 
-    def inject(self, world: World) -> None:
-        world.server.pause()
+    def inject(self, env: Environment) -> None:
+        env.server.pause()
 
-    def heal(self, world: World) -> None:
-        world.server.resume()
+    def heal(self, env: Environment) -> None:
+        env.server.resume()
 
     def fired(self, counts: Counts) -> int:
         """Attempts that left a client and got no answer."""

@@ -8,9 +8,9 @@ Both refusals are definite of the attempt, and say nothing of the call. Couriers
 
 from __future__ import annotations
 
-from chaos.courier import LOSE_REPLY, LOSE_REQUEST, REFUSE_413, REFUSE_503
 from chaos.evidence import Counts
-from chaos.faults.aimed_loss import AimedLoss, Plans
+from chaos.faults.targeted_loss import Plans, TargetedLoss
+from chaos.net.message_proxy import LOSE_REPLY, LOSE_REQUEST, REFUSE_413, REFUSE_503
 
 __all__ = ["PLANS", "RefusedRetry"]
 
@@ -25,7 +25,7 @@ PLANS: Plans = (
 """As in `aimed_loss`. The last two are the other half of the promise: where nothing was lost, no is no."""
 
 
-class RefusedRetry(AimedLoss):
+class RefusedRetry(TargetedLoss):
     """Couriers lose and refuse what the plan says."""
 
     def __init__(self) -> None:
@@ -34,10 +34,10 @@ class RefusedRetry(AimedLoss):
     def fired(self, counts: Counts) -> int:
         """Refusals that were handed to a client; where every call is tried again, only those of retries."""
         if counts.identified:
-            return sum(courier.refused_retries for courier in self._couriers)
-        return sum(courier.refused for courier in self._couriers)
+            return sum(proxy.refused_retries for proxy in self._proxies)
+        return sum(proxy.refused for proxy in self._proxies)
 
     def proof(self) -> list[str]:
-        lost = sum(courier.lost_replies + courier.lost_requests for courier in self._couriers)
-        retries = sum(courier.refused_retries for courier in self._couriers)
+        lost = sum(proxy.lost_replies + proxy.lost_requests for proxy in self._proxies)
+        retries = sum(proxy.refused_retries for proxy in self._proxies)
         return [f"{lost} messages were lost, and {retries} retries refused"]

@@ -8,7 +8,7 @@ from chaos.evidence import Counts
 from chaos.faults.toxic import Toxic
 
 if TYPE_CHECKING:
-    from chaos.world import World
+    from chaos.runner.environment import Environment
 
 
 class Reset(Toxic):
@@ -17,8 +17,8 @@ class Reset(Toxic):
     def __init__(self, stream: str) -> None:
         self._stream = stream
 
-    def inject(self, world: World) -> None:
-        for link in world.links:
+    def inject(self, env: Environment) -> None:
+        for link in env.links:
             link.add("reset_peer", self._stream, timeout=0)
 
     def fired(self, counts: Counts) -> int:

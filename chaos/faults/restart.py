@@ -11,7 +11,7 @@ from chaos.evidence import Counts
 from chaos.faults.base import Fault
 
 if TYPE_CHECKING:
-    from chaos.world import World
+    from chaos.runner.environment import Environment
 
 
 class Restart(Fault):
@@ -21,21 +21,21 @@ class Restart(Fault):
         self._ran_unheard = 0
         self._restarts = 0
 
-    def inject(self, world: World) -> None:
-        for link in world.links:
+    def inject(self, env: Environment) -> None:
+        for link in env.links:
             link.add("timeout", "downstream", timeout=0)
 
-    def hold(self, world: World, hold_s: float) -> None:
-        before = world.arrived()
-        world.wait(hold_s)
-        self._ran_unheard += world.arrived() - before
-        world.server.kill()
-        world.server.restart()
+    def hold(self, env: Environment, hold_s: float) -> None:
+        before = env.arrived()
+        env.wait(hold_s)
+        self._ran_unheard += env.arrived() - before
+        env.server.kill()
+        env.server.restart()
         self._restarts += 1
 
-    def heal(self, world: World) -> None:
-        world.revive()
-        for link in world.links:
+    def heal(self, env: Environment) -> None:
+        env.revive()
+        for link in env.links:
             link.heal()
 
     def fired(self, counts: Counts) -> int:

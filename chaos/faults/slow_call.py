@@ -8,7 +8,7 @@ from chaos.evidence import Counts
 from chaos.faults.base import Fault
 
 if TYPE_CHECKING:
-    from chaos.world import World
+    from chaos.runner.environment import Environment
 
 
 class SlowCall(Fault):
@@ -17,12 +17,12 @@ class SlowCall(Fault):
     def __init__(self, sleep_ms: int) -> None:
         self._sleep_ms = sleep_ms
 
-    def inject(self, world: World) -> None:
-        world.ask("debug.failpoint", name="before_execute", action=f"sleep:{self._sleep_ms}")
+    def inject(self, env: Environment) -> None:
+        env.ask("debug.failpoint", name="before_execute", action=f"sleep:{self._sleep_ms}")
 
-    def heal(self, world: World) -> None:
-        if world.server.returncode is None:
-            world.ask("debug.failpoint", name="before_execute", action="drop", count=0)
+    def heal(self, env: Environment) -> None:
+        if env.server.returncode is None:
+            env.ask("debug.failpoint", name="before_execute", action="drop", count=0)
 
     def fired(self, counts: Counts) -> int:
         """Times the failpoint held a call, if clients stopped waiting meanwhile."""

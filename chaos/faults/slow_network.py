@@ -8,7 +8,7 @@ from chaos.evidence import Counts
 from chaos.faults.toxic import Toxic
 
 if TYPE_CHECKING:
-    from chaos.world import World
+    from chaos.runner.environment import Environment
 
 LATENCY_MS = 250
 JITTER_MS = 150
@@ -17,8 +17,8 @@ JITTER_MS = 150
 class SlowNetwork(Toxic):
     """Nothing is lost; everything is late."""
 
-    def inject(self, world: World) -> None:
-        for link in world.links:
+    def inject(self, env: Environment) -> None:
+        for link in env.links:
             for stream in ("upstream", "downstream"):
                 link.add("latency", stream, latency=LATENCY_MS, jitter=JITTER_MS)
 

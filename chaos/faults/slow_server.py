@@ -10,7 +10,7 @@ from chaos.evidence import Counts
 from chaos.faults.base import Fault
 
 if TYPE_CHECKING:
-    from chaos.world import World
+    from chaos.runner.environment import Environment
 
 FAILPOINTS = ("before_execute", "after_execute", "after_commit")
 SLEEP_MS = 400
@@ -20,21 +20,21 @@ HELD_MAX_S = 20.0
 class SlowServer(Fault):
     """Two calls stand still at each failpoint."""
 
-    def inject(self, world: World) -> None:
+    def inject(self, env: Environment) -> None:
         for name in FAILPOINTS:
-            world.ask("debug.failpoint", name=name, action=f"sleep:{SLEEP_MS}", count=2)
+            env.ask("debug.failpoint", name=name, action=f"sleep:{SLEEP_MS}", count=2)
 
-    def hold(self, world: World, hold_s: float) -> None:
+    def hold(self, env: Environment, hold_s: float) -> None:
         def all_have_held() -> bool:
-            return all(world.ask("debug.failpoints")["failpoints"][name] for name in FAILPOINTS)
+            return all(env.ask("debug.failpoints")["failpoints"][name] for name in FAILPOINTS)
 
-        world.wait_until(all_have_held, HELD_MAX_S, "a call has stood still at each failpoint")
-        world.wait(hold_s)
+        env.wait_until(all_have_held, HELD_MAX_S, "a call has stood still at each failpoint")
+        env.wait(hold_s)
 
-    def heal(self, world: World) -> None:
-        if world.server.returncode is None:
+    def heal(self, env: Environment) -> None:
+        if env.server.returncode is None:
             for name in FAILPOINTS:
-                world.ask("debug.failpoint", name=name, action="drop", count=0)
+                env.ask("debug.failpoint", name=name, action="drop", count=0)
 
     def fired(self, counts: Counts) -> int:
         """Times a failpoint held a call, if each of them did, and if clients stopped waiting meanwhile."""

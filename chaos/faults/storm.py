@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from chaos.evidence import Counts
 from chaos.faults.base import Fault
 from chaos.faults.flapping import Flapping
-from chaos.world import Interrupted
+from chaos.runner.environment import Interrupted
 
 if TYPE_CHECKING:
-    from chaos.world import World
+    from chaos.runner.environment import Environment
 
 LIFE_S = (0.02, 0.5)
 
@@ -27,24 +27,24 @@ class Storm(Fault):
         self._flapping = Flapping()
         self._flapper: threading.Thread | None = None
 
-    def inject(self, world: World) -> None:
-        self._flapper = threading.Thread(target=self._flap, args=(world,), name="flapper", daemon=True)
+    def inject(self, env: Environment) -> None:
+        self._flapper = threading.Thread(target=self._flap, args=(env,), name="flapper", daemon=True)
         self._flapper.start()
 
-    def hold(self, world: World, hold_s: float) -> None:
-        rng = random.Random(f"{world.seed}/kills")
+    def hold(self, env: Environment, hold_s: float) -> None:
+        rng = random.Random(f"{env.seed}/kills")
         for _ in range(self._kills):
-            world.wait(rng.uniform(*LIFE_S))
-            world.server.kill()
+            env.wait(rng.uniform(*LIFE_S))
+            env.server.kill()
             self._deaths += 1
-            world.server.restart()
+            env.server.restart()
 
-    def heal(self, world: World) -> None:
+    def heal(self, env: Environment) -> None:
         self._calm.set()
         if self._flapper is not None:
             self._flapper.join()
-        self._flapping.heal(world)
-        world.revive()
+        self._flapping.heal(env)
+        env.revive()
 
     def fired(self, counts: Counts) -> int:
         """Deaths of the server."""
@@ -53,10 +53,10 @@ class Storm(Fault):
     def proof(self) -> list[str]:
         return [f"{self._deaths} times SIGKILL to the server"]
 
-    def _flap(self, world: World) -> None:
-        rng = random.Random(f"{world.seed}/flaps")
+    def _flap(self, env: Environment) -> None:
+        rng = random.Random(f"{env.seed}/flaps")
         try:
             while not self._calm.is_set():
-                self._flapping.flap(world, rng)
+                self._flapping.flap(env, rng)
         except Interrupted:
             return

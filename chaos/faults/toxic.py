@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chaos.faults.base import Fault
 
 if TYPE_CHECKING:
-    from chaos.world import World
+    from chaos.runner.environment import Environment
 
 __all__ = ["Toxic"]
 
@@ -15,6 +15,6 @@ __all__ = ["Toxic"]
 class Toxic(Fault):
     """Links are healed, and that is all."""
 
-    def heal(self, world: World) -> None:
-        for link in world.links:
+    def heal(self, env: Environment) -> None:
+        for link in env.links:
             link.heal()

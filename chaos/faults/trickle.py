@@ -12,7 +12,7 @@ from chaos.evidence import Counts
 from chaos.faults.toxic import Toxic
 
 if TYPE_CHECKING:
-    from chaos.world import World
+    from chaos.runner.environment import Environment
 
 PIECE_BYTES = 24
 GAP_US = 18_000
@@ -22,8 +22,8 @@ RATE_KB_S = 4
 class Trickle(Toxic):
     """Nothing is lost on the way; it only never comes at once."""
 
-    def inject(self, world: World) -> None:
-        for link in world.links:
+    def inject(self, env: Environment) -> None:
+        for link in env.links:
             for stream in ("upstream", "downstream"):
                 link.add("slicer", stream, average_size=PIECE_BYTES, size_variation=PIECE_BYTES // 2, delay=GAP_US)
                 link.add("bandwidth", stream, rate=RATE_KB_S)

@@ -8,7 +8,7 @@ from chaos.evidence import Counts
 from chaos.faults.base import Fault
 
 if TYPE_CHECKING:
-    from chaos.world import World
+    from chaos.runner.environment import Environment
 
 
 class VolumeLost(Fault):
@@ -17,13 +17,13 @@ class VolumeLost(Fault):
     def __init__(self) -> None:
         self._losses = 0
 
-    def inject(self, world: World) -> None:
-        world.server.kill()
-        world.server.lose_data()
+    def inject(self, env: Environment) -> None:
+        env.server.kill()
+        env.server.lose_data()
         self._losses += 1
 
-    def heal(self, world: World) -> None:
-        world.revive()
+    def heal(self, env: Environment) -> None:
+        env.revive()
 
     def fired(self, counts: Counts) -> int:
         """Times the data was lost."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chaos.report.evidence import Call, KeyOrder, Linearization
+from chaos.report.records import Call, KeyOrder, Linearization
 
 __all__ = ["Excerpt", "Orders", "cut", "excerpt", "orders_of"]
 

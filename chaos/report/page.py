@@ -13,9 +13,9 @@ from typing import Any
 
 import jinja2
 
-from chaos.report import choice, order, plots, proof, sequence, specs, words
-from chaos.report.bundle import library
-from chaos.report.evidence import Call, CellEvidence, Figures, read_cell, read_run
+from chaos.report import labels, order, plots, proof, selection, sequence, vega_specs
+from chaos.report.records import Call, CellEvidence, Figures, read_cell, read_run
+from chaos.report.vega_library import library
 
 __all__ = ["REPORT", "render", "write_report"]
 
@@ -40,8 +40,8 @@ def render(folder: Path) -> str:
         .get_template("page.html")
         .render(
             run=run,
-            verdict=words.verdict_of(run),
-            failing=[cell for cell in cells if words.state_of(cell) is words.FAILS],
+            verdict=labels.verdict_of(run),
+            failing=[cell for cell in cells if labels.state_of(cell) is labels.FAILS],
             totals=_totals(cells),
             columns=list(dict.fromkeys(cell.column for cell in cells)),
             rows=list(dict.fromkeys(cell.scenario for cell in cells)),
@@ -50,7 +50,7 @@ def render(folder: Path) -> str:
                 (name, _sections([read_cell(folder, cell) for cell in group]))
                 for name, group in groupby(cells, key=lambda cell: cell.scenario)
             ],
-            specs=specs.SPECS,
+            vega_specs=vega_specs.SPECS,
             library=library(),
         )
     )
@@ -64,10 +64,10 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"state": words.state_of, "notes": words.notes_of, "cut": order.cut, "told": words.told_of}
-    templates.filters |= {"ending": words.ending_of, "why": choice.why_telling, "explain": proof.explain}
+    templates.filters |= {"state": labels.state_of, "notes": labels.notes_of, "cut": order.cut, "told": labels.told_of}
+    templates.filters |= {"ending": labels.ending_of, "why": selection.why_telling, "explain": proof.explain}
     templates.filters["brief"] = lambda ms: f"{ms:,.0f}" if ms >= 100 else f"{ms:.3g}"
-    templates.globals |= {"states": words.STATES, "endings": words.ENDINGS, "outcomes": words.TOLD, "seq": sequence}
+    templates.globals |= {"states": labels.STATES, "endings": labels.ENDINGS, "outcomes": labels.TOLD, "seq": sequence}
     return templates
 
 
@@ -90,15 +90,15 @@ def _sections(cells: list[CellEvidence]) -> list[dict[str, Any]]:
 def _section(cell: CellEvidence, copies: bool) -> dict[str, Any]:
     """What the template of one cell is given."""
     calls = cell.calls or []
-    telling = choice.most_telling(calls)
+    telling = selection.most_telling(calls)
     return {
         "cell": cell.figures,
         "copies": copies,
         "evidence": cell,
         "data": plots.datasets(calls, cell.bands) if calls else None,
         "left_out": plots.left_out(calls),
-        "listed": choice.listed(calls),
-        "happened": choice.count(calls),
+        "listed": selection.listed(calls),
+        "happened": selection.count(calls),
         "telling": telling,
         "diagram": sequence.draw(telling, cell.bands, copies) if telling else None,
         "excerpt": _excerpt(telling, cell),

@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from chaos.report.evidence import Band, Call
-from chaos.report.words import TOLD, ending_of, told_of
+from chaos.report.labels import TOLD, ending_of, told_of
+from chaos.report.records import Band, Call
 
 __all__ = ["ATTEMPTS_MAX", "datasets", "left_out", "thinned"]
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from chaos.report.evidence import Attempt, Call
-from chaos.report.words import ANSWERED, LOST, NOT_SENT, REFUSED, REPLAYED, ending_of
+from chaos.report.labels import ANSWERED, LOST, NOT_SENT, REFUSED, REPLAYED, ending_of
+from chaos.report.records import Attempt, Call
 
 __all__ = [
     "MAYBE",

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from chaos.report.evidence import Attempt, Band, Call
+from chaos.report.labels import LOST, ending_of
 from chaos.report.proof import RAN, UNSENT, fates
-from chaos.report.words import LOST, ending_of
+from chaos.report.records import Attempt, Band, Call
 
 __all__ = ["CLIENT_X", "LINK_X", "SERVER_X", "WIDTH", "Box", "Diagram", "Line", "Text", "draw"]
 

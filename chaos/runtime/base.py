@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from chaos.clock import ServerClock
-from chaos.links import Link
+from chaos.runtime.clock import ServerClock
+from chaos.runtime.links import Link
 
 __all__ = ["MODELS", "Runtime", "Server", "ServerError", "Serving"]
 

@@ -23,9 +23,9 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaos.clock import ServerClock
-from chaos.links import Link, Links
 from chaos.runtime.base import Server, ServerError, Serving
+from chaos.runtime.clock import ServerClock
+from chaos.runtime.links import Link, Links
 
 __all__ = ["ComposeRuntime", "ComposeServer", "docker", "open_runtime"]
 

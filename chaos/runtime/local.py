@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from chaos.clock import ServerClock
-from chaos.links import Link, Links
 from chaos.runtime.base import Server, ServerError, Serving
-from chaos.toxiproxy import Toxiproxy
+from chaos.runtime.clock import ServerClock
+from chaos.runtime.links import Link, Links
+from chaos.runtime.toxiproxy import Toxiproxy
 
 __all__ = ["LocalRuntime", "LocalServer", "ServerError", "oncekv_command", "open_runtime"]
 

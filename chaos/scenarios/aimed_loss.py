@@ -2,16 +2,16 @@
 well. Single messages are lost here, down to the 3rd reply of one call; each attempt more must find the same record.
 """
 
-from chaos.faults.aimed_loss import AimedLoss
+from chaos.faults.targeted_loss import TargetedLoss
 from chaos.scenarios.base import AT_LEAST_ONCE, Scenario
 
 SCENARIO = Scenario(
     name="aimed-loss",
     order=25,
     lecture=__doc__,
-    fault=AimedLoss,
+    fault=TargetedLoss,
     strikes_at=(0.0,),
     hold_s=1.5,
     must_be_red=frozenset({AT_LEAST_ONCE}),
-    courier=True,
+    proxy=True,
 )

@@ -4,8 +4,8 @@ it takes the dedup record in the same transaction.
 """
 
 from chaos.faults.storm import Storm
-from chaos.mixes.bank import Bank
 from chaos.scenarios.base import AT_LEAST_ONCE, MEMORY, Scenario
+from chaos.workload.generators.bank import Bank
 
 SCENARIO = Scenario(
     name="bank",
@@ -16,7 +16,7 @@ SCENARIO = Scenario(
     endless=True,
     strikes_at=(0.0,),
     attempt_timeout_s=0.4,
-    mix=Bank,
+    generator=Bank,
     must_be_red=frozenset({AT_LEAST_ONCE}),
     may_break=frozenset({MEMORY}),
 )

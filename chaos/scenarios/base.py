@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from chaos.evidence import Expected
 from chaos.faults.base import Fault
-from chaos.mixes.base import Mix
-from chaos.mixes.journal import Journal
+from chaos.workload.generators.appends import Appends
+from chaos.workload.generators.base import Generator
 
 __all__ = ["AT_LEAST_ONCE", "AT_MOST_ONCE", "EXACTLY_ONCE", "IDENTIFIED", "MAYBE", "MEMORY", "Scenario"]
 
@@ -59,12 +59,12 @@ class Scenario:
     must_break: frozenset[str] = frozenset()
     may_say_unknown: frozenset[str] = frozenset()
     must_say_unknown: frozenset[str] = frozenset()
-    mix: Callable[[], Mix] = Journal
+    generator: Callable[[], Generator] = Appends
     delivery: str | None = None
     own_clock: bool = False
     lease_ms: int | None = None
     spare_link: bool = False
-    courier: bool = False
+    proxy: bool = False
     own_process: bool = False
     runtimes: frozenset[str] = frozenset()
 

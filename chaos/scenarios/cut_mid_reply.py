@@ -2,13 +2,13 @@
 be read to its end is no reply, neither a success nor a failure, and the call has run.
 """
 
-from chaos.faults.cut import Cut
+from chaos.faults.truncated_message import TruncatedMessage
 from chaos.scenarios.base import AT_LEAST_ONCE, Scenario
 
 SCENARIO = Scenario(
     name="cut-mid-reply",
     order=24,
     lecture=__doc__,
-    fault=lambda: Cut("downstream"),
+    fault=lambda: TruncatedMessage("downstream"),
     must_be_red=frozenset({AT_LEAST_ONCE}),
 )

@@ -3,14 +3,14 @@ attempt arrives, from a client that has long hung up. If the call has been ackno
 and a missing record must not make it look new: it is below the watermark.
 """
 
-from chaos.faults.held_back import HeldBack
+from chaos.faults.delayed_request import DelayedRequest
 from chaos.scenarios.base import AT_LEAST_ONCE, Scenario
 
 SCENARIO = Scenario(
     name="delayed-duplicate",
     order=80,
     lecture=__doc__,
-    fault=HeldBack,
+    fault=DelayedRequest,
     hold_s=1.2,
     must_be_red=frozenset({AT_LEAST_ONCE}),
     spare_link=True,

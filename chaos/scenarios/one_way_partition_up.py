@@ -2,13 +2,13 @@
 of no failure at all. Sending again is harmless, if only one could know.
 """
 
-from chaos.faults.one_way import OneWay
+from chaos.faults.one_way_partition import OneWayPartition
 from chaos.scenarios.base import Scenario
 
 SCENARIO = Scenario(
     name="one-way-partition-up",
     order=32,
     lecture=__doc__,
-    fault=lambda: OneWay("upstream"),
+    fault=lambda: OneWayPartition("upstream"),
     hold_s=1.0,
 )

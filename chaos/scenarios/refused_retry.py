@@ -15,5 +15,5 @@ SCENARIO = Scenario(
     hold_s=1.5,
     must_be_red=frozenset({AT_LEAST_ONCE}),
     must_say_unknown=frozenset({MAYBE, AT_LEAST_ONCE}) | IDENTIFIED,
-    courier=True,
+    proxy=True,
 )

@@ -3,7 +3,7 @@ say what ran: the server must refuse everything of that session, say why, and ne
 is the limit of exactly-once: its clients may be told "unknown" here. Who has no session gets every late copy run.
 """
 
-from chaos.faults.expiry import Expiry
+from chaos.faults.session_expiry import SessionExpiry
 from chaos.scenarios.base import AT_LEAST_ONCE, IDENTIFIED, MAYBE, Scenario
 
 LEASE_MS = 600
@@ -12,10 +12,10 @@ SCENARIO = Scenario(
     name="session-expiry",
     order=86,
     lecture=__doc__,
-    fault=lambda: Expiry(LEASE_MS),
+    fault=lambda: SessionExpiry(LEASE_MS),
     hold_s=0.4,
     lease_ms=LEASE_MS,
-    courier=True,
+    proxy=True,
     must_be_red=frozenset({MAYBE, AT_LEAST_ONCE}),
     must_break=frozenset({MAYBE}),
     may_say_unknown=IDENTIFIED,

@@ -2,14 +2,14 @@
 watermark as durable as the effects can refuse them; one in memory is gone with the records, and every copy runs again.
 """
 
-from chaos.faults.late_copies import LateCopies
+from chaos.faults.late_duplicate import LateDuplicate
 from chaos.scenarios.base import AT_LEAST_ONCE, MAYBE, MEMORY, Scenario
 
 SCENARIO = Scenario(
     name="stale-after-restart",
     order=84,
     lecture=__doc__,
-    fault=lambda: LateCopies(restart=True),
+    fault=lambda: LateDuplicate(restart=True),
     quick=True,
     strikes_at=(0.1,),
     hold_s=0.5,
@@ -17,5 +17,5 @@ SCENARIO = Scenario(
     must_be_red=frozenset({MAYBE, AT_LEAST_ONCE, MEMORY}),
     may_break=frozenset({MEMORY}),
     must_break=frozenset({MAYBE}),
-    courier=True,
+    proxy=True,
 )

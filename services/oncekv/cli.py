@@ -17,7 +17,7 @@ import oncekv
 __all__ = ["main"]
 
 # Imported by name and only when asked for: `call` need not wait for what a server is made of.
-_COMMANDS = {"serve": "oncekv.server.command", "call": "oncekv.client.command"}
+_COMMANDS = {"serve": "oncekv.server.command", "call": "oncekv.client.api.command"}
 
 _HELP = """\
 commands:
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _param_kinds(method: str) -> Mapping[str, str] | None:
     """Which params of a method are strings; None for an unknown method."""
-    methods = importlib.import_module("oncekv.server.methods")
+    methods = importlib.import_module("oncekv.server.rpc.methods")
     kinds: Mapping[str, str] | None = methods.params_of(method)
     return kinds
 

@@ -32,9 +32,9 @@ class Bug:
 
 
 @contextlib.contextmanager
-def replaced(owner: object, **parts: Any) -> Iterator[None]:
+def replaced(owner: object, **components: Any) -> Iterator[None]:
     """`owner`, a class or a module of the product, with other parts of these names."""
     with contextlib.ExitStack() as stack:
-        for name, part in parts.items():
+        for name, part in components.items():
             stack.enter_context(mock.patch.object(owner, name, part))
         yield

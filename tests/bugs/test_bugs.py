@@ -15,13 +15,15 @@ from typing import Any, TypeVar
 
 import pytest
 
-from chaos.cell import COLUMNS
+from chaos.runner.cell import COLUMNS
 from chaos.runtime.base import MODELS
 from chaos.scenarios import scenarios
-from oncekv.client import caller, core, issue, outbox, session, verdict
-from oncekv.server import committer, sessions
-from oncekv.server.delivery import persisted
-from oncekv.server.storage import sqlite_view, staged
+from oncekv.client.api import core
+from oncekv.client.retry import decision, retry_loop
+from oncekv.client.session import issuer, outbox, session
+from oncekv.server.engine import committer, sessions
+from oncekv.server.engine.dedup import persisted
+from oncekv.server.engine.storage import sqlite_queries, staged
 from tests.bugs.base import Bug
 from tests.bugs.hunt import AT_ONCE, Hunt, hunt
 from tests.bugs.planted import bugs
@@ -33,8 +35,8 @@ EACH = [pytest.param(bug, id=bug.name) for bug in bugs().values()]
 ON_MODELS = [(bug, model) for model in MODELS for bug in bugs().values() if bug.side == "server" or model == MODELS[0]]
 CELLS = sorted({(*cell, model) for bug, model in ON_MODELS for cell in bug.caught_by})
 PARTS = (
-    caller, caller.Caller, core.Core, issue, outbox.Outbox, session.Identity, committer.Committer, sessions.Sessions,
-    persisted, persisted.Persisted, sqlite_view.SqliteView, staged.Group, verdict,
+    retry_loop, retry_loop.RetryLoop, core.Core, issuer, outbox.Outbox, session.Identity, committer.Committer, sessions.Sessions,
+    persisted, persisted.PersistedDedup, sqlite_queries.SqliteView, staged.Group, decision,
 )  # fmt: skip
 T = TypeVar("T")
 
@@ -126,7 +128,7 @@ def test_a_bug_names_cells_that_must_be_kept(bug: Bug) -> None:
     """Only where the product keeps its promise is a broken one a catch."""
     assert bug.caught_by
     for scenario, column in bug.caught_by:
-        assert column in {known.name for known in COLUMNS}
+        assert column in {cache.name for cache in COLUMNS}
         expected = scenarios()[scenario].expects(column)
         assert not expected.broken
         assert not expected.red

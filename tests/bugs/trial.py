@@ -20,14 +20,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chaos.cell import COLUMNS, Effort, Task, run_cell
-from chaos.hand import Hand
+from chaos.judging.verdict import Cell
+from chaos.runner.cell import COLUMNS, Effort, Task, run_cell
 from chaos.runtime.base import MODELS, Serving
 from chaos.runtime.local import LocalRuntime
 from chaos.scenarios import scenarios
-from chaos.verdict import Cell
+from chaos.workload.client_process import ClientProcess
 from tests.bugs.base import Bug, replaced
-from tests.bugs.blind import BLIND, CHECKS
+from tests.bugs.disabled_check import BLIND, CHECKS
 from tests.bugs.planted import load
 
 __all__ = ["Caught", "Plan", "Stopped", "Trial", "TrialFailed", "run", "stop_at_signals"]
@@ -192,7 +192,7 @@ def _in_clients(bug: Bug | None) -> Iterator[None]:
     if bug is None:
         yield
         return
-    with bug.plant(), replaced(Hand, command=(sys.executable, "-m", "tests.bugs.hand", bug.name)):
+    with bug.plant(), replaced(ClientProcess, command=(sys.executable, "-m", "tests.bugs.client_process", bug.name)):
         yield
 
 

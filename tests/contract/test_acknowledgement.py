@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.answers import expect
-from tests.support.crossing import across_restarts
+from tests.support.across_restarts import across_restarts
+from tests.support.replies import expect
 from tests.support.seed import unique
 
 
@@ -66,14 +66,14 @@ def test_a_replay_acknowledges(kv, other):
 def test_renew_and_reads_acknowledge(kv, other):
     """session.renew and every kind of read acknowledge as a write does, and it lasts."""
     gets = {"checks": [], "ops": [{"op": "get", "key": "k"}]}
-    ways: list[tuple[str, dict[str, Any]]] = [
+    channels: list[tuple[str, dict[str, Any]]] = [
         ("session.renew", {}),
         ("kv.get", {"key": "k"}),
         ("kv.list", {"limit": 1}),
         ("kv.txn", gets),
     ]
-    sessions, key = [kv.open() for _ in ways], unique()
-    for session, (method, params) in zip(sessions, ways, strict=True):
+    sessions, key = [kv.open() for _ in channels], unique()
+    for session, (method, params) in zip(sessions, channels, strict=True):
         session.do(1, "kv.append", key=key, value="x")
         session.do(2, "kv.append", key=key, value="y")
         assert session.call(method, meta={"acked": 1}, **params).ok

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.answers import ERRORS
 from tests.support.caller import request
+from tests.support.replies import ERRORS
 
 PARAMS = {
     "kv.get": ["key"],

@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from tests.support.answers import expect
 from tests.support.caller import LOST
+from tests.support.replies import expect
 from tests.support.seed import unique
 
 POINTS = {"before_execute": False, "after_execute": False, "after_commit": True}

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.support.answers import expect
+from tests.support.replies import expect
 from tests.support.seed import unique
 from tests.support.waiting import until
 

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from tests.support.caller import request
-from tests.support.raw import connect, exchange, read_reply
+from tests.support.raw_socket import connect, exchange, read_reply
 from tests.support.seed import unique
 
 
@@ -32,8 +32,8 @@ def test_requests_sent_ahead_are_answered_in_order(kv):
             assert chunk, received
             received += chunk
     assert received.count(b"HTTP/1.1 200") == len(documents)
-    places = [received.index(f'"id":{n},'.encode()) for n in range(9)]
-    assert places == sorted(places)
+    scheduler = [received.index(f'"id":{n},'.encode()) for n in range(9)]
+    assert scheduler == sorted(scheduler)
     assert kv.get(key) == ("012345678", 9)
 
 

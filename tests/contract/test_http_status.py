@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from tests.support.answers import expect
 from tests.support.caller import request
-from tests.support.raw import connect, exchange, read_reply
+from tests.support.raw_socket import connect, exchange, read_reply
+from tests.support.replies import expect
 from tests.support.seed import unique
 
 BODY_BYTES_MAX = 4 * 2**20

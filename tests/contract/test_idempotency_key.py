@@ -7,9 +7,9 @@ import string
 
 import pytest
 
-from tests.support.answers import expect
 from tests.support.caller import request
-from tests.support.raw import exchange
+from tests.support.raw_socket import exchange
+from tests.support.replies import expect
 from tests.support.seed import unique
 
 VISIBLE = string.digits + string.ascii_letters + string.punctuation

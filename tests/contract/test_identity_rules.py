@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.support.answers import expect
+from tests.support.across_restarts import across_restarts
 from tests.support.caller import request
-from tests.support.crossing import across_restarts
+from tests.support.replies import expect
 from tests.support.seed import unique
 from tests.support.waiting import until
 

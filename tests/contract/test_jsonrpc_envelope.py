@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.support.answers import expect
 from tests.support.caller import request
+from tests.support.replies import expect
 from tests.support.seed import randomness, unique
 
 METHODS = ["kv.get", "kv.put", "kv.append", "kv.increment", "kv.delete", "kv.txn", "kv.list",

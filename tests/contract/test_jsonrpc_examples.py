@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.answers import expect
 from tests.support.caller import request
+from tests.support.replies import expect
 from tests.support.seed import unique
 from tests.support.waiting import until
 

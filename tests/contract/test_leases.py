@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.support.answers import expect
+from tests.support.replies import expect
 from tests.support.seed import unique
 from tests.support.waiting import let_leases_run_out
 
@@ -26,21 +26,21 @@ RENEWALS = {
 def aged(fresh_for_module):
     """Sessions two leases later: one renewed in each way, and one that nobody called."""
     kv = fresh_for_module(extra_args=["--lease-ms", str(LEASE_MS)]).kv
-    sessions = {way: kv.open() for way in [*RENEWALS, "none"]}
+    sessions = {channel: kv.open() for channel in [*RENEWALS, "none"]}
     end = time.monotonic() + 2 * LEASE_MS / 1000
     count = 0
     while time.monotonic() < end:
         count += 1
-        for way, renew in RENEWALS.items():
-            assert renew(sessions[way], count).error is None, f"{way} after {count} rounds"
+        for channel, renew in RENEWALS.items():
+            assert renew(sessions[channel], count).error is None, f"{channel} after {count} rounds"
         let_leases_run_out(LEASE_MS // 4)
     return sessions
 
 
-@pytest.mark.parametrize("way", RENEWALS)
-def test_calls_renew_the_lease(aged, way):
+@pytest.mark.parametrize("channel", RENEWALS)
+def test_calls_renew_the_lease(aged, channel):
     """A session outlives its lease while calls keep coming, of whatever kind."""
-    assert aged[way].call("session.renew").ok == {"lease_ms": LEASE_MS}
+    assert aged[channel].call("session.renew").ok == {"lease_ms": LEASE_MS}
 
 
 def test_a_lease_runs_out(aged):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.answers import expect
+from tests.support.replies import expect
 from tests.support.seed import randomness, unique
 
 TAILS = ["", "\0", "\0a", " ", "%", "A", "Z", "[", "_", "a", "a\0", "a\0b", "aa", "ab", "b", "z", "\x7f", "\x80", "é",

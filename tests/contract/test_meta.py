@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.support.answers import expect
 from tests.support.caller import request
+from tests.support.replies import expect
 from tests.support.seed import unique
 
 BAD = {

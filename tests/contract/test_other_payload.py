@@ -7,28 +7,28 @@ from typing import Any
 
 import pytest
 
-from tests.support.answers import expect
+from tests.support.across_restarts import across_restarts
 from tests.support.caller import request
-from tests.support.crossing import across_restarts
+from tests.support.replies import expect
 from tests.support.seed import unique
 
 
 @across_restarts
 def test_another_payload_is_refused(kv, other):
     """Another method, value, key or param under a used identity: identity_reused, nothing runs, the record stays."""
-    session, key, elsewhere = kv.open(), unique(), unique()
+    session, key, in_thread = kv.open(), unique(), unique()
     first = session.do(1, "kv.append", key=key, value="x")
     yield
     others: list[tuple[str, dict[str, Any]]] = [
         ("kv.put", {"key": key, "value": "x"}), ("kv.put", {"key": key, "value": "x", "if_version": 1}),
         ("kv.append", {"key": key, "value": "y"}), ("kv.append", {"key": key, "value": "X"}),
-        ("kv.append", {"key": elsewhere, "value": "x"}), ("kv.delete", {"key": key}),
-        ("kv.increment", {"key": elsewhere}),
+        ("kv.append", {"key": in_thread, "value": "x"}), ("kv.delete", {"key": key}),
+        ("kv.increment", {"key": in_thread}),
         ("kv.txn", {"checks": [], "ops": [{"op": "append", "key": key, "value": "x"}]}),
     ]  # fmt: skip
     for method, params in others:
         expect(session.do(1, method, **params), 1002)
-    assert (kv.get(key), kv.get(elsewhere)) == (("x", 1), (None, 0))
+    assert (kv.get(key), kv.get(in_thread)) == (("x", 1), (None, 0))
     assert session.do(1, "kv.append", key=key, value="x").bare == first.bare
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.answers import expect
+from tests.support.replies import expect
 from tests.support.seed import unique
 
 GOOD: dict[str, dict[str, Any]] = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.support.answers import expect
-from tests.support.crossing import across_restarts
+from tests.support.across_restarts import across_restarts
+from tests.support.replies import expect
 from tests.support.seed import unique
 
 

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from chaos.runtime.local import LocalServer, ServerError
-from tests.support.node import oncekv
+from tests.support.server import oncekv
 from tests.support.waiting import at_once
 
 LISTEN = ["--listen", "127.0.0.1:0"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.answers import expect
+from tests.support.replies import expect
 from tests.support.seed import unique
 
 

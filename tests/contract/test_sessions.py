@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.answers import expect
-from tests.support.crossing import across_restarts
+from tests.support.across_restarts import across_restarts
+from tests.support.replies import expect
 from tests.support.seed import unique
 
 DAY_MS = 24 * 60 * 60 * 1000

@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
-from tests.support.answers import expect
 from tests.support.caller import LOST
+from tests.support.replies import expect
 from tests.support.seed import unique
 from tests.support.waiting import at_once
 

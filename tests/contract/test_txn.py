@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.answers import expect
+from tests.support.replies import expect
 from tests.support.seed import unique
 from tests.support.waiting import at_once
 

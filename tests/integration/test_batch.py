@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from chaos.links import Links
-from chaos.toxiproxy import Toxiproxy
-from oncekv.client import Ok, RetryPolicy, World, connect
-from oncekv.client.transport import HttpTransport
+from chaos.runtime.links import Links
+from chaos.runtime.toxiproxy import Toxiproxy
+from oncekv.client import Environment, Ok, RetryPolicy, connect
+from oncekv.client.transport.http import HttpTransport
 from tests.support.seed import unique
 from tests.support.waiting import at_once
 
@@ -52,9 +52,11 @@ def test_a_lost_reply_in_the_middle_of_a_large_batch_changes_nothing(link, tmp_p
     """The middle portion ran and goes out again, answered from its records; then the last one; all in their order."""
     key = unique()
     http = SwallowsOneReply(link)
-    world = World(http, time.monotonic, threading.Event().wait, random.uniform)
+    environment = Environment(http, time.monotonic, threading.Event().wait, random.uniform)
     retry = RetryPolicy(attempt_timeout_s=1.0)
-    with connect(link.url, semantics=semantics, outbox=tmp_path / "o", world=world, retry=retry, timeout_s=60) as kv:
+    with connect(
+        link.url, semantics=semantics, outbox=tmp_path / "o", environment=environment, retry=retry, timeout_s=60
+    ) as kv:
         with kv.batch() as batch:
             later = [batch.append(key, token) for token in TOKENS]
         outcomes = [one.outcome for one in later]
@@ -62,7 +64,7 @@ def test_a_lost_reply_in_the_middle_of_a_large_batch_changes_nothing(link, tmp_p
         assert [outcome.replayed for outcome in outcomes if isinstance(outcome, Ok)] == (
             [False] * 250 + [True] * 250 + [False] * 100
         )
-        assert {attempt.ending for attempt in outcomes[250].attempts} == {"timed out", "ok (replayed)"}
+        assert {attempt.result for attempt in outcomes[250].attempts} == {"timed out", "ok (replayed)"}
         row = kv.get(key)
     assert (row.value, row.version, http.batches) == ("".join(TOKENS), len(TOKENS), 4)
 

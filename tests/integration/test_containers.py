@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from chaos.cell import COLUMNS, Effort, Task, run_cell
+from chaos.judging.verdict import Cell
+from chaos.runner.cell import COLUMNS, Effort, Task, run_cell
 from chaos.runtime.base import Server, Serving
 from chaos.runtime.compose import ComposeRuntime, docker
 from chaos.scenarios import scenarios
-from chaos.verdict import Cell
 from tests.support.engine import ROOT, need_images
 from tests.support.seed import SEED
 

@@ -19,9 +19,9 @@ import pytest
 
 from chaos.runtime.local import LocalServer, oncekv_command
 from tests.support.caller import Caller, request
-from tests.support.node import MODELS
+from tests.support.sabotaged_server import spoilt
 from tests.support.seed import unique
-from tests.support.spoilt import spoilt
+from tests.support.server import MODELS
 from tests.support.syscalls import Found, early, groups, judge, parse, strace
 from tests.support.waiting import at_once
 

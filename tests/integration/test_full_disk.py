@@ -6,8 +6,8 @@ import resource
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.answers import Answer
-from tests.support.node import Node
+from tests.support.replies import Answer
+from tests.support.server import Node
 
 LONG = "b" * 50_000
 

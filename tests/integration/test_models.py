@@ -9,10 +9,10 @@ from functools import partial
 import pytest
 
 from chaos.runtime import base
-from oncekv.server.models import models
-from tests.support.node import MODELS, Node
+from oncekv.server.http.models import models
+from tests.support.sabotaged_server import spoilt
 from tests.support.seed import unique
-from tests.support.spoilt import spoilt
+from tests.support.server import MODELS, Node
 from tests.support.waiting import at_once, in_background, until
 
 pytestmark = pytest.mark.parametrize("model", MODELS, indirect=True, scope="session")

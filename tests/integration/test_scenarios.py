@@ -16,17 +16,17 @@ from pathlib import Path
 import pytest
 
 from chaos import evidence
-from chaos.cell import COLUMNS, Column, Effort, Task, run_cell
 from chaos.faults.base import Fault
 from chaos.faults.lost_reply import LostReply
-from chaos.matrix import run_matrix
-from chaos.rejudge import rejudge
+from chaos.judging.rejudge import rejudge
+from chaos.judging.verdict import Cell, judge_cell
+from chaos.runner.cell import COLUMNS, Column, Effort, Task, run_cell
+from chaos.runner.environment import Environment
+from chaos.runner.matrix import run_matrix
 from chaos.runtime import open_runtime
 from chaos.runtime.base import Runtime
 from chaos.scenarios import scenarios
 from chaos.scenarios.base import Scenario
-from chaos.verdict import Cell, judge_cell
-from chaos.world import World
 from tests.support.seed import SEED
 
 BY_NAME = {column.name: column for column in COLUMNS}
@@ -116,10 +116,10 @@ def test_a_fault_that_misses_fails_the_cell(runtime: Runtime, tmp_path: Path) ->
 class _Forgotten(LostReply):
     """A fault that is taken out too late, and only from the first link."""
 
-    def heal(self, world: World) -> None:
-        for link in world.first_links:
+    def heal(self, env: Environment) -> None:
+        for link in env.first_links:
             link.heal()
-        world.first_links[0].add("latency", "upstream", latency=1)
+        env.first_links[0].add("latency", "upstream", latency=1)
 
 
 def test_a_toxic_that_is_left_behind_fails_the_cell(runtime: Runtime, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from chaos.runtime.local import LocalServer
-from tests.support.node import MODELS, Node, oncekv
+from tests.support.server import MODELS, Node, oncekv
 from tests.support.waiting import at_once, until
 
 pytestmark = pytest.mark.parametrize("model", MODELS, indirect=True, scope="session")

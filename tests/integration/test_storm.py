@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from chaos.cell import COLUMNS, Effort, Task, run_cell
 from chaos.faults.storm import Storm
+from chaos.judging.verdict import Cell
+from chaos.runner.cell import COLUMNS, Effort, Task, run_cell
 from chaos.runtime import open_runtime
 from chaos.runtime.base import MODELS, Runtime, Serving
 from chaos.scenarios import scenarios
-from chaos.verdict import Cell
 from tests.support.seed import SEED
 
 KILLS = 20

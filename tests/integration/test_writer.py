@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from chaos.runtime.local import LocalServer
-from tests.support.answers import Answer
 from tests.support.caller import Caller
-from tests.support.node import MODELS, Node, oncekv
+from tests.support.replies import Answer
 from tests.support.seed import unique
+from tests.support.server import MODELS, Node, oncekv
 from tests.support.waiting import at_once, in_background, until
 
 PROGRAM = """

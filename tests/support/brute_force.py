@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.simulated import Event, Store, effect
+from tests.support.simulated_store import Event, Store, effect
 
 __all__ = ["is_linearizable"]
 

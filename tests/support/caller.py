@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from tests.support.answers import Answer, HttpReply
+from tests.support.replies import Answer, HttpReply
 
 __all__ = ["LOST", "Caller", "Session", "request"]
 
@@ -30,8 +30,8 @@ class Caller:
 
     def __init__(self, url: str, token: str | None = None, timeout_s: float = 15.0) -> None:
         self.url = url
-        parts = urlsplit(url)
-        self._address = (parts.hostname or "", parts.port or 80)
+        components = urlsplit(url)
+        self._address = (components.hostname or "", components.port or 80)
         self._token = token
         self._timeout_s = timeout_s
         self._local = threading.local()

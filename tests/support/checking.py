@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from chaos.checker import Verdict, check, models, parse
+from chaos.judging.checker import Verdict, check, models, parse
 
 __all__ = ["event", "sequence", "verdict_of"]
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.targets import TARGETS
-from chaos.cell import COLUMNS
+from bench.report.targets import TARGETS
+from chaos.runner.cell import COLUMNS
 from chaos.scenarios import scenarios
-from oncekv.server.methods import all_methods
-from oncekv.server.methods.base import Method
+from oncekv.server.engine.method import Method
+from oncekv.server.rpc.methods import all_methods
 from oncekv.wire.errors import REGISTRY
 from tests.bugs.planted import bugs
 

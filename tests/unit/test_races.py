@@ -19,23 +19,23 @@ from typing import TypeVar
 
 import pytest
 
-from oncekv.client import RetryPolicy, World, connect
-from oncekv.client.ending import Lost
-from oncekv.client.outbox import Outbox
-from oncekv.client.reply import Received
-from oncekv.server.app import Node
-from oncekv.server.calls import Commits, Waiting
-from oncekv.server.committer import Committer
+from oncekv.client import Environment, RetryPolicy, connect
+from oncekv.client.session.outbox import Outbox
+from oncekv.client.transport.attempt_result import Lost
+from oncekv.client.transport.reply import Received
 from oncekv.server.config import Config
-from oncekv.server.dispatch import Caller
-from oncekv.server.endpoint import HttpReply
-from oncekv.server.exchange import Exchange
-from oncekv.server.parts import Parts, make_parts
-from oncekv.server.storage import open_store
-from oncekv.server.writer import serve_workers
+from oncekv.server.engine.call import BaseCommitter, Submission
+from oncekv.server.engine.committer import Committer
+from oncekv.server.engine.components import Components, make_components
+from oncekv.server.engine.storage import open_store
+from oncekv.server.http.app import Node
+from oncekv.server.http.endpoint import HttpReply
+from oncekv.server.http.exchange import Exchange
+from oncekv.server.process.writer import serve_workers
+from oncekv.server.rpc.dispatcher import Caller
 from tests.bugs.planted import load
-from tests.support.hasty import hasty_switching
 from tests.support.seed import SEED
+from tests.support.thread_switches import hasty_switching
 from tests.support.waiting import at_once
 
 RACY = ("committer.py", "exchange.py", "far.py", "ledger.py", "outbox.py", "session.py", "watchdog.py", "writer.py")
@@ -59,17 +59,17 @@ def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
     """A whole server but for its sockets; the writer is here on threads, where it races more than in its process."""
     config = Config(store_url=f"sqlite:///{tmp_path}/kv.db", group_max=8)
 
-    def parts() -> Parts:
-        return make_parts(config, open_store(config.store_url), 1, None)
+    def components() -> Components:
+        return make_components(config, open_store(config.store_url), 1, None)
 
     with contextlib.ExitStack() as stack:
-        way = None
+        channel = None
         if request.param != "its own committer":
-            way, end = socket.socketpair()
-            writer = threading.Thread(target=serve_workers, args=(parts(), [end], lambda: None))
+            channel, end = socket.socketpair()
+            writer = threading.Thread(target=serve_workers, args=(components(), [end], lambda: None))
             writer.start()
             stack.callback(writer.join, WAIT_MAX_S)
-        node = Node(parts(), way)
+        node = Node(components(), channel)
         node.committer.listen(None)
         yield node
         assert len(node.running) == 0, "a request was never answered"
@@ -78,17 +78,17 @@ def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
         node.close()
 
 
-class Places:
+class Scheduler:
     """The event loop's ways: one thread that runs callbacks, and a few that may wait."""
 
-    def __init__(self, commits: Commits) -> None:
+    def __init__(self, commits: BaseCommitter) -> None:
         self._commits = commits
         self._loop = ThreadPoolExecutor(1)
         self._pool = ThreadPoolExecutor(4)
         self.on_loop = self._loop.submit
-        self.elsewhere = self._pool.submit
+        self.in_thread = self._pool.submit
 
-    def commit(self, waiting: Waiting) -> None:
+    def commit(self, waiting: Submission) -> None:
         """At once: what comes together is the sockets' affair."""
         self._commits.submit([waiting])
 
@@ -105,21 +105,21 @@ class Places:
 
 
 @pytest.fixture(params=["threads", "event-loop"])
-def way(request: pytest.FixtureRequest, node: Node) -> Iterator[Way]:
+def channel(request: pytest.FixtureRequest, node: Node) -> Iterator[Way]:
     """How an exchange is carried out."""
     if request.param == "threads":
         yield Exchange.answer
         return
-    with contextlib.closing(Places(node.committer)) as places:
-        yield places.run
+    with contextlib.closing(Scheduler(node.committer)) as scheduler:
+        yield scheduler.run
 
 
 class DoublingNetwork:
     """A transport: half of the requests arrive twice at the same moment, and a fifth of the replies is lost."""
 
-    def __init__(self, node: Node, way: Way) -> None:
-        self._served = node.served
-        self._way = way
+    def __init__(self, node: Node, channel: Way) -> None:
+        self._context = node.served
+        self._channel = channel
         self._twins = ThreadPoolExecutor(THREADS)
         self._local = threading.local()
         self.doubled = self.lost = 0
@@ -142,7 +142,7 @@ class DoublingNetwork:
         self._twins.shutdown()
 
     def _arrive(self, body: bytes, headers: Mapping[str, str]) -> HttpReply:
-        return self._way(Exchange(self._served, body, Caller(b"", headers.get("Idempotency-Key"), 0.0)))
+        return self._channel(Exchange(self._context, body, Caller(b"", headers.get("Idempotency-Key"), 0.0)))
 
     def _rng(self) -> random.Random:
         if not hasattr(self._local, "rng"):
@@ -151,12 +151,14 @@ class DoublingNetwork:
         return rng
 
 
-def test_each_call_runs_once_whoever_races(node: Node, tmp_path: Path, way: Way) -> None:
+def test_each_call_runs_once_whoever_races(node: Node, tmp_path: Path, channel: Way) -> None:
     """Gate, committer, session and outbox together: every call of every thread is told ok, and has run once."""
-    network = DoublingNetwork(node, way)
+    network = DoublingNetwork(node, channel)
     policy = RetryPolicy(first_delay_s=0.001, delay_max_s=0.01, attempt_timeout_s=WAIT_MAX_S)
-    world = World(network, lambda: 0.0, lambda _seconds: None, lambda _low, high: high)
-    with connect("kv=http://kv", semantics="exactly-once", outbox=tmp_path / "o", retry=policy, world=world) as kv:
+    environment = Environment(network, lambda: 0.0, lambda _seconds: None, lambda _low, high: high)
+    with connect(
+        "kv=http://kv", semantics="exactly-once", outbox=tmp_path / "o", retry=policy, environment=environment
+    ) as kv:
 
         def write(thread: int) -> None:
             for call in range(CALLS):
@@ -174,17 +176,17 @@ def test_each_call_runs_once_whoever_races(node: Node, tmp_path: Path, way: Way)
         assert outbox.entries() == []
 
 
-def test_of_racing_attempts_one_runs_and_all_get_its_reply(node: Node, way: Way) -> None:
+def test_of_racing_attempts_one_runs_and_all_get_its_reply(node: Node, channel: Way) -> None:
     """Many attempts of each identity at once: one is the first, the others are its replays, and their replies agree."""
-    _race_attempts(node, way)
+    _race_attempts(node, channel)
 
 
-def test_a_gate_that_checks_before_it_acts_is_caught(node: Node, way: Way) -> None:
+def test_a_gate_that_checks_before_it_acts_is_caught(node: Node, channel: Way) -> None:
     """The race above is lost by a gate that looks for the record outside the writer, and is right where none races."""
     with load("check-then-act").plant():
-        _race_attempts(node, way, one_after_the_other)
+        _race_attempts(node, channel, one_after_the_other)
         with pytest.raises(AssertionError):
-            _race_attempts(node, way)
+            _race_attempts(node, channel)
 
 
 def one_after_the_other(thunks: Sequence[Callable[[], T]], _timeout_s: float) -> list[T]:
@@ -192,9 +194,9 @@ def one_after_the_other(thunks: Sequence[Callable[[], T]], _timeout_s: float) ->
     return [thunk() for thunk in thunks]
 
 
-def _race_attempts(node: Node, way: Way, run: Callable[..., list[list[bytes]]] = at_once) -> None:
+def _race_attempts(node: Node, channel: Way, run: Callable[..., list[list[bytes]]] = at_once) -> None:
     def send(document: str) -> bytes:
-        return way(Exchange(node.served, document.encode(), Caller(b"", None, 0.0))).body
+        return channel(Exchange(node.served, document.encode(), Caller(b"", None, 0.0))).body
 
     opened = send('{"jsonrpc":"2.0","id":1,"method":"session.open","params":{}}').decode()
     name = opened.partition('"session":"')[2].partition('"')[0]

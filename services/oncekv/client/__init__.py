@@ -7,13 +7,10 @@ outcome. `history` records.
 
 from __future__ import annotations
 
-from oncekv.client.batch import Batch, Later
-from oncekv.client.binding import BindingError, Link, bind
-from oncekv.client.caller import World
-from oncekv.client.connect import connect
-from oncekv.client.history import History, Operation
-from oncekv.client.issue import Recovered
-from oncekv.client.outbox import OutboxBusy, OutboxError
+from oncekv.client.api.batch import Batch, Later
+from oncekv.client.api.connect import connect
+from oncekv.client.api.history import History, Operation
+from oncekv.client.api.stub import Client
 from oncekv.client.outcome import (
     Attempt,
     ClientClosed,
@@ -26,10 +23,13 @@ from oncekv.client.outcome import (
     UnlistedError,
     Unreachable,
 )
-from oncekv.client.retry import RetryPolicy
+from oncekv.client.retry.backoff import RetryPolicy
+from oncekv.client.retry.retry_loop import Environment
 from oncekv.client.semantics import Semantics
-from oncekv.client.spread import server_of
-from oncekv.client.stub import Client
+from oncekv.client.session.issuer import Recovered
+from oncekv.client.session.outbox import OutboxBusy, OutboxError
+from oncekv.client.transport.binding import BindingError, Link, bind
+from oncekv.kv.sharding import server_of
 
 __all__ = [
     "Attempt",
@@ -37,6 +37,7 @@ __all__ = [
     "BindingError",
     "Client",
     "ClientClosed",
+    "Environment",
     "Failed",
     "History",
     "HttpRefused",
@@ -54,7 +55,6 @@ __all__ = [
     "Unknown",
     "UnlistedError",
     "Unreachable",
-    "World",
     "bind",
     "connect",
     "server_of",

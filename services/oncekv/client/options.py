@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from oncekv.client.retry import RetryPolicy
+from oncekv.client.retry.backoff import RetryPolicy
 
 __all__ = ["LEASE_MAX_MS", "Options"]
 

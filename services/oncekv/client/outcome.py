@@ -23,7 +23,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from oncekv.wire.errors import KvError, Refused
+from oncekv.wire.errors import Refused, RpcError
 
 __all__ = [
     "Attempt",
@@ -51,10 +51,10 @@ class Attempt:
     link: str
     started_s: float
     took_s: float
-    ending: str
+    result: str
 
     def __str__(self) -> str:
-        return f"{self.number}. {self.link}: {self.ending} after {self.took_s * 1000:.0f} ms"
+        return f"{self.number}. {self.link}: {self.result} after {self.took_s * 1000:.0f} ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Ok:
 class Failed:
     """Definite: the call had no effect. `error` is the reason."""
 
-    error: KvError
+    error: RpcError
     replayed: bool = False
     attempts: tuple[Attempt, ...] = ()
 
@@ -110,13 +110,13 @@ class HttpRefused(Refused):
         return self.facts.get("status") in (401, 403, 404, 405)
 
 
-class UnlistedError(KvError):
+class UnlistedError(RpcError):
     """An error code that this client's registry does not have: it may mean anything for the effect."""
 
     name, when = "unlisted_error", "the server answered with an unlisted error"
 
 
-class OutcomeUnknown(KvError):
+class OutcomeUnknown(RpcError):
     """Nobody can tell whether the call ran. `attempts` lists every transmission; `kept` as in `Unknown`."""
 
     name, when = "outcome_unknown", "nobody can tell whether the call ran"
@@ -135,7 +135,7 @@ def result_of(outcome: Outcome) -> Ok:
     raise error_of(outcome)
 
 
-def error_of(outcome: Failed | Unknown) -> KvError:
+def error_of(outcome: Failed | Unknown) -> RpcError:
     """The exception that tells of it; `.attempts` lists every transmission."""
     if isinstance(outcome, Unknown):
         return OutcomeUnknown(outcome.reason, outcome.attempts, kept=outcome.kept)

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from oncekv.server.config import Config, StartupError
-from oncekv.server.delivery import deliveries
+from oncekv.server.engine.dedup import deliveries
+from oncekv.server.http.models import models
 from oncekv.server.log import set_up_logging
-from oncekv.server.models import models
 
 __all__ = ["configure", "run"]
 
@@ -80,7 +80,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve; the exit code. A server that cannot start says why in one line and leaves nothing behind."""
     # The HTTP server's import takes a moment that --help need not.
-    from oncekv.server.serve import serve
+    from oncekv.server.process.serve import serve
 
     set_up_logging()
     if args.workers > 1 and args.writer == "thread":

@@ -19,5 +19,5 @@ def set_up_logging() -> None:
 
 def end_server(why: str) -> NoReturn:
     """For an exception after which calls would wait for ever. Crashing is safe; hanging is not."""
-    log.critical("%s; the server ends", why, exc_info=True)
+    log.critical("%s; the server ends", why, exc_info=True)  # noqa: LOG014 called from a handler
     os._exit(1)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from oncekv.wire.shapes import build
+from oncekv.wire.structs import build_structs
 
 __all__ = [
     "FINGERPRINT_BYTES",
@@ -120,7 +120,7 @@ class Closed(Result):
 
 FINGERPRINT_BYTES = 16
 _encode = msgspec.json.Encoder().encode
-build([ReplayMark, Item, *Result.__subclasses__()])
+build_structs([ReplayMark, Item, *Result.__subclasses__()])
 
 
 def fingerprint(method: str, params: Struct) -> bytes:

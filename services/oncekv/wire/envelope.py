@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from oncekv.wire.errors import InvalidRequest, KvError, ParseError
+from oncekv.wire.errors import InvalidRequest, ParseError, RpcError
 
 __all__ = ["Reply", "Request", "decode", "encode_batch", "encode_reply", "failure", "mark_replayed", "success"]
 
@@ -29,7 +29,7 @@ class Request(NamedTuple):
     method: str
     params: dict[str, Any] | list[Any] | None
     is_notification: bool
-    fault: KvError | None = None
+    fault: RpcError | None = None
 
 
 class Reply(NamedTuple):
@@ -59,7 +59,7 @@ def success(result: Any) -> Reply:
     return Reply(False, _encode(result))
 
 
-def failure(error: KvError) -> Reply:
+def failure(error: RpcError) -> Reply:
     """The reply that carries `error`."""
     return Reply(True, _encode(error.as_json()))
 

@@ -31,12 +31,12 @@ __all__ = [
     "InternalError",
     "InvalidParams",
     "InvalidRequest",
-    "KvError",
     "MethodNotFound",
     "NotAnInteger",
     "Overloaded",
     "ParseError",
     "Refused",
+    "RpcError",
     "SessionUnknown",
     "StaleCall",
     "TooLarge",
@@ -47,10 +47,10 @@ __all__ = [
 
 _UNKNOWN_FIELD = re.compile(r"unknown field `(.+)`")
 
-REGISTRY: dict[int, type[KvError]] = {}
+REGISTRY: dict[int, type[RpcError]] = {}
 
 
-class KvError(Exception):
+class RpcError(Exception):
     """An error that travels in a JSON-RPC reply as `{"code", "message", "data": {"name", "definite", ...}}`.
 
     `facts` are the further members of `data`; they must be JSON values.
@@ -80,13 +80,13 @@ class KvError(Exception):
         return {"code": self.code, "message": self.message, "data": data}
 
 
-class Refused(KvError):
+class Refused(RpcError):
     """Nothing ran because of this attempt; never recorded."""
 
     definite = True
 
 
-class ApplicationError(KvError):
+class ApplicationError(RpcError):
     """The call ran, changed nothing and said why; recorded with its identity and replayed."""
 
     definite = True
@@ -119,7 +119,7 @@ class InvalidParams(Refused):
         return cls(f"{reason} at {path}", path=path)
 
 
-class InternalError(KvError):
+class InternalError(RpcError):
     code, name, when = -32603, "internal_error", "the server failed; its log has the reason"
 
 

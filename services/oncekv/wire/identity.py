@@ -13,7 +13,7 @@ from msgspec import Meta as Bound
 from msgspec import Struct, ValidationError, convert
 
 from oncekv.wire.errors import InvalidParams
-from oncekv.wire.shapes import build
+from oncekv.wire.structs import build_structs
 
 __all__ = ["KEY_LENGTH_MAX", "NO_META", "SEQ_MAX", "WINDOW", "CallMeta", "is_idempotency_key", "read_meta"]
 
@@ -39,7 +39,7 @@ class CallMeta(Struct, frozen=True):
 
 
 NO_META = CallMeta()
-build([CallMeta])
+build_structs([CallMeta])
 
 
 def read_meta(value: Any) -> CallMeta:

@@ -12,25 +12,25 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
-from oncekv.server.calls import Call, Waiting
-from oncekv.server.committer import Committer
-from oncekv.server.delivery.base import Attempt
-from oncekv.server.delivery.persisted import Persisted
+from oncekv.server.engine.call import Call, Submission
+from oncekv.server.engine.committer import Committer
+from oncekv.server.engine.dedup.base import Attempt
+from oncekv.server.engine.dedup.persisted import PersistedDedup
+from oncekv.server.engine.storage.base import Writer
+from oncekv.server.engine.storage.staged import Group
 from oncekv.server.failpoints import Dropped
-from oncekv.server.storage.base import Writer
-from oncekv.server.storage.staged import Group
 from oncekv.wire.envelope import Reply, mark_replayed
-from oncekv.wire.errors import KvError
+from oncekv.wire.errors import RpcError
 from tests.bugs.base import Bug, replaced
 
-real_admit, real_settle = Persisted.admit, Persisted.settle
+real_admit, real_settle = PersistedDedup.admit, PersistedDedup.settle
 real_submit, real_pass = Committer.submit, Committer._pass
 
 
-def submit(self: Committer, requests: Iterable[Waiting]) -> None:
+def submit(self: Committer, requests: Iterable[Submission]) -> None:
     """What has a record is answered, the rest goes to the writer; on a thread each, for none need wait for another."""
 
-    def work(request: Waiting) -> None:
+    def work(request: Submission) -> None:
         for call in request.calls:
             check(self, call)
         left = [call for call in request.calls if call.reply is None and not call.dropped]
@@ -45,26 +45,26 @@ def check(committer: Committer, call: Call) -> None:
     try:
         with committer._store.read() as reader:
             group = Group(cast(Writer, reader))
-            now_ms = committer._clock.meet(group.tally.clock_ms)
-            recorded = real_admit(cast(Persisted, committer._delivery), group, call, now_ms)
+            now_ms = committer._clock.catch_up(group.counters.clock_ms)
+            recorded = real_admit(cast(PersistedDedup, committer._gate), group, call, now_ms)
         if recorded is not None:
             call.reply, call.replayed = mark_replayed(recorded), True
         elif call.changes_store:
             real_pass(committer, "before_execute", call)
     except Dropped:
         call.dropped = True
-    except KvError as error:
+    except RpcError as error:
         call.fail(error)
 
 
-def admit(self: Persisted, group: Group, attempt: Attempt, now_ms: int) -> Reply | None:
+def admit(self: PersistedDedup, group: Group, attempt: Attempt, now_ms: int) -> Reply | None:
     """It was checked already."""
     if attempt.key is None and attempt.meta.session is not None:
         self._enter(group, attempt.meta, attempt.meta.session, now_ms)
     return None
 
 
-def settle(self: Persisted, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
+def settle(self: PersistedDedup, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
     """INSERT OR IGNORE: someone may have been faster."""
     session = group.session(attempt.meta.session) if attempt.meta.session is not None else None
     if session is None or attempt.meta.seq is None or group.record(session, attempt.meta.seq) is None:
@@ -80,7 +80,7 @@ def pass_failpoint(self: Committer, failpoint: Any, call: Call) -> None:
 @contextlib.contextmanager
 def plant() -> Iterator[None]:
     """The question is asked before the queue, the deed is done behind it."""
-    with replaced(Committer, submit=submit, _pass=pass_failpoint), replaced(Persisted, admit=admit, settle=settle):
+    with replaced(Committer, submit=submit, _pass=pass_failpoint), replaced(PersistedDedup, admit=admit, settle=settle):
         yield
 
 

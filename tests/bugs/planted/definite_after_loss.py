@@ -9,25 +9,25 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from oncekv.client import verdict
-from oncekv.client.ending import Errored
 from oncekv.client.outcome import Failed, Unknown
-from oncekv.client.verdict import Kind, Past, Verdict
+from oncekv.client.retry import decision
+from oncekv.client.retry.decision import Kind, Past, Verdict
+from oncekv.client.transport.attempt_result import Errored
 from tests.bugs.base import Bug, replaced
 
-real_judge_error = verdict._judge_error
+real_judge_error = decision._judge_error
 
 
-def judge_error(kind: Kind, past: Past, ending: Errored) -> Verdict:
+def judge_error(kind: Kind, past: Past, result: Errored) -> Verdict:
     """A definite error is definite."""
-    found = real_judge_error(kind, past, ending)
-    is_clear = isinstance(found, Unknown) and ending.error.definite
-    return Failed(ending.error, ending.replayed) if is_clear else found
+    found = real_judge_error(kind, past, result)
+    is_clear = isinstance(found, Unknown) and result.error.definite
+    return Failed(result.error, result.replayed) if is_clear else found
 
 
 def plant() -> AbstractContextManager[None]:
     """Whatever was lost before."""
-    return replaced(verdict, _judge_error=judge_error)
+    return replaced(decision, _judge_error=judge_error)
 
 
 BUG = Bug(

@@ -11,14 +11,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from oncekv.server.delivery.base import Attempt
-from oncekv.server.delivery.persisted import Persisted
-from oncekv.server.storage.staged import Group
+from oncekv.server.engine.dedup.base import Attempt
+from oncekv.server.engine.dedup.persisted import PersistedDedup
+from oncekv.server.engine.storage.staged import Group
 from oncekv.wire.envelope import Reply
 from tests.bugs.base import Bug, replaced
 
-real_admit = Persisted.admit
-real_settle = Persisted.settle
+real_admit = PersistedDedup.admit
+real_settle = PersistedDedup.settle
 
 
 @contextlib.contextmanager
@@ -26,16 +26,16 @@ def plant() -> Iterator[None]:
     """Errors leave a trace in this process alone."""
     errors: dict[bytes, Reply] = {}
 
-    def admit(self: Persisted, group: Group, attempt: Attempt, now_ms: int) -> Reply | None:
+    def admit(self: PersistedDedup, group: Group, attempt: Attempt, now_ms: int) -> Reply | None:
         return real_admit(self, group, attempt, now_ms) or errors.get(_identity(attempt))
 
-    def settle(self: Persisted, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
+    def settle(self: PersistedDedup, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
         if reply.failed:
             errors[_identity(attempt)] = reply
         else:
             real_settle(self, group, attempt, reply, now_ms)
 
-    with replaced(Persisted, admit=admit, settle=settle):
+    with replaced(PersistedDedup, admit=admit, settle=settle):
         yield
 
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from oncekv.server.delivery.base import Attempt
-from oncekv.server.delivery.persisted import Persisted
-from oncekv.server.storage.staged import Group
+from oncekv.server.engine.dedup.base import Attempt
+from oncekv.server.engine.dedup.persisted import PersistedDedup
+from oncekv.server.engine.storage.staged import Group
 from oncekv.wire.envelope import Reply
 from tests.bugs.base import Bug, replaced
 
-real_settle = Persisted.settle
+real_settle = PersistedDedup.settle
 
 
-def settle(self: Persisted, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
+def settle(self: PersistedDedup, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
     """Only what changed something is worth a record."""
     if not reply.failed:
         real_settle(self, group, attempt, reply, now_ms)
@@ -26,7 +26,7 @@ def settle(self: Persisted, group: Group, attempt: Attempt, reply: Reply, now_ms
 
 def plant() -> AbstractContextManager[None]:
     """Errors leave no trace."""
-    return replaced(Persisted, settle=settle)
+    return replaced(PersistedDedup, settle=settle)
 
 
 BUG = Bug(

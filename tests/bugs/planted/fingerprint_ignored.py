@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from oncekv.server.delivery import persisted
-from oncekv.server.delivery.base import Attempt
-from oncekv.server.storage.base import KeyedRecord, Record
+from oncekv.server.engine.dedup import persisted
+from oncekv.server.engine.dedup.base import Attempt
+from oncekv.server.engine.storage.base import KeyedRecord, Record
 from oncekv.wire.envelope import Reply
 from tests.bugs.base import Bug, replaced
 

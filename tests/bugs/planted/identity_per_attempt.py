@@ -12,33 +12,33 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from oncekv.client.caller import Caller
-from oncekv.client.core import Core
-from oncekv.client.ending import Ending
-from oncekv.client.session import Session
-from oncekv.client.trip import Trip
+from oncekv.client.api.core import Core
+from oncekv.client.retry.pending_call import PendingCall
+from oncekv.client.retry.retry_loop import RetryLoop
+from oncekv.client.session.session import Session
+from oncekv.client.transport.attempt_result import AttemptResult
 from tests.bugs.base import Bug, replaced
 
-real_init, real_send = Core.__init__, Caller._send
+real_init, real_send = Core.__init__, RetryLoop._send
 
 
 @contextlib.contextmanager
 def plant() -> Iterator[None]:
     """Each attempt but the first takes the session's next seq; the one before is over."""
-    sessions: WeakKeyDictionary[Caller, Session] = WeakKeyDictionary()
+    sessions: WeakKeyDictionary[RetryLoop, Session] = WeakKeyDictionary()
 
-    def init(self: Core, *parts: Any) -> None:
-        real_init(self, *parts)
-        sessions[self._caller] = self.session
+    def init(self: Core, *components: Any) -> None:
+        real_init(self, *components)
+        sessions[self._retry_loop] = self.session
 
-    def send(self: Caller, trips: Sequence[Trip], *how: Any) -> list[Ending]:
-        for trip in trips:
-            if trip.identity is not None and trip.attempts and (fresh := sessions[self].begin_now(1)):
-                sessions[self].finish([trip.identity])
-                trip.identity = fresh[0]
-        return real_send(self, trips, *how)
+    def send(self: RetryLoop, calls: Sequence[PendingCall], *how: Any) -> list[AttemptResult]:
+        for call in calls:
+            if call.identity is not None and call.attempts and (fresh := sessions[self].begin_now(1)):
+                sessions[self].finish([call.identity])
+                call.identity = fresh[0]
+        return real_send(self, calls, *how)
 
-    with replaced(Core, __init__=init), replaced(Caller, _send=send):
+    with replaced(Core, __init__=init), replaced(RetryLoop, _send=send):
         yield
 
 

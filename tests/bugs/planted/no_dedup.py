@@ -8,26 +8,26 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from oncekv.server.delivery.base import Attempt
-from oncekv.server.delivery.persisted import Persisted
-from oncekv.server.storage.staged import Group
+from oncekv.server.engine.dedup.base import Attempt
+from oncekv.server.engine.dedup.persisted import PersistedDedup
+from oncekv.server.engine.storage.staged import Group
 from oncekv.wire.envelope import Reply
 from tests.bugs.base import Bug, replaced
 
 
-def admit(self: Persisted, group: Group, attempt: Attempt, now_ms: int) -> None:
+def admit(self: PersistedDedup, group: Group, attempt: Attempt, now_ms: int) -> None:
     """Whoever has a session may run."""
     if attempt.key is None and attempt.meta.session is not None:
         self._enter(group, attempt.meta, attempt.meta.session, now_ms)
 
 
-def settle(self: Persisted, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
+def settle(self: PersistedDedup, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
     """Nothing is remembered."""
 
 
 def plant() -> AbstractContextManager[None]:
     """The gate asks for the session and for nothing else."""
-    return replaced(Persisted, admit=admit, settle=settle)
+    return replaced(PersistedDedup, admit=admit, settle=settle)
 
 
 BUG = Bug(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from oncekv.server.storage.base import Changes
+from oncekv.server.engine.storage.base import Changes
 from tests.bugs.base import Bug
 from tests.bugs.windows import in_two_commits
 

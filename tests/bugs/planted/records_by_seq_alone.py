@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from oncekv.server.storage.base import Record, Session, unpack
-from oncekv.server.storage.sqlite_view import SqliteView
-from oncekv.server.storage.staged import Group
+from oncekv.server.engine.storage.base import Record, Session, unpack
+from oncekv.server.engine.storage.sqlite_queries import SqliteView
+from oncekv.server.engine.storage.staged import Group
 from tests.bugs.base import Bug, replaced
 
 

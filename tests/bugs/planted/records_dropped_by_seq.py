@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from oncekv.server.delivery.base import Attempt
-from oncekv.server.delivery.persisted import Persisted
-from oncekv.server.storage.staged import Group
+from oncekv.server.engine.dedup.base import Attempt
+from oncekv.server.engine.dedup.persisted import PersistedDedup
+from oncekv.server.engine.storage.staged import Group
 from oncekv.wire.envelope import Reply
 from tests.bugs.base import Bug, replaced
 
-real_settle = Persisted.settle
+real_settle = PersistedDedup.settle
 
 
-def settle(self: Persisted, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
+def settle(self: PersistedDedup, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
     """Remember this call, and forget those before it."""
     real_settle(self, group, attempt, reply, now_ms)
     session = group.session(attempt.meta.session) if attempt.meta.session is not None else None
@@ -28,7 +28,7 @@ def settle(self: Persisted, group: Group, attempt: Attempt, reply: Reply, now_ms
 
 def plant() -> AbstractContextManager[None]:
     """The latest record of a session is the only one."""
-    return replaced(Persisted, settle=settle)
+    return replaced(PersistedDedup, settle=settle)
 
 
 BUG = Bug(

@@ -10,16 +10,16 @@ from contextlib import AbstractContextManager
 
 import msgspec
 
-from oncekv.server.delivery.base import Attempt
-from oncekv.server.delivery.persisted import Persisted
-from oncekv.server.storage.staged import Group
+from oncekv.server.engine.dedup.base import Attempt
+from oncekv.server.engine.dedup.persisted import PersistedDedup
+from oncekv.server.engine.storage.staged import Group
 from oncekv.wire.envelope import Reply, success
 from tests.bugs.base import Bug, replaced
 
-real_admit = Persisted.admit
+real_admit = PersistedDedup.admit
 
 
-def admit(self: Persisted, group: Group, attempt: Attempt, now_ms: int) -> Reply | None:
+def admit(self: PersistedDedup, group: Group, attempt: Attempt, now_ms: int) -> Reply | None:
     """The record, but for the offset."""
     reply = real_admit(self, group, attempt, now_ms)
     if reply is None or reply.failed:
@@ -31,7 +31,7 @@ def admit(self: Persisted, group: Group, attempt: Attempt, now_ms: int) -> Reply
 
 def plant() -> AbstractContextManager[None]:
     """Less to keep."""
-    return replaced(Persisted, admit=admit)
+    return replaced(PersistedDedup, admit=admit)
 
 
 BUG = Bug(

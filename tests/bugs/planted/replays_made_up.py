@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from oncekv.server.delivery.base import Attempt
-from oncekv.server.delivery.persisted import Persisted
-from oncekv.server.storage.staged import Group
+from oncekv.server.engine.dedup.base import Attempt
+from oncekv.server.engine.dedup.persisted import PersistedDedup
+from oncekv.server.engine.storage.staged import Group
 from oncekv.wire.envelope import Reply, success
 from oncekv.wire.errors import StaleCall
 from tests.bugs.base import Bug, replaced
 
-real_admit = Persisted.admit
+real_admit = PersistedDedup.admit
 
 
-def admit(self: Persisted, group: Group, attempt: Attempt, now_ms: int) -> Reply | None:
+def admit(self: PersistedDedup, group: Group, attempt: Attempt, now_ms: int) -> Reply | None:
     """Increments are never stale."""
     try:
         return real_admit(self, group, attempt, now_ms)
@@ -32,7 +32,7 @@ def admit(self: Persisted, group: Group, attempt: Attempt, now_ms: int) -> Reply
 
 def plant() -> AbstractContextManager[None]:
     """A polite answer."""
-    return replaced(Persisted, admit=admit)
+    return replaced(PersistedDedup, admit=admit)
 
 
 BUG = Bug(

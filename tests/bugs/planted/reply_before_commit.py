@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from oncekv.server.calls import Call
-from oncekv.server.committer import Committer, _Ticket
-from oncekv.server.storage.staged import Group
+from oncekv.server.engine.call import Call
+from oncekv.server.engine.committer import Committer, _Ticket
+from oncekv.server.engine.storage.staged import Group
 from tests.bugs.base import Bug, replaced
 from tests.bugs.windows import after_execute_moved
 

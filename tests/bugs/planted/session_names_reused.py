@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager
 from itertools import count
 
 from oncekv.server.config import Config
-from oncekv.server.sessions import Sessions
-from oncekv.server.storage.base import Session
-from oncekv.server.storage.staged import Group
+from oncekv.server.engine.sessions import Sessions
+from oncekv.server.engine.storage.base import Session
+from oncekv.server.engine.storage.staged import Group
 from tests.bugs.base import Bug, replaced
 
 real_init = Sessions.__init__

@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from oncekv.client import caller, issue
 from oncekv.client.outcome import Failed, Outcome, Unreachable
-from oncekv.client.verdict import Kind, Past
-from oncekv.client.verdict import give_up as real_give_up
+from oncekv.client.retry import retry_loop
+from oncekv.client.retry.decision import Kind, Past
+from oncekv.client.retry.decision import give_up as real_give_up
+from oncekv.client.session import issuer
 from tests.bugs.base import Bug, replaced
 
 
@@ -25,7 +26,7 @@ def give_up(kind: Kind, past: Past, reason: str) -> Outcome:
 @contextlib.contextmanager
 def plant() -> Iterator[None]:
     """Where no further attempt is made, the call has failed."""
-    with replaced(caller, give_up=give_up), replaced(issue, give_up=give_up):
+    with replaced(retry_loop, give_up=give_up), replaced(issuer, give_up=give_up):
         yield
 
 

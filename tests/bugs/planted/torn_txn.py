@@ -11,8 +11,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from oncekv.server.storage.base import Changes
-from oncekv.server.storage.sqlite_view import SqliteView
+from oncekv.server.engine.storage.base import Changes
+from oncekv.server.engine.storage.sqlite_queries import SqliteView
 from tests.bugs.base import Bug, replaced
 
 real_apply = SqliteView.apply

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from oncekv.server.sessions import Sessions
-from oncekv.server.storage.base import Session
-from oncekv.server.storage.staged import Group
+from oncekv.server.engine.sessions import Sessions
+from oncekv.server.engine.storage.base import Session
+from oncekv.server.engine.storage.staged import Group
 from tests.bugs.base import Bug, replaced
 
 real_live = Sessions.live

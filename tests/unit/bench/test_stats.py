@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bench.stats import Spread, paired, spread
+from bench.report.stats import Spread, paired, spread
 
 
 def test_the_median_is_not_moved_by_one_slow_round():

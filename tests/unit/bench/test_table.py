@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.book import Book, Part
-from bench.table import number, part_table, text
+from bench.report.result_set import Part, ResultSet
+from bench.report.table import number, part_table, text
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def test_a_cell_has_median_extremes_and_the_ratio_to_the_baseline(part):
 
 def test_what_was_not_measured_says_so_and_why(part, tmp_path):
     """No figure is made up, in the cell or below the table."""
-    book = Book(tmp_path / "b.json", {})
-    book.part(part)
-    shown = text(book, [], "caption")
+    result_set = ResultSet(tmp_path / "b.json", {})
+    result_set.part(part)
+    shown = text(result_set, [], "caption")
     assert "| not measured " in shown
     assert "Not measured: etcd: it is not here" in shown
     assert "Not the whole run" in shown

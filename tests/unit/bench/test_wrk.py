@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.wrk import WrkFailed, WrkMissing, find_wrk, read_load
+from bench.load.wrk import WrkFailed, WrkMissing, find_wrk, read_load
 
 LINE = (
     '{"requests":5443,"duration_us":1000000,"good":5400,"other":3,"bad":40,"lost":1,"broken":2,"timeouts":0,'

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.checker import Operation
+from chaos.judging.checker import Operation
 from tests.support.brute_force import is_linearizable
 from tests.support.checking import verdict_of
-from tests.support.simulated import Event, Store, effect, mutate, simulate
+from tests.support.simulated_store import Event, Store, effect, mutate, simulate
 
 FUNCTIONS = [
     None,

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from chaos import check as command
 from chaos.__main__ import main
+from chaos.judging import check as command
 from oncekv.client import History, Ok
 from tests.support.checking import event, sequence
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.checker.counts import out_of_order, unconserved
+from chaos.judging.checker.counts import out_of_order, unconserved
 
 OK, UNKNOWN = True, False
 

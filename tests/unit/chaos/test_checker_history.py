@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chaos.checker import HistoryError, models, parse
+from chaos.judging.checker import HistoryError, models, parse
 from tests.support.checking import event, sequence, verdict_of
 
 PUT = event(0, "invoke", "put", "k", "a")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from chaos.checker.models import models
-from chaos.checker.text import Texts
+from chaos.judging.checker.models import models
+from chaos.judging.checker.shared_text import Texts
 from tests.support.checking import event, sequence, verdict_of
 
 BIG = 2**63 - 1
@@ -120,7 +120,7 @@ def test_texts_are_one_object_exactly_when_they_are_equal(monkeypatch: pytest.Mo
     """However a value came about, and even if all fingerprints were the same."""
     for fingerprint in (None, lambda string: 0):
         if fingerprint:
-            monkeypatch.setattr("chaos.checker.text._fingerprint", fingerprint)
+            monkeypatch.setattr("chaos.judging.checker.shared_text._fingerprint", fingerprint)
         texts = Texts()
         whole = texts.of("abc")
         assert texts.append(texts.append(texts.of("a"), "b"), "c") is whole

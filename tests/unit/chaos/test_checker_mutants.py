@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from chaos.checker import prefix, search
-from chaos.checker.history import Operation
-from chaos.checker.models import foresight, kv, register
-from chaos.checker.text import Text, Texts
+from chaos.judging.checker import prefix, search
+from chaos.judging.checker.history import Operation
+from chaos.judging.checker.models import kv, lookahead, register
+from chaos.judging.checker.shared_text import Text, Texts
 from tests.support.brute_force import is_linearizable
 from tests.support.checking import event, sequence, verdict_of
-from tests.support.simulated import Event, mutate, simulate
+from tests.support.simulated_store import Event, mutate, simulate
 
 SEED = 20170822
 HISTORIES = 150
@@ -114,7 +114,7 @@ def _blind_cas(self: register.RegisterRules, operation: Operation, state: regist
     return register.State(state.version, register._written(operation))
 
 
-def _always_once(self: foresight.Foresight, *, once: bool) -> None:
+def _always_once(self: lookahead.Lookahead, *, once: bool) -> None:
     self._once = True
     self._values, self._lengths, self._makers = {}, {}, {}
 
@@ -137,7 +137,7 @@ MUTANTS: dict[str, Patch] = {
     "version is not compared": _set(kv.KvRules, "_changed", _uncounted),
     "delete keeps the version": _set(kv.KvRules, "_delete", _kept_version),
     "cas is not compared": _set(register.RegisterRules, "_outcome", _blind_cas),
-    "versions are unique in spite of deletes": _set(foresight.Foresight, "__init__", _always_once),
+    "versions are unique in spite of deletes": _set(lookahead.Lookahead, "__init__", _always_once),
     "any text is any other": _set(Texts, "append", lambda self, before, piece: before),
 }
 

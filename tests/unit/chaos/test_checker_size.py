@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from chaos.checker import check, models, parse
+from chaos.judging.checker import check, models, parse
 from tests.support.checking import event, sequence, verdict_of
-from tests.support.simulated import Event, simulate
+from tests.support.simulated_store import Event, simulate
 
 OPERATIONS = 10_000
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.framing import BODY_BYTES_MAX, HEAD_BYTES_MAX, Message, Unframed
+from chaos.net.framing import BODY_BYTES_MAX, HEAD_BYTES_MAX, Message, Unframed
 
 REQUEST = b"POST /rpc HTTP/1.1\r\nHost: x\r\ncontent-LENGTH:  4 \r\n\r\nbody"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.judge import Call, judge
+from chaos.judging.judge import Call, judge
 
 SEMANTICS = ("maybe", "at-least-once", "at-most-once", "exactly-once")
 ONCE = [semantics for semantics in SEMANTICS if semantics != "at-least-once"]

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from chaos.framing import Message
-from chaos.replies import REFUSE_413, REFUSE_503, Said, read, refusal
-from oncekv.client.ending import Errored
+from chaos.net.framing import Message
+from chaos.net.replies import REFUSE_413, REFUSE_503, ReplySummary, read, refusal
 from oncekv.client.outcome import HttpRefused
-from oncekv.client.reply import Received, read_single
+from oncekv.client.transport.attempt_result import Errored
+from oncekv.client.transport.reply import Received, read_single
 from oncekv.wire.envelope import encode_reply, failure, mark_replayed, success
-from oncekv.wire.errors import KvError, Overloaded, StaleCall, VersionMismatch
+from oncekv.wire.errors import Overloaded, RpcError, StaleCall, VersionMismatch
 from tests.unit.client.loopback import ok
 
 
@@ -31,13 +31,13 @@ def test_a_replay_has_the_content_of_the_first_reply(reply: Any) -> None:
     first = read(_message(ok(encode_reply(1, reply))))
     again = read(_message(ok(encode_reply(2, mark_replayed(reply)))))
     assert first.answer in ("ok", "version_mismatch")
-    assert again == Said("replayed", first.content)
+    assert again == ReplySummary("replayed", first.content)
     assert first.settles
     assert again.settles
 
 
 @pytest.mark.parametrize("error", [StaleCall(acked=3), Overloaded()], ids=lambda error: error.name)
-def test_a_refusal_settles_nothing(error: KvError) -> None:
+def test_a_refusal_settles_nothing(error: RpcError) -> None:
     """It has a name, and is no reply of the call's."""
     said = read(_message(ok(encode_reply(1, failure(error)))))
     assert said.answer == error.name
@@ -49,11 +49,11 @@ def test_a_refusal_settles_nothing(error: KvError) -> None:
 )
 def test_what_is_no_reply_is_said_to_be_none(body: bytes) -> None:
     """Whatever a server may send, it is read without falling over."""
-    assert read(_message(ok(body))) == Said("not JSON-RPC")
+    assert read(_message(ok(body))) == ReplySummary("not JSON-RPC")
 
 
 @pytest.mark.parametrize(("action", "error"), [(REFUSE_413, HttpRefused), (REFUSE_503, Overloaded)])
-def test_the_couriers_refusals_are_definite_to_the_client(action: str, error: type[KvError]) -> None:
+def test_the_couriers_refusals_are_definite_to_the_client(action: str, error: type[RpcError]) -> None:
     """They are what the server would have sent."""
     message = _message(refusal(action, b'{"jsonrpc":"2.0","id":7}'))
     ending = read_single(Received(message.status, message.body, "0"), 7)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from chaos.report import choice, order, plots, proof, sequence, words, write_report
-from chaos.report.evidence import (
+from chaos.report import labels, order, plots, proof, selection, sequence, write_report
+from chaos.report.page import render
+from chaos.report.records import (
     Attempt,
     Band,
     Call,
@@ -20,7 +21,6 @@ from chaos.report.evidence import (
     read_cell,
     read_run,
 )
-from chaos.report.page import render
 from tests.support.evidence import cell_of, write_run
 
 EVIL = "</script><img src=x onerror=alert(1)>\u2028&'\""
@@ -154,15 +154,15 @@ def test_faults_are_paired_and_open_ones_go_to_the_end(tmp_path):
 def test_a_cell_has_one_state(changed, word):
     """What fails the run is never shown as kept."""
     facts: dict[str, Any] = {"calls": 4, "kept": True, "good": True, **changed}
-    assert words.state_of(Figures("s", "c", **facts)).word == word
+    assert labels.state_of(Figures("s", "c", **facts)).word == word
 
 
 def test_an_incomplete_run_is_not_praised():
     """A run that ended early says so, however good its cells are."""
     good = Figures("s", "c", calls=4, kept=True, good=True)
-    assert words.verdict_of(Run(cells=[good], complete=True, good=True)).startswith("Every promise")
-    assert words.verdict_of(Run(cells=[good])).startswith("Incomplete")
-    assert words.verdict_of(Run(cells=[good], complete=True)).startswith("The run failed")
+    assert labels.verdict_of(Run(cells=[good], complete=True, good=True)).startswith("Every promise")
+    assert labels.verdict_of(Run(cells=[good])).startswith("Incomplete")
+    assert labels.verdict_of(Run(cells=[good], complete=True)).startswith("The run failed")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_read_proves_nothing():
     """A read has no effects in the store: what became of a lost one stays open; a write is drawn instead."""
     read = _call("timed out", "ok", effects=None, name="read")
     assert proof.fates(read) == [proof.MAYBE, proof.READS]
-    chosen = choice.most_telling([read, _call("ok", name="write")])
+    chosen = selection.most_telling([read, _call("ok", name="write")])
     assert chosen is not None
     assert chosen.name == "write"
 
@@ -226,10 +226,10 @@ def test_the_most_telling_call_is_chosen():
     long, short = _call("timed out", "timed out", "ok (replayed)"), _call("timed out", "ok (replayed)", name="short")
     doubled = _call("timed out", "ok", effects=2, name="doubled")
     for expected, calls in (("doubled", [plain, lost, long, short, doubled]), ("short", [plain, lost, long, short])):
-        chosen = choice.most_telling(calls)
+        chosen = selection.most_telling(calls)
         assert chosen is not None
         assert chosen.name == expected
-    assert choice.most_telling([]) is None
+    assert selection.most_telling([]) is None
 
 
 def test_a_storm_of_calls_is_thinned_out_and_it_is_said():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.cell import COLUMNS
 from chaos.evidence import Counts
+from chaos.runner.cell import COLUMNS
 from chaos.scenarios import scenarios
 from chaos.scenarios.base import Scenario
 

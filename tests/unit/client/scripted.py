@@ -4,8 +4,8 @@ import json
 import random
 from typing import Any
 
-from oncekv.client import RetryPolicy, World, connect
-from oncekv.client.ending import Lost, NotSent
+from oncekv.client import Environment, RetryPolicy, connect
+from oncekv.client.transport.attempt_result import Lost, NotSent
 
 from .simulation import ModelServer, Network
 
@@ -27,15 +27,15 @@ class Scripted(Network):
     def post(self, url, body, headers, timeout_s):
         """Notes the request; answers from the script, then as the server does."""
         self.seen.append((url, json.loads(body), dict(headers)))
-        ending = self.script.pop(0) if self.script else "ok"
-        if ending is LOST:
+        result = self.script.pop(0) if self.script else "ok"
+        if result is LOST:
             self.now_s += timeout_s
-        return getattr(self, f"_{ending}")(body, headers, timeout_s) if isinstance(ending, str) else ending
+        return getattr(self, f"_{result}")(body, headers, timeout_s) if isinstance(result, str) else result
 
     @property
-    def world(self):
+    def environment(self):
         """Waits are noted, and always as long as may be."""
-        return World(self, lambda: self.now_s, self.wait, lambda low, high: high)
+        return Environment(self, lambda: self.now_s, self.wait, lambda low, high: high)
 
     def wait(self, seconds):
         """Notes the wait."""
@@ -50,7 +50,7 @@ class Scripted(Network):
 
 def client(network, **choices):
     """A client on that network."""
-    return connect("kv=http://kv", retry=NO_JITTER, world=network.world, **choices)
+    return connect("kv=http://kv", retry=NO_JITTER, environment=network.environment, **choices)
 
 
 def append(kv, value="x", **choices):

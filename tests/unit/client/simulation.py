@@ -16,15 +16,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from oncekv.client.caller import World
-from oncekv.client.ending import Lost, NotSent
-from oncekv.client.reply import Received
+from oncekv.client.retry.retry_loop import Environment
+from oncekv.client.transport.attempt_result import Lost, NotSent
+from oncekv.client.transport.reply import Received
 from oncekv.wire.envelope import Reply, encode_batch, encode_reply, failure, mark_replayed, success
 from oncekv.wire.errors import (
     IdentityReused,
     InternalError,
-    KvError,
     Overloaded,
+    RpcError,
     SessionUnknown,
     StaleCall,
     VersionMismatch,
@@ -80,7 +80,7 @@ class ModelServer:
             if fails == "after":
                 raise InternalError()
             return reply
-        except KvError as error:
+        except RpcError as error:
             return failure(error)
 
     def _dispatch(self, method: str, params: dict[str, Any], meta: dict[str, Any], headers: Mapping[str, str]) -> Reply:
@@ -121,7 +121,7 @@ class ModelServer:
             return mark_replayed(session.records[seq][1])
         try:
             reply = self._run(method, params)
-        except KvError as error:
+        except RpcError as error:
             reply = failure(error)
         if self._has_records:
             session.records[seq] = (payload, reply)
@@ -158,9 +158,9 @@ class Network:
         self._held_back: list[tuple[float, int, bytes, Mapping[str, str]]] = []
 
     @property
-    def world(self) -> World:
+    def environment(self) -> Environment:
         """Clock, pause, random source and network for a client."""
-        return World(self, lambda: self.now_s, self.pause, self._rng.uniform)
+        return Environment(self, lambda: self.now_s, self.pause, self._rng.uniform)
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Received | Lost | NotSent:
         """One attempt, and its fate."""
@@ -168,9 +168,9 @@ class Network:
         self.maybe_crash()
         self.pause(self._rng.uniform(0.001, 0.01))
         fate = self._rng.choices(self._names, self._weights)[0]
-        ending: Received | Lost | NotSent = getattr(self, f"_{fate}")(body, headers, timeout_s)
+        result: Received | Lost | NotSent = getattr(self, f"_{fate}")(body, headers, timeout_s)
         self.maybe_crash()
-        return ending
+        return result
 
     def close(self) -> None:
         """Nothing to let go."""

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from oncekv.client import Failed, Ok, Unknown, Unreachable
-from oncekv.client.outbox import OutboxError
-from oncekv.client.reply import Received
+from oncekv.client.session.outbox import OutboxError
+from oncekv.client.transport.reply import Received
 from oncekv.wire.calls import Appended
 from oncekv.wire.errors import VersionMismatch
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from oncekv.client.outbox import Outbox, OutboxError
-from oncekv.client.session import NoJournal, OpenedSession, Session
+from oncekv.client.session.outbox import Outbox, OutboxError
+from oncekv.client.session.session import NoJournal, OpenedSession, Session
 from oncekv.wire.errors import WindowExceeded
-from tests.support.hasty import hasty_switching
+from tests.support.thread_switches import hasty_switching
 from tests.support.waiting import at_once
 
 THREADS = 12

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from oncekv.cli import main
-from oncekv.client import Client, Semantics, Unknown, command
+from oncekv.client import Client, Semantics, Unknown
+from oncekv.client.api import command
 
 from .loopback import Loopback, ok, request_of
 from .simulation import ModelServer
@@ -295,4 +296,4 @@ def test_serving_needs_no_client_and_calling_no_server(monkeypatch, capsys):
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(SystemExit):
         main(["call", "--help"])
-    assert "oncekv.server.methods" not in sys.modules
+    assert "oncekv.server.rpc.methods" not in sys.modules

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from oncekv.client.history import History
+from oncekv.client.api.history import History
 from oncekv.client.outcome import Attempt, Failed, Ok, Unknown
 from oncekv.wire.errors import VersionMismatch
 

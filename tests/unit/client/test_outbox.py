@@ -9,10 +9,10 @@ from contextlib import closing
 import pytest
 
 from oncekv.client import connect
-from oncekv.client import outbox as module
-from oncekv.client.ledger import Ledger
-from oncekv.client.outbox import APPLICATION_ID, Entry, Outbox, OutboxBusy, OutboxError
-from oncekv.client.session import Epoch, Identity, OpenedSession, Saved
+from oncekv.client.session import outbox as module
+from oncekv.client.session.ledger import Ledger
+from oncekv.client.session.outbox import APPLICATION_ID, Entry, Outbox, OutboxBusy, OutboxError
+from oncekv.client.session.session import Epoch, Identity, OpenedSession, Saved
 
 SESSION = OpenedSession("s" * 22, 1024)
 EPOCH = Epoch(SESSION.name, Ledger())
@@ -89,7 +89,7 @@ def test_one_client_at_a_time(path):
         box.opened(SESSION)
         with pytest.raises(OutboxBusy, match=r"^another client has the outbox .* open; one at a time$"):
             Outbox(path)
-        program = f"from oncekv.client.outbox import Outbox; Outbox({str(path)!r})"
+        program = f"from oncekv.client.session.outbox import Outbox; Outbox({str(path)!r})"
         other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         assert "OutboxBusy" in other.stderr
         assert box.load().opened == SESSION
@@ -99,7 +99,7 @@ def test_one_client_at_a_time(path):
 def test_the_outbox_of_a_killed_process_opens_at_once(path):
     """SIGKILL leaves neither a lock behind nor half a transaction."""
     program = (
-        "import os, signal; from oncekv.client.outbox import Outbox;"
+        "import os, signal; from oncekv.client.session.outbox import Outbox;"
         f"box = Outbox({str(path)!r}); box.put([('kv.put', b'{{}}', None)]); os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", program], check=False)

@@ -1,8 +1,8 @@
 import pytest
 
-from oncekv.client.ending import Answered, Errored, Lost, describe
 from oncekv.client.outcome import HttpRefused, UnlistedError
-from oncekv.client.reply import Received, read_batch, read_single
+from oncekv.client.transport.attempt_result import Answered, Errored, Lost, describe
+from oncekv.client.transport.reply import Received, read_batch, read_single
 from oncekv.wire.envelope import encode_batch, encode_reply, failure, mark_replayed, success
 from oncekv.wire.errors import (
     REGISTRY,
@@ -41,18 +41,18 @@ def test_an_idempotency_keys_replay_is_marked_by_its_header():
 def test_every_error_of_the_registry_survives_the_wire(kind):
     """Class, message and facts of an error arrive as they were sent, and a replay is told."""
     sent = kind("because", version=4)
-    ending = single(encode_reply(7, mark_replayed(failure(sent))))
-    assert isinstance(ending, Errored)
-    assert type(ending.error) is kind
-    assert (ending.error.message, ending.error.facts, ending.replayed) == ("because", {"version": 4}, True)
+    result = single(encode_reply(7, mark_replayed(failure(sent))))
+    assert isinstance(result, Errored)
+    assert type(result.error) is kind
+    assert (result.error.message, result.error.facts, result.replayed) == ("because", {"version": 4}, True)
 
 
 def test_an_unlisted_error_is_kept_with_its_code():
     """A code of a later release is an error that may mean anything."""
-    ending = single(b'{"jsonrpc":"2.0","id":7,"error":{"code":4711,"message":"?"}}')
-    assert isinstance(ending, Errored)
-    assert isinstance(ending.error, UnlistedError)
-    assert ending.error.facts == {"code": 4711}
+    result = single(b'{"jsonrpc":"2.0","id":7,"error":{"code":4711,"message":"?"}}')
+    assert isinstance(result, Errored)
+    assert isinstance(result.error, UnlistedError)
+    assert result.error.facts == {"code": 4711}
 
 
 @pytest.mark.parametrize(
@@ -86,16 +86,16 @@ def test_an_unlisted_error_is_kept_with_its_code():
 )
 def test_what_is_no_reply_to_this_call_is_lost(body):
     """Cut, empty, undecodable, somebody else's or not JSON-RPC: never a failure, never a result."""
-    ending = single(body)
-    assert isinstance(ending, Lost)
-    assert describe(ending).startswith("bad reply")
+    result = single(body)
+    assert isinstance(result, Lost)
+    assert describe(result).startswith("bad reply")
 
 
 def test_a_body_that_the_server_could_not_read_is_refused_under_no_id():
     """parse_error has id null by the specification and still is our answer."""
-    ending = single(error_body(ParseError(), None))
-    assert isinstance(ending, Errored)
-    assert isinstance(ending.error, ParseError)
+    result = single(error_body(ParseError(), None))
+    assert isinstance(result, Errored)
+    assert isinstance(result.error, ParseError)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 411, 413, 415, 422])
@@ -103,11 +103,11 @@ def test_http_refusals_are_definite(status):
     """These statuses say that nothing ran, whatever their body is."""
     refused = error_body(InvalidRequest("a token is needed"), None)
     for body, says in ((b"", "empty"), (b"<p>", "not JSON, or cut"), (refused, "a token is needed")):
-        ending = single(body, status)
-        assert isinstance(ending, Errored)
-        assert isinstance(ending.error, HttpRefused)
-        assert ending.error.definite
-        assert (ending.error.message, ending.error.facts) == (f"HTTP {status}: {says}", {"status": status})
+        result = single(body, status)
+        assert isinstance(result, Errored)
+        assert isinstance(result.error, HttpRefused)
+        assert result.error.definite
+        assert (result.error.message, result.error.facts) == (f"HTTP {status}: {says}", {"status": status})
 
 
 @pytest.mark.parametrize("status", [100, 201, 204, 301, 307, 408, 409, 429, 500, 502, 503, 504])
@@ -119,31 +119,31 @@ def test_other_statuses_are_lost(status):
 
 def test_only_our_own_503_is_a_refusal():
     """503 is definite with the overloaded body, with its Retry-After; any other 503 is not."""
-    ending = single(error_body(Overloaded()), 503, retry_after="2")
-    assert isinstance(ending, Errored)
-    assert isinstance(ending.error, Overloaded)
-    assert ending.retry_after_s == 2.0
+    result = single(error_body(Overloaded()), 503, retry_after="2")
+    assert isinstance(result, Errored)
+    assert isinstance(result.error, Overloaded)
+    assert result.retry_after_s == 2.0
     assert isinstance(single(error_body(InternalError()), 503), Lost)
 
 
 def test_422_carries_identity_reused():
     """A reused Idempotency-Key is told by its own error, not by the status alone."""
-    ending = single(error_body(IdentityReused()), 422)
-    assert isinstance(ending, Errored)
-    assert isinstance(ending.error, IdentityReused)
+    result = single(error_body(IdentityReused()), 422)
+    assert isinstance(result, Errored)
+    assert isinstance(result.error, IdentityReused)
 
 
-@pytest.mark.parametrize("wish", ["Wed, 21 Oct 2026 07:28:00 GMT", "-1", "inf", "nan", ""])
-def test_a_retry_after_that_is_no_seconds_is_passed_over(wish):
+@pytest.mark.parametrize("retry_after_s", ["Wed, 21 Oct 2026 07:28:00 GMT", "-1", "inf", "nan", ""])
+def test_a_retry_after_that_is_no_seconds_is_passed_over(retry_after_s):
     """A wish that needs another clock, or has no sense, is no wish."""
-    assert single(b"", 500, retry_after=wish) == Lost("bad reply: HTTP 500")
+    assert single(b"", 500, retry_after=retry_after_s) == Lost("bad reply: HTTP 500")
 
 
 def test_a_batch_is_sorted_by_id_whatever_order_it_comes_in():
     """Each call gets its own reply; one that is left out or spoilt is lost, and lost alone."""
     replies = [encode_reply(3, success({"n": 3})), encode_reply(1, failure(VersionMismatch())), b'{"id":2}']
-    endings = read_batch(Received(200, encode_batch(replies)), [1, 2, 3, 4])
-    assert [describe(ending) for ending in endings] == [
+    results = read_batch(Received(200, encode_batch(replies)), [1, 2, 3, 4])
+    assert [describe(result) for result in results] == [
         "error: version_mismatch",
         "bad reply: not a JSON-RPC response",
         "ok",
@@ -165,14 +165,14 @@ def test_a_batch_is_sorted_by_id_whatever_order_it_comes_in():
 )
 def test_what_answers_a_batch_as_a_whole_answers_each_call(body, status, words):
     """A refusal of the whole batch is definite for each call; a spoilt reply loses each."""
-    endings = read_batch(Received(status, body), [1, 2])
-    assert [describe(ending) for ending in endings] == [words, words]
+    results = read_batch(Received(status, body), [1, 2])
+    assert [describe(result) for result in results] == [words, words]
 
 
 def test_a_batch_refused_for_load_is_refused_call_by_call():
     """HTTP 503 with an `overloaded` for each: definite, with the server's wish; anything else with a 503 is lost."""
     bodies = [error_body(Overloaded(), 7), error_body(InternalError(), 8), encode_reply(9, success({}))]
-    endings = read_batch(Received(503, encode_batch(bodies), "2"), [7, 8, 9, 10])
-    assert isinstance(endings[0], Errored)
-    assert (type(endings[0].error), endings[0].retry_after_s) == (Overloaded, 2.0)
-    assert [type(ending) for ending in endings[1:]] == [Lost, Lost, Lost]
+    results = read_batch(Received(503, encode_batch(bodies), "2"), [7, 8, 9, 10])
+    assert isinstance(results[0], Errored)
+    assert (type(results[0].error), results[0].retry_after_s) == (Overloaded, 2.0)
+    assert [type(result) for result in results[1:]] == [Lost, Lost, Lost]

@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from oncekv.client.outcome import ClientClosed, Unreachable
-from oncekv.client.session import NoJournal, OpenedSession, Saved, Session
+from oncekv.client.session.session import NoJournal, OpenedSession, Saved, Session
 from oncekv.wire.errors import IdentityReused, WindowExceeded
 from tests.support.waiting import at_once, in_background, until
 

@@ -9,12 +9,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from oncekv.client import RetryPolicy, Semantics, caller, connect, portions
-from oncekv.client.ending import Lost
-from oncekv.client.ledger import Ledger
-from oncekv.client.outbox import Outbox
+from oncekv.client import RetryPolicy, Semantics, connect
 from oncekv.client.outcome import Failed, Ok, Outcome, Unknown
-from oncekv.client.verdict import judge
+from oncekv.client.retry import chunks, retry_loop
+from oncekv.client.retry.decision import decide
+from oncekv.client.session.ledger import Ledger
+from oncekv.client.session.outbox import Outbox
+from oncekv.client.transport.attempt_result import Lost
 
 from .simulation import CrashedError, ModelServer, Network
 
@@ -45,7 +46,9 @@ def run(seed, semantics, *, server=None, fates=None, batch_of=0):
     server = server or ModelServer()
     network = Network(server, rng, fates or FATES[semantics])
     told: dict[str, Outcome] = {}
-    with connect("kv=http://kv", semantics=semantics, timeout_s=2.5, retry=POLICY, world=network.world) as kv:
+    with connect(
+        "kv=http://kv", semantics=semantics, timeout_s=2.5, retry=POLICY, environment=network.environment
+    ) as kv:
         numbers = iter(range(CALLS))
         for number in numbers:
             chunk = [number, *(next(numbers) for _ in range(batch_of - 1))]
@@ -80,11 +83,11 @@ def broken_promises(semantics, server, told):
     return broken
 
 
-@pytest.mark.parametrize(("batch_of", "portion"), [(0, 1), (4, 4), (8, 3)], ids=["single", "batch", "portions"])
+@pytest.mark.parametrize(("batch_of", "chunk"), [(0, 1), (4, 4), (8, 3)], ids=["single", "batch", "portions"])
 @pytest.mark.parametrize("semantics", [MAYBE, AT_LEAST, AT_MOST])
-def test_every_promise_holds_on_every_network(monkeypatch, semantics, batch_of, portion):
+def test_every_promise_holds_on_every_network(monkeypatch, semantics, batch_of, chunk):
     """Ok, failed and unknown mean exactly what PROTOCOL §6 says, whatever the network did."""
-    monkeypatch.setattr(portions, "CALLS_MAX", portion)
+    monkeypatch.setattr(chunks, "CALLS_MAX", chunk)
     kinds = set()
     for seed in SEEDS:
         server, told = run(seed, semantics, batch_of=batch_of)
@@ -95,7 +98,7 @@ def test_every_promise_holds_on_every_network(monkeypatch, semantics, batch_of, 
 
 def test_a_batch_takes_effect_in_its_order_on_every_network(monkeypatch):
     """Whichever portions were lost, late, doubled or refused: what was appended stands in the order of the calls."""
-    monkeypatch.setattr(portions, "CALLS_MAX", 3)
+    monkeypatch.setattr(chunks, "CALLS_MAX", 3)
     for seed in SEEDS:
         server, told = run(seed, AT_MOST, batch_of=CALLS)
         places = [server.values.get("k", "").find(token) for token, outcome in told.items() if isinstance(outcome, Ok)]
@@ -117,7 +120,7 @@ def test_an_abandoned_call_is_settled_by_the_next_answer():
     for seed in SEEDS:
         rng = random.Random(seed)
         network = Network(ModelServer(), rng, BAD)
-        with connect("kv=http://kv", timeout_s=0.9, retry=POLICY, world=network.world) as kv:
+        with connect("kv=http://kv", timeout_s=0.9, retry=POLICY, environment=network.environment) as kv:
             frozen: dict[str, int] = {}
             waiting: list[str] = []
             for number in range(CALLS):
@@ -144,7 +147,12 @@ def live(seed, server, directory, fates=BAD, crash_chance=0.02, timeout_s=None):
         box = None
         try:
             kv = connect(
-                "kv=http://kv", semantics=EXACTLY, timeout_s=timeout_s, outbox=path, retry=POLICY, world=network.world
+                "kv=http://kv",
+                semantics=EXACTLY,
+                timeout_s=timeout_s,
+                outbox=path,
+                retry=POLICY,
+                environment=network.environment,
             )
             box = kv._core.outbox
             crash_around_commits(box, network)
@@ -231,11 +239,11 @@ def test_at_least_once_does_repeat_effects():
 def test_a_client_that_takes_lost_for_failed_is_caught(monkeypatch):
     """The known-bad twin of the verdict: a lost attempt reported as a definite failure is a lie that shows."""
 
-    def careless(kind, past, ending):
-        settled = judge(kind, past, ending)
-        return Failed(InterruptedError()) if isinstance(ending, Lost) else settled  # type: ignore[arg-type]
+    def careless(kind, past, result):
+        settled = decide(kind, past, result)
+        return Failed(InterruptedError()) if isinstance(result, Lost) else settled  # type: ignore[arg-type]
 
-    monkeypatch.setattr(caller, "judge", careless)
+    monkeypatch.setattr(retry_loop, "judge", careless)
     assert any(broken_promises(AT_MOST, *run(seed, AT_MOST)) for seed in range(20))
 
 
@@ -250,15 +258,15 @@ def test_a_client_that_acknowledges_too_early_is_caught(monkeypatch, directory):
 
     monkeypatch.setattr(Ledger, "begin", hasty)
     monkeypatch.setattr(Ledger, "finish", lambda self, seq: None)
-    endings = []
+    results = []
     for seed in range(20):
         server = ModelServer()
         network = Network(server, random.Random(seed), BAD)
-        with connect("kv=http://kv", timeout_s=None, retry=POLICY, world=network.world) as kv:
+        with connect("kv=http://kv", timeout_s=None, retry=POLICY, environment=network.environment) as kv:
             with kv.batch() as batch:
                 later = [batch.append("k", f"[{number}]") for number in range(4)]
-            endings += [one.outcome for one in later]
-    assert any(isinstance(outcome, Unknown) for outcome in endings)
+            results += [one.outcome for one in later]
+    assert any(isinstance(outcome, Unknown) for outcome in results)
 
 
 def test_an_outbox_that_settles_too_early_is_caught(monkeypatch, directory):

@@ -19,8 +19,8 @@ from oncekv.client import (
     Unreachable,
     connect,
 )
-from oncekv.client.outbox import OutboxError
-from oncekv.client.reply import Received
+from oncekv.client.session.outbox import OutboxError
+from oncekv.client.transport.reply import Received
 from oncekv.wire.calls import Appended, ReplayMark, Written
 from oncekv.wire.envelope import encode_reply, failure
 from oncekv.wire.errors import Overloaded, TooManySessions, VersionMismatch, WindowExceeded
@@ -41,7 +41,7 @@ def test_definite_errors_are_raised_with_their_attempts():
     with client(Scripted()) as kv, pytest.raises(VersionMismatch) as caught:
         kv.put("k", "x", if_version=7)
     assert caught.value.facts == {"version": 0}
-    assert [attempt.ending for attempt in caught.value.attempts] == ["error: version_mismatch"]
+    assert [attempt.result for attempt in caught.value.attempts] == ["error: version_mismatch"]
 
 
 def test_an_unknown_outcome_lists_its_attempts():
@@ -117,7 +117,7 @@ def test_a_retry_moves_on_to_the_next_link_and_stays_where_it_was_answered():
         network = Scripted(LOST)
         links = ["a=http://a", "b=http://b"]
         with connect(
-            links, semantics="at-least-once", retry=NO_JITTER, world=network.world, stays_on_good_link=stays
+            links, semantics="at-least-once", retry=NO_JITTER, environment=network.environment, stays_on_good_link=stays
         ) as kv:
             outcomes = [append(kv) for _ in range(3)]
         assert [url[len("http://")] for url, _, _ in network.seen] == urls
@@ -151,7 +151,9 @@ def test_attempts_are_bounded_if_so_chosen():
     """attempts_max ends a call also without a deadline."""
     network = Scripted(*[LOST] * 99)
     policy = RetryPolicy(attempts_max=3)
-    with connect("http://kv", semantics="at-least-once", timeout_s=None, retry=policy, world=network.world) as kv:
+    with connect(
+        "http://kv", semantics="at-least-once", timeout_s=None, retry=policy, environment=network.environment
+    ) as kv:
         assert len(append(kv).attempts) == 3
 
 
@@ -257,7 +259,7 @@ def test_a_session_that_cannot_be_opened_is_a_definite_failure():
     assert isinstance(outcome, Failed)
     assert isinstance(outcome.error, Unreachable)
     assert outcome.error.message.startswith("no session could be opened")
-    assert [attempt.ending for attempt in outcome.attempts] == ["timed out"] * 3
+    assert [attempt.result for attempt in outcome.attempts] == ["timed out"] * 3
 
 
 @pytest.mark.parametrize(
@@ -302,7 +304,7 @@ def test_a_lost_session_is_replaced_if_the_call_surely_never_ran():
         network.server.forget_sessions()
         outcome = append(kv, "y")
     assert isinstance(outcome, Ok)
-    assert [attempt.ending for attempt in outcome.attempts] == ["error: session_unknown", "ok"]
+    assert [attempt.result for attempt in outcome.attempts] == ["error: session_unknown", "ok"]
     assert network.metas[-1]["seq"] == 1
 
 
@@ -373,12 +375,12 @@ def test_closing_ends_a_call_that_waits_for_its_next_attempt():
     network = Scripted("ok", LOST, *[REFUSED] * 100_000)
     policy = RetryPolicy(first_delay_s=60, delay_max_s=60)
     with closing(connect("http://127.0.0.1:1", semantics="at-least-once", timeout_s=None, retry=policy)) as kv:
-        kv._core._caller.world.transport.post = network.post  # type: ignore[method-assign]
+        kv._core._retry_loop.environment.transport.post = network.post  # type: ignore[method-assign]
         found = []
         network.script = [LOST, REFUSED]
         thread = threading.Thread(target=lambda: found.append(append(kv)))
         thread.start()
-        while not kv._core.door._inside:
+        while not kv._core.in_flight._inside:
             pass
         kv.close()
         thread.join(5)

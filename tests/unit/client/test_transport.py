@@ -8,10 +8,10 @@ from contextlib import closing
 
 import pytest
 
-from oncekv.client import transport as module
-from oncekv.client.ending import Lost, NotSent
-from oncekv.client.reply import Received, read_single
-from oncekv.client.transport import HttpTransport
+from oncekv.client.transport import http as module
+from oncekv.client.transport.attempt_result import Lost, NotSent
+from oncekv.client.transport.http import HttpTransport
+from oncekv.client.transport.reply import Received, read_single
 
 from .loopback import Loopback, ok, request_of, reset
 
@@ -357,12 +357,12 @@ def test_a_lost_attempt_gives_its_connection_back(monkeypatch):
             connection.sendall(spoilt[number - 1] if number <= len(spoilt) else ok(REPLY))
 
     with Loopback(script) as server, closing(HttpTransport(connections_max=1)) as http:
-        endings = [post(http, server)[0] for _ in range(len(spoilt) + 1)]
-    assert [read_single(one, 1) if isinstance(one, Received) else one for one in endings[:-1]] == [
+        results = [post(http, server)[0] for _ in range(len(spoilt) + 1)]
+    assert [read_single(one, 1) if isinstance(one, Received) else one for one in results[:-1]] == [
         Lost("connection lost"), Lost("bad reply: empty"), Lost("bad reply: cut"), Lost("bad reply: not HTTP"),
         Lost("bad reply: over 1000 bytes"), Lost("bad reply: not HTTP"),
     ]  # fmt: skip
-    assert endings[-1] == Received(200, REPLY)
+    assert results[-1] == Received(200, REPLY)
 
 
 def test_header_and_body_leave_together(http):

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from oncekv.server.storage.bulk import Bulk, portions
+from oncekv.server.engine.storage.bulk import Bulk, portions
 
 
 @pytest.mark.parametrize("count", [*range(70), 100, 255, 256, 257, 1000, 1500])

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from oncekv.server import committer as module
-from oncekv.server.calls import Call, Waiting
-from oncekv.server.committer import SHARE_MAX, Committer
 from oncekv.server.config import Config
-from oncekv.server.dispatch import _NO_METHOD
-from oncekv.server.parts import make_parts
-from oncekv.server.storage import open_store
+from oncekv.server.engine import committer as module
+from oncekv.server.engine.call import Call, Submission
+from oncekv.server.engine.committer import SHARE_MAX, Committer
+from oncekv.server.engine.components import make_components
+from oncekv.server.engine.storage import open_store
+from oncekv.server.rpc.dispatcher import _NO_METHOD
 from oncekv.wire.identity import NO_META
 
 DEPTH = 10_000
@@ -25,15 +25,15 @@ BYTES = 100
 def committer(tmp_path: Path) -> Iterator[Committer]:
     """One whose thread does not run: the test takes the groups itself."""
     config = Config(store_url=f"sqlite:///{tmp_path}/kv.db", group_max=GROUP_MAX, queue_max=10 * DEPTH)
-    parts = make_parts(config, open_store(config.store_url), 1, None)
-    yield Committer(parts)
-    parts.store.close()
+    components = make_components(config, open_store(config.store_url), 1, None)
+    yield Committer(components)
+    components.store.close()
 
 
 def _request(committer: Committer, depth: int) -> list[Call]:
     """The calls of one request, let in."""
     calls = [Call(_NO_METHOD, NO_META) for _ in range(depth)]
-    assert committer._enter(Waiting(calls, BYTES * depth, lambda: None))
+    assert committer._enter(Submission(calls, BYTES * depth, lambda: None))
     return calls
 
 

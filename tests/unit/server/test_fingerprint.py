@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from oncekv.server.methods import all_methods
+from oncekv.server.rpc.methods import all_methods
 from oncekv.wire.calls import fingerprint
 
 

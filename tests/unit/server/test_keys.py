@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oncekv.server.config import Config
-from oncekv.server.delivery.base import IdempotencyKey
-from oncekv.server.delivery.persisted import KEY_KEPT_MS, Persisted
-from oncekv.server.sessions import Sessions
-from oncekv.server.storage import open_store
-from oncekv.server.storage.staged import Group
+from oncekv.server.engine.dedup.base import IdempotencyKey
+from oncekv.server.engine.dedup.persisted import KEY_KEPT_MS, PersistedDedup
+from oncekv.server.engine.sessions import Sessions
+from oncekv.server.engine.storage import open_store
+from oncekv.server.engine.storage.staged import Group
 from oncekv.wire.envelope import Reply
 from oncekv.wire.identity import NO_META, CallMeta
 
@@ -31,7 +31,7 @@ class Keyed:
 def test_a_key_is_remembered_for_a_day_and_then_forgotten(tmp_path: Path) -> None:
     """Up to 24 hours of running time the first reply comes back; after that the same key is a new call."""
     store = open_store(f"sqlite:///{tmp_path}/kv.db")
-    gate = Persisted(Sessions(Config(store_url=""), lambda: "name"))
+    gate = PersistedDedup(Sessions(Config(store_url=""), lambda: "name"))
     assert KEY_KEPT_MS == DAY_MS
     with store.write() as writer:
         group = Group(writer)

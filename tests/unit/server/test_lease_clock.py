@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oncekv.server.sessions import GAP_MAX_MS, LeaseClock
+from oncekv.server.engine.sessions import GAP_MAX_MS, LeaseClock
 
 
 class Time:
@@ -36,8 +36,8 @@ def test_it_never_goes_back_and_meets_a_later_clock() -> None:
     """Two servers on one store agree on the later of their clocks."""
     time = Time()
     clock = LeaseClock(time, 700)
-    assert clock.meet(900) == 900
-    assert clock.meet(100) == 900
+    assert clock.catch_up(900) == 900
+    assert clock.catch_up(100) == 900
 
 
 def test_an_idle_clock_is_saved_less_often() -> None:

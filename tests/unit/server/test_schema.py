@@ -6,8 +6,8 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
-from oncekv.server.storage import open_store
-from oncekv.server.storage.sqlite import APPLICATION_ID
+from oncekv.server.engine.storage import open_store
+from oncekv.server.engine.storage.sqlite import APPLICATION_ID
 from oncekv.wire.envelope import Reply
 
 SCHEMA_1 = f"""
@@ -47,7 +47,7 @@ def test_a_store_of_schema_1_keeps_its_records_and_watermarks(tmp_path: Path) ->
             assert found[7]
             assert found[7].reply == Reply(True, b'{"code":22}')
             assert found[8] == (bytes(16), Reply(False, b'{"version":3}'))
-            assert reader.tally() == (99, 2, 2, 3)
+            assert reader.counters() == (99, 2, 2, 3)
             assert reader.row("k") == ("value", 3)
         store.close()
     with contextlib.closing(sqlite3.connect(path)) as new:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from oncekv.server.storage import open_store
-from oncekv.server.storage.base import Row, Store
-from oncekv.server.storage.staged import Effect, Group
+from oncekv.server.engine.storage import open_store
+from oncekv.server.engine.storage.base import Row, Store
+from oncekv.server.engine.storage.staged import Effect, Group
 from oncekv.wire.envelope import Reply
 
 
@@ -82,7 +82,7 @@ def test_an_exception_leaves_nothing_of_the_group(store: Store) -> None:
     with store.read() as reader:
         assert reader.row("k") is None
         assert not reader.sessions(["s"])
-        assert reader.tally().sessions_opened == 0
+        assert reader.counters().sessions_opened == 0
 
 
 def test_acknowledging_forgets_records_and_counts_them(store: Store) -> None:
@@ -103,7 +103,7 @@ def test_acknowledging_forgets_records_and_counts_them(store: Store) -> None:
         (kept,) = reader.sessions(["s"])
         assert kept.acked == 3
         assert sorted(kept.slots.kept) == [4, 5]
-        assert reader.tally().records == 2
+        assert reader.counters().records == 2
         assert all(reader.record(kept.place(slot)) for slot in kept.slots.kept.values())
 
 
@@ -124,4 +124,4 @@ def test_a_session_number_is_never_given_out_twice(store: Store) -> None:
             group.finish(0, save_clock=False)
     with store.read() as reader:
         assert len(set(numbers)) == 2
-        assert reader.tally().sessions == 0
+        assert reader.counters().sessions == 0

@@ -1,0 +1,1 @@
+"""Load: wrk and its scripts, and clients in Python."""

@@ -1,0 +1,70 @@
+"""Replies, as a courier reads and writes them: what one says, and refusals of its own. Pure.
+
+A refusal of the courier's is what the server sends where it refuses (services/oncekv/server/http/endpoint.py), byte for byte
+but for its wish: it asks for no pause, so that a run need not wait.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from chaos.net.framing import Message
+from oncekv.wire.envelope import encode_reply, failure
+from oncekv.wire.errors import REGISTRY, InvalidRequest, Overloaded
+
+__all__ = ["NO_ANSWER", "REFUSE_413", "REFUSE_503", "ReplySummary", "read", "refusal"]
+
+REFUSE_413 = "refuse-413"
+"""Answered in the server's stead as a body over its limit; nothing is passed on."""
+REFUSE_503 = "refuse-503"
+"""Answered in the server's stead as `overloaded`; nothing is passed on."""
+
+_RECORDED = frozenset(error.name for error in REGISTRY.values() if error.recorded)
+
+
+class ReplySummary(NamedTuple):
+    """What a reply says.
+
+    answer: "ok", "replayed" (a result or a recorded error), the name of another error, "not JSON-RPC" or "no answer".
+    content: the result or error without the replay's mark, which every attempt of a call must be told alike.
+    """
+
+    answer: str
+    content: Any = None
+
+    @property
+    def settles(self) -> bool:
+        """Whether it is the reply of a call that ran, now or before, and no refusal."""
+        return self.answer in ("ok", "replayed") or self.answer in _RECORDED
+
+
+NO_ANSWER = ReplySummary("no answer")
+
+
+def read(reply: Message) -> ReplySummary:
+    """What a whole reply says."""
+    try:
+        response: dict[str, Any] = json.loads(reply.body)
+        content: dict[str, Any] = response["error"] if "error" in response else response["result"]
+        marked: dict[str, Any] = content["data"] if "error" in response else content
+        is_replay = bool(marked.pop("_meta", {}).get("replayed"))
+        name = str(content["data"]["name"]) if "error" in response else "ok"
+        return ReplySummary("replayed" if is_replay else name, content)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return ReplySummary("not JSON-RPC")
+
+
+def refusal(action: str, request_body: bytes) -> bytes:
+    """The whole HTTP reply that refuses one call. `action`: REFUSE_413 or REFUSE_503."""
+    if action == REFUSE_503:
+        body = encode_reply(json.loads(request_body)["id"], failure(Overloaded()))
+        return _reply("503 Service Unavailable", body, "Retry-After: 0\r\n")
+    assert action == REFUSE_413, action
+    # The server has not read the body that it finds too large, so it cannot know the request's id.
+    return _reply("413 Content Too Large", encode_reply(None, failure(InvalidRequest("too large", http_status=413))))
+
+
+def _reply(status: str, body: bytes, more: str = "") -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n{more}\r\n"
+    return head.encode() + body

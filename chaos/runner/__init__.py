@@ -1,0 +1,1 @@
+"""The runner: one cell after the other, each from a healthy start to its evidence."""

@@ -1,0 +1,177 @@
+"""One cell's world: a server, links to it, and what can be asked of both from outside the workload.
+
+Guarantee: every wait is bounded and ends early when the run is interrupted. Limit: counters are the server's own and
+start again with each of its lives; what must outlive a crash is read from the store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from chaos.evidence import Row
+from chaos.net.message_proxy import MessageProxy
+from chaos.runtime.base import Server
+from chaos.runtime.links import Link
+from chaos.workload.workload import Workload, WorkloadClient
+
+__all__ = ["Environment", "EnvironmentFailed", "Interrupted", "Settled"]
+
+ASK_TIMEOUT_S = 15.0
+QUIET_S = 0.25
+QUIET_MAX_S = 10.0
+HEALTHY_MAX_S = 30.0
+POLL_S = 0.02
+WORKLOAD_METHODS = ("kv.append", "kv.increment", "kv.get", "kv.txn")
+
+
+class EnvironmentFailed(Exception):
+    """The world is not as the scenario needs it; the cell proves nothing."""
+
+
+class Interrupted(Exception):
+    """The run was told to stop."""
+
+
+class Settled(NamedTuple):
+    """A put with an identity, never acknowledged, and what it was answered first (`result` or `error`)."""
+
+    params: dict[str, Any]
+    reply: dict[str, Any]
+
+
+class Environment:
+    """What a fault breaks and a scenario watches."""
+
+    def __init__(
+        self, server: Server, first_links: Sequence[Link], spare_links: Sequence[Link], stop: threading.Event, seed: str
+    ) -> None:
+        self.server = server
+        self.first_links = first_links
+        self.links = [*first_links, *spare_links]
+        self.seed = seed
+        """What a fault's own choices are drawn from."""
+        self.proxies: Sequence[MessageProxy] = ()
+        """One for each client, where the scenario has them: before its first link."""
+        self.workload: Workload | None = None
+        self.settled: list[Settled] = []
+        """The steady state's own calls that were settled before the fault, to be sent again after it."""
+        self._stop = stop
+        self._http = requests.Session()
+        self._http.trust_env = False
+        # A connection of before a fault may be dead and not know it yet.
+        self._http.headers["Connection"] = "close"
+
+    @property
+    def callers(self) -> list[WorkloadClient]:
+        """The clients, in order."""
+        assert self.workload is not None
+        return [caller for _, caller in sorted(self.workload.callers.items())]
+
+    def close(self) -> None:
+        self._http.close()
+        for link in self.links:
+            link.remove()
+
+    def wait(self, seconds: float) -> None:
+        """Raises Interrupted."""
+        if self._stop.wait(seconds):
+            raise Interrupted()
+
+    def wait_until(self, holds: Callable[[], bool], timeout_s: float, what: str) -> None:
+        """Raises WorldError when it takes longer, and Interrupted."""
+        end_s = time.monotonic() + timeout_s
+        while not holds():
+            if time.monotonic() > end_s:
+                raise EnvironmentFailed(f"after {timeout_s:g} s still not so: {what}")
+            self.wait(POLL_S)
+
+    def ask(self, method: str, **params: Any) -> Any:
+        """A call to the server itself, past all links. Raises WorldError."""
+        return self.ask_at(self.server.url, method, **params)
+
+    def ask_at(self, url: str, method: str, **params: Any) -> Any:
+        """A call to the server at `url`, a link's or its own; its result. Raises WorldError."""
+        reply = self.reply_at(url, method, params)
+        if "error" in reply:
+            raise EnvironmentFailed(f"{method} at {url}: {reply['error']['message']}")
+        return reply["result"]
+
+    def reply_at(self, url: str, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The same, with the whole reply. Raises WorldError where there is none."""
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        try:
+            reply: dict[str, Any] = self._http.post(f"{url}/rpc", json=request, timeout=ASK_TIMEOUT_S).json()
+        except (requests.RequestException, ValueError) as error:
+            raise EnvironmentFailed(f"{method} at {url}: {error}") from None
+        return reply
+
+    def check_healthy(self) -> None:
+        """Every link leads to the server, and it answers. Raises WorldError."""
+        for link in self.links:
+            self.ask_at(link.url, "server.info")
+
+    def wait_healthy(self) -> None:
+        """Until every link leads to the server again, now that what broke it is gone. Raises WorldError."""
+
+        def healthy() -> bool:
+            with contextlib.suppress(EnvironmentFailed):
+                self.check_healthy()
+                return True
+            return False
+
+        self.wait_until(healthy, HEALTHY_MAX_S, "every link leads to the server")
+
+    def revive(self) -> None:
+        """Start the server again if it is dead."""
+        if self.server.returncode is not None:
+            self.server.restart()
+
+    def counters(self) -> Mapping[str, Mapping[str, int]]:
+        """The server's counters since its present start: metric name → label value → count."""
+        try:
+            text = self._http.get(f"{self.server.url}/metrics", timeout=ASK_TIMEOUT_S).text
+        except requests.RequestException as error:
+            raise EnvironmentFailed(f"metrics at {self.server.url}: {error}") from None
+        return {
+            family.name: {
+                "".join(sample.labels.values()): int(sample.value)
+                for sample in family.samples
+                if sample.name.endswith("_total")
+            }
+            for family in text_string_to_metric_families(text)
+        }
+
+    def arrived(self) -> int:
+        """Attempts of the workload that the server's present life has seen."""
+        attempts = self.counters().get("oncekv_attempts", {})
+        return sum(attempts.get(method, 0) for method in WORKLOAD_METHODS)
+
+    def wait_quiet(self) -> None:
+        """Until nothing of the workload arrives any more: what was held back is through."""
+        seen, since_s = -1, time.monotonic()
+
+        def quiet() -> bool:
+            nonlocal seen, since_s
+            arrived = self.arrived()
+            if arrived != seen:
+                seen, since_s = arrived, time.monotonic()
+            return time.monotonic() - since_s >= QUIET_S
+
+        self.wait_until(quiet, QUIET_MAX_S, "the server is quiet")
+
+    def rows(self) -> dict[str, Row]:
+        """All keys, read from the store through the server, page by page."""
+        found: dict[str, Row] = {}
+        after: str | None = ""
+        while after is not None:
+            page = self.ask("kv.list", limit=1000, after=after)
+            found.update({item["key"]: Row(item["value"], item["version"]) for item in page["items"]})
+            after = page["next"]
+        return found

@@ -1,0 +1,1 @@
+"""Clients under load: what they call, how they are run, and what they write down."""

@@ -1,0 +1,1 @@
+"""What an application holds in its hands: `connect`, the stub, batches, histories, the command."""

@@ -1,0 +1,110 @@
+"""Several calls in one HTTP request, each with its own identity, its own outcome and its own retries.
+
+    with kv.batch() as b:
+        first = b.append("k", "x")
+        second = b.get("k")
+    first.result()          # raises or returns as the call alone would
+
+One POST carries them all, or as many as fit (`chunks`): the next portion leaves when each call of the one before has
+its outcome, so a batch may have any number of calls, and they take effect in their order. What is not settled by a
+reply goes out again, in a smaller batch, under the same identities. The server runs the calls as it would run single
+ones: a batch is no transaction (`txn` is), and one that fails stops no other. The timeout is for the whole batch.
+
+Place on the way: stub (1). Limits: a call that is refused for load is made again behind those of its portion that were
+not. Under exactly-once a batch is as large as the room in the outbox, or OutboxError; all of it is in there before its
+first call leaves. A block that raises sends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from oncekv.client.outcome import Outcome, result_of
+from oncekv.client.retry.pending_call import PendingCall
+from oncekv.kv import typed_calls
+from oncekv.wire.calls import Appended, Deleted, Incremented, Page, Row, TxnDone, Written
+
+__all__ = ["Batch", "Later"]
+
+T = TypeVar("T")
+
+
+class Later(Generic[T]):
+    """A call of a batch; it has an outcome once the batch was sent."""
+
+    def __init__(self, call: PendingCall, read: Callable[[Any], T]) -> None:
+        self._call = call
+        self._read = read
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of the call. Raises RuntimeError before the batch was sent."""
+        if self._call.outcome is None:
+            raise RuntimeError("the batch was not sent yet: it leaves when its with block ends")
+        return self._call.outcome
+
+    def result(self) -> T:
+        """The result; raises as the call alone would."""
+        return self._read(result_of(self.outcome))
+
+
+class Batch:
+    """Collects calls; a context manager that sends them when it is left without an exception."""
+
+    def __init__(
+        self, new_trip: Callable[[str, Mapping[str, Any]], PendingCall], issue: Callable[[Sequence[PendingCall]], None]
+    ) -> None:
+        self._new_trip = new_trip
+        self._issue = issue
+        self._calls: list[PendingCall] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self._calls:
+            self._issue(self._calls)
+
+    def call(self, method: str, params: Mapping[str, Any] | None = None) -> Later[dict[str, Any]]:
+        """Any method by name."""
+        return Later(self._add(method, params or {}), lambda ok: dict(ok.result))
+
+    def get(self, key: str) -> Later[Row]:
+        """As the client's."""
+        return self._typed(typed_calls.get(key))
+
+    def put(self, key: str, value: str, if_version: int | None = None) -> Later[Written]:
+        """As the client's."""
+        return self._typed(typed_calls.put(key, value, if_version))
+
+    def append(self, key: str, value: str) -> Later[Appended]:
+        """As the client's."""
+        return self._typed(typed_calls.append(key, value))
+
+    def increment(self, key: str, by: int = 1) -> Later[Incremented]:
+        """As the client's."""
+        return self._typed(typed_calls.increment(key, by))
+
+    def delete(self, key: str, if_version: int | None = None) -> Later[Deleted]:
+        """As the client's."""
+        return self._typed(typed_calls.delete(key, if_version))
+
+    def txn(self, ops: Sequence[typed_calls.Op], checks: Sequence[typed_calls.Op] = ()) -> Later[TxnDone]:
+        """As the client's."""
+        return self._typed(typed_calls.txn(ops, checks))
+
+    def list(self, prefix: str = "", limit: int = 100, after: str = "") -> Later[Page]:
+        """As the client's."""
+        return self._typed(typed_calls.list_keys(prefix, limit, after))
+
+    def _typed(self, call: typed_calls.TypedCall[T]) -> Later[T]:
+        return Later(self._add(call.method, call.params), call.read)
+
+    def _add(self, method: str, params: Mapping[str, Any]) -> PendingCall:
+        call = self._new_trip(method, params)
+        self._calls.append(call)
+        return call

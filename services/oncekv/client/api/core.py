@@ -1,0 +1,155 @@
+"""The machinery behind a client, shared by its threads and views: caller, session, outbox, and the door to them.
+
+Place on the way: under the stub (1). Guarantee: once closed, no call begins, and those under way end within bounds: a
+waiting one at once, one in an attempt when that attempt does. Limit: a session that closing cannot close ends with its
+lease; one that an outbox remembers is left open on purpose, for the next process goes on with it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from oncekv.client.options import LEASE_MAX_MS, Options
+from oncekv.client.outcome import ClientClosed, Failed, Ok, Outcome, Unreachable, error_of
+from oncekv.client.retry.backoff import RetryPolicy
+from oncekv.client.retry.decision import Kind
+from oncekv.client.retry.pending_call import PendingCall
+from oncekv.client.retry.retry_loop import Environment, RetryLoop
+from oncekv.client.semantics import Semantics
+from oncekv.client.session.issuer import Issuer
+from oncekv.client.session.outbox import Outbox
+from oncekv.client.session.session import NoJournal, OpenedSession, Session
+from oncekv.client.transport.binding import Link
+from oncekv.client.transport.request import encode_params
+from oncekv.wire.calls import SessionOpened
+
+__all__ = ["CLOSE_TIMEOUT_S", "Core", "InFlightCalls"]
+
+CLOSE_TIMEOUT_S = 1.0
+"""What closing may take for the calls under way, and again for telling the server."""
+
+_ADMINISTRATION = Kind(Semantics.AT_LEAST_ONCE, harmless=True)
+
+
+class InFlightCalls:
+    """Counts the calls under way, so that closing can turn new ones away and wait for these."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._closed = threading.Event()
+
+    def __enter__(self) -> None:
+        with self._changed:
+            if self._closed.is_set():
+                raise ClientClosed()
+            self._inside += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._inside -= 1
+            self._changed.notify_all()
+
+    def pause(self, seconds: float) -> None:
+        """Waits, until it is closed at the latest."""
+        self._closed.wait(seconds)
+
+    def is_closed(self) -> bool:
+        """Whether calls are turned away."""
+        return self._closed.is_set()
+
+    def close(self) -> bool:
+        """Turns new calls away; False if it was closed before."""
+        with self._changed:
+            was_open = not self._closed.is_set()
+            self._closed.set()
+            return was_open
+
+    def wait_empty(self, timeout_s: float) -> bool:
+        """Waits for those inside; whether all have left."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._inside == 0, timeout_s)
+
+
+class Core:
+    """One client's machinery; `environment` may be a simulated one."""
+
+    def __init__(
+        self,
+        links: Sequence[Link],
+        options: Options,
+        environment: Environment,
+        outbox: Outbox | None,
+        in_flight: InFlightCalls,
+    ) -> None:
+        self.in_flight = in_flight
+        self.environment = replace(environment, is_closed=in_flight.is_closed)
+        self.outbox = outbox
+        self._links = tuple(links)
+        self._options = options
+        self._retry_loop = RetryLoop(links, options, self.environment)
+        self.session = Session(self._open_session, _new_key, self._retry_loop.left_s, outbox or NoJournal())
+        self.issuer = Issuer(self._retry_loop, self.session, outbox)
+
+    def renew(self, deadline_s: float | None) -> Outcome | None:
+        """Renews the session's lease and acknowledges; None where no session is open."""
+        epoch = self.session.epoch
+        if epoch is None:
+            return None
+        meta = {"session": epoch.name, "acked": epoch.ledger.acked}
+        call = PendingCall("session.renew", encode_params({"_meta": meta}), _ADMINISTRATION)
+        self._retry_loop.run([call], deadline_s)
+        return call.outcome
+
+    def close(self) -> None:
+        """Ends the calls under way, closes the session unless an outbox remembers it, and lets everything go."""
+        if not self.in_flight.close():
+            return
+        name = self.session.close()
+        is_quiet = self.in_flight.wait_empty(CLOSE_TIMEOUT_S)
+        if name is not None and self.outbox is None and is_quiet:
+            self._say_farewell(name)
+        if self.outbox is not None:
+            self.outbox.close()
+        self.environment.transport.close()
+
+    def _say_farewell(self, session: str) -> None:
+        """One attempt to close the session, so that the server need not keep it until its lease is over."""
+        policy = RetryPolicy(attempts_max=1, attempt_timeout_s=CLOSE_TIMEOUT_S)
+        environment = replace(self.environment, is_closed=lambda: False)
+        call = PendingCall("session.close", encode_params({"_meta": {"session": session}}), _ADMINISTRATION)
+        RetryLoop(self._links, replace(self._options, retry=policy), environment).run([call], None)
+
+    def _open_session(self, key: str, deadline_s: float | None) -> OpenedSession:
+        lease_ms = self._options.session_lease_ms or (LEASE_MAX_MS if self.outbox is not None else None)
+        params: dict[str, Any] = {} if lease_ms is None else {"lease_ms": lease_ms}
+        call = PendingCall("session.open", encode_params(params), _ADMINISTRATION, headers={"Idempotency-Key": key})
+        self._retry_loop.run([call], deadline_s)
+        match call.outcome:
+            case Ok(result=result):
+                return _opened(result)
+            case Failed() as failed:
+                raise error_of(failed)
+        reason = call.outcome.reason if call.outcome is not None else ""
+        raise error_of(Failed(Unreachable(f"no session could be opened: {reason}"), False, tuple(call.attempts)))
+
+
+def _opened(result: dict[str, Any]) -> OpenedSession:
+    try:
+        opened = msgspec.convert(result, SessionOpened)
+    except msgspec.ValidationError as error:
+        raise Unreachable(f"no session could be opened: the server's answer is none ({error})") from None
+    return OpenedSession(opened.session, opened.window)
+
+
+def _new_key() -> str:
+    return secrets.token_urlsafe(24)

@@ -1,0 +1,30 @@
+"""kv.list: keys in order, a page at a time."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from oncekv.server.engine.method import RESULT_BYTES_MAX, Kind, Method, Params
+from oncekv.server.engine.storage.base import Reader
+from oncekv.wire.calls import Item, Page
+from oncekv.wire.errors import TooLarge
+
+LIMIT_MAX = 1000
+
+
+class List(Params):
+    prefix: str = ""
+    limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX)] = 100
+    after: str = ""
+
+
+def list_keys(reader: Reader, params: List) -> Page:
+    found = reader.page(params.prefix, params.after, params.limit, RESULT_BYTES_MAX)
+    items = [Item(key, row.value, row.version) for key, row in found]
+    more = len(items) == params.limit and reader.page(params.prefix, items[-1].key, 1, 2 * RESULT_BYTES_MAX)
+    return Page(items=items, next=items[-1].key if more else None)
+
+
+METHOD = Method("kv.list", "A page of keys in order.", Kind.READ, List, Page, list_keys, errors=(TooLarge,))

@@ -1,0 +1,246 @@
+"""The committer (7): many calls, one transaction, and only then the replies.
+
+One writer thread takes the calls that wait, lets each through the delivery's gate, runs it on an effect of its own, and
+commits the group once. A call that fails fails alone. Because one writer at a time holds the store, a duplicate of
+a call that is still running waits behind it and then finds its record: no table of running calls is needed.
+
+Guarantee: no reply leaves before the commit that holds its effect and record; after a failed commit every call of
+the group is told `internal_error`, which is indefinite. Limit: the queue is bounded; over it, `overloaded`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from oncekv.server.engine.call import BaseCommitter, Call, Submission, Watch
+from oncekv.server.engine.components import Components
+from oncekv.server.engine.method import Context, Kind
+from oncekv.server.engine.storage.base import StoreBusy
+from oncekv.server.engine.storage.staged import Effect, Group
+from oncekv.server.engine.storage.writer_cache import WriterCache
+from oncekv.server.failpoints import Dropped
+from oncekv.server.log import end_server, log
+from oncekv.wire.envelope import Reply, failure, mark_replayed, success
+from oncekv.wire.errors import ApplicationError, InternalError, Overloaded, RpcError
+
+__all__ = ["Committer"]
+
+SHARE_MAX = 32  # calls of one request in a row, so that a deep batch cannot starve the others
+TICK_S = 0.2
+SWEEP_PAUSE_S = 1.0
+
+
+class _Ticket:
+    """Those of a request that were admitted, and how many of them are in a group already."""
+
+    __slots__ = ("calls", "done", "size", "taken")
+
+    def __init__(self, calls: Sequence[Call], size: int, done: Callable[[], object]) -> None:
+        self.calls = calls
+        self.size = size
+        self.taken = 0
+        self.done = done
+
+
+class Committer(BaseCommitter):
+    """The one writer of this server."""
+
+    def __init__(self, components: Components) -> None:
+        self._facts = components.facts
+        self._config = components.config
+        self._failpoints = components.facts.failpoints
+        self._store = components.store
+        self._gate = components.delivery
+        self._clock = components.clock
+        self._metrics = components.metrics
+        self._monotonic_s = components.monotonic_s
+        self._cache = WriterCache()
+        self._tickets: deque[_Ticket] = deque()
+        self._waiting = 0
+        self._waiting_bytes = 0
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._sweep_at_s = components.monotonic_s()
+        self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def listen(self, watch: Watch | None) -> None:
+        """All is answered in this process."""
+
+    def stop(self) -> None:
+        """Commit all that waits, then end; the lease clock is saved to the millisecond."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+        self._run_group([], save_clock=True)
+
+    def submit(self, requests: Iterable[Submission]) -> None:
+        refused = []
+        with self._changed:
+            for request in requests:
+                if not self._enter(request):
+                    refused.append(request)
+            self._changed.notify()
+        for request in refused:
+            request.done()
+
+    def _enter(self, request: Submission) -> bool:
+        """Whether any of its calls was admitted; the others are answered."""
+        calls, size, done = request
+        room = max(0, self._config.queue_max - self._waiting)
+        if self._stopping or (self._waiting and self._waiting_bytes + size > self._config.queue_bytes_max):
+            room = 0
+        admitted = calls[:room]
+        if admitted:
+            self._tickets.append(_Ticket(admitted, size, done))
+            self._waiting += len(admitted)
+            self._waiting_bytes += size
+        for call in calls[room:]:
+            call.fail(Overloaded())
+        return bool(admitted)
+
+    def _work(self) -> None:
+        try:
+            self._loop()
+        except BaseException:
+            end_server("the committer failed")
+
+    def _loop(self) -> None:
+        while True:
+            with self._changed:
+                if not self._tickets:
+                    if self._stopping:
+                        return
+                    self._changed.wait(TICK_S)
+                calls, finished = self._take()
+            self._clock.now_ms()
+            if calls or self._monotonic_s() >= self._sweep_at_s:
+                self._run_group(calls)
+            for ticket in finished:
+                ticket.done()
+
+    def _take(self) -> tuple[list[Call], list[_Ticket]]:
+        """The next group, by turns from every request that waits, and the requests that it completes."""
+        calls: list[Call] = []
+        finished: list[_Ticket] = []
+        while self._tickets and len(calls) < self._config.group_max:
+            ticket = self._tickets.popleft()
+            share = min(SHARE_MAX, self._config.group_max - len(calls))
+            calls += ticket.calls[ticket.taken : ticket.taken + share]
+            ticket.taken += share
+            if ticket.taken < len(ticket.calls):
+                self._tickets.append(ticket)
+            else:
+                finished.append(ticket)
+                self._waiting_bytes -= ticket.size
+        self._waiting -= len(calls)
+        return calls, finished
+
+    def _run_group(self, calls: Sequence[Call], *, save_clock: bool = False) -> None:
+        committed = False
+        try:
+            with self._store.write() as writer:
+                self._run_calls(Group(writer, self._cache), calls, save_clock=save_clock)
+            committed = True
+        except StoreBusy:
+            if calls:
+                log.warning("another process holds the store; %d calls refused", len(calls))
+            self._fail_all(calls, Overloaded)
+        except Exception:
+            log.exception("a group of %d calls was rolled back", len(calls))
+            self._fail_all(calls, InternalError)
+        if not committed:
+            self._cache.forget()
+        self._gate.finished(committed=committed)
+        if calls:
+            self._count(calls)
+
+    def _run_calls(self, group: Group, calls: Sequence[Call], *, save_clock: bool) -> None:
+        now_ms = self._clock.catch_up(group.counters.clock_ms)
+        group.prefetch(*_names_and_keys(calls))
+        for call in calls:
+            self._run_call(group, call, now_ms)
+        self._sweep(group, now_ms)
+        save = save_clock or group.has_opened or self._clock.save_is_due(now_ms, idle=not calls)
+        group.finish(now_ms, save_clock=save)
+
+    def _run_call(self, group: Group, call: Call, now_ms: int) -> None:
+        try:
+            recorded = self._gate.admit(group, call, now_ms)
+            if recorded is not None:
+                call.reply, call.replayed = mark_replayed(recorded), True
+            elif call.changes_store:
+                call.reply, call.ran = self._execute(group, call, now_ms), True
+        except Dropped:
+            call.dropped = True
+        except RpcError as error:
+            call.fail(error)
+        except Exception:
+            log.exception("%s failed", call.method.name)
+            call.fail(InternalError())
+
+    def _execute(self, group: Group, call: Call, now_ms: int) -> Reply:
+        """Run the call; its effect stays if its reply is not an error."""
+        self._pass("before_execute", call)
+        call.check_deadline(self._monotonic_s())
+        effect = Effect(group)
+        rows_or_context = (
+            effect
+            if call.method.kind is Kind.WRITE
+            else Context(server=self._facts, meta=call.meta, now_ms=now_ms, group=group)
+        )
+        try:
+            reply = success(call.method.run(rows_or_context, call.params))
+        except ApplicationError as error:
+            reply = failure(error)
+        self._pass("after_execute", call)
+        self._gate.settle(group, call, reply, now_ms)
+        if not reply.failed:
+            group.merge(effect)  # last, for it cannot fail: no effect stays without its record
+        return reply
+
+    def _pass(self, failpoint: Any, call: Call) -> None:
+        if self._failpoints and call.method.kind is Kind.WRITE:
+            self._failpoints.hit(failpoint, call.method.name, call.method.keys(call.params))
+
+    def _sweep(self, group: Group, now_ms: int) -> None:
+        """Once a second a bounded portion of what has run out; a tick later the next one while there is more."""
+        now_s = self._monotonic_s()
+        if now_s < self._sweep_at_s:
+            return
+        self._sweep_at_s = now_s + SWEEP_PAUSE_S  # first of all: a store that fails is not asked at every tick
+        if self._facts.sessions.sweep(group, now_ms):
+            self._sweep_at_s = now_s + TICK_S
+        group.forget_keyed(now_ms)
+
+    def _fail_all(self, calls: Sequence[Call], error: type[RpcError]) -> None:
+        for call in calls:
+            call.fail(error())
+
+    def _count(self, calls: Sequence[Call]) -> None:
+        self._metrics.groups.inc()
+        self._metrics.group_calls.observe(len(calls))
+        replays = Counter(call.method.name for call in calls if call.replayed)
+        effects = Counter(call.method.name for call in calls if call.ran and call.reply and not call.reply.failed)
+        for name, count in replays.items():
+            self._metrics.replays.labels(name).inc(count)
+        for name, count in effects.items():
+            self._metrics.effects.labels(name).inc(count)
+
+
+def _names_and_keys(calls: Sequence[Call]) -> tuple[set[str], set[str]]:
+    """The sessions and the keys that the group will ask the store for."""
+    names: set[str] = set()
+    keys: set[str] = set()
+    for call in calls:
+        if call.meta.session is not None:
+            names.add(call.meta.session)
+        if call.changes_store and call.method.kind is Kind.WRITE:
+            keys.update(call.method.keys(call.params))
+    return names, keys

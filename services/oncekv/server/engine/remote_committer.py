@@ -1,0 +1,110 @@
+"""The committer seen from a worker, when it runs in a process of its own (`writer`): a connected pair of sockets.
+
+Calls go there and answers come back, many at once. This is a remote call too.
+
+Guarantee: nobody waits here to send, and every request is answered, or the whole server ends: when the writer is gone,
+nobody can tell what it has done. Limit: while the writer stands still, so do the writes, and over `queue_bytes_max` of
+what it did not fetch they are refused.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterable
+
+from oncekv.server.engine.call import BaseCommitter, Submission, Watch
+from oncekv.server.engine.components import Components, read_counters
+from oncekv.server.engine.ipc_channel import MessageReader, MessageSender
+from oncekv.server.engine.ipc_messages import apply_answers, pack_calls, unpack_answers
+from oncekv.server.log import end_server, log
+from oncekv.wire.errors import Overloaded
+
+__all__ = ["RemoteCommitter"]
+
+TICK_S = 0.2
+CATCH_UP_TICKS = 5
+
+
+class RemoteCommitter(BaseCommitter):
+    """One worker's end of the way to the writer."""
+
+    def __init__(self, components: Components, channel: socket.socket) -> None:
+        self._components = components
+        self._channel = channel
+        self._sender = MessageSender(channel)
+        self._reader = MessageReader(channel)
+        self._sending = threading.Lock()
+        self._waiting: dict[int, Submission] = {}
+        self._number = 0
+        self._stopping = threading.Event()
+        self._receiving = threading.Thread(target=self._receive_all, name="hear", daemon=True)
+
+    def start(self) -> None:
+        threading.Thread(target=self._tick, name="tick", daemon=True).start()
+
+    def listen(self, watch: Watch | None) -> None:
+        if watch:
+            watch(self._channel, self._receive)
+        else:
+            self._receiving.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._channel.shutdown(socket.SHUT_RDWR)
+        if self._receiving.is_alive():
+            self._receiving.join()
+        self._channel.close()
+
+    def submit(self, requests: Iterable[Submission]) -> None:
+        requests = list(requests)
+        if self._sender.bytes_queued > self._components.config.queue_bytes_max:
+            self._refuse(requests)
+            return
+        try:
+            with self._sending:
+                first, self._number = self._number + 1, self._number + len(requests)
+                numbered = list(enumerate(requests, first))
+                message = pack_calls((number, request.size, request.calls) for number, request in numbered)
+                self._waiting.update(numbered)
+                self._sender.send(message)
+        except Exception:
+            self._end()
+
+    def _refuse(self, requests: Iterable[Submission]) -> None:
+        """The writer does not fetch what it was sent."""
+        for request in requests:
+            for call in request.calls:
+                call.fail(Overloaded())
+            request.done()
+
+    def _receive_all(self) -> None:
+        while not self._stopping.is_set():
+            self._receive()
+
+    def _receive(self) -> None:
+        """What has come, waiting for it if there is nothing yet."""
+        try:
+            for message in self._reader.some():
+                for number, answers in unpack_answers(message):
+                    request = self._waiting.pop(number)
+                    apply_answers(request.calls, answers)
+                    request.done()
+        except Exception:
+            self._end()
+
+    def _end(self) -> None:
+        if not self._stopping.is_set():
+            end_server("the way to the writer is broken")
+
+    def _tick(self) -> None:
+        """Keep the lease clock going, and with those of the others on this store."""
+        ticks = 0
+        while not self._stopping.wait(TICK_S):
+            ticks += 1
+            self._components.clock.now_ms()
+            if ticks % CATCH_UP_TICKS == 0:
+                try:
+                    self._components.clock.catch_up(read_counters(self._components.store).clock_ms)
+                except Exception:
+                    log.exception("the store does not say what its time is")

@@ -1,0 +1,191 @@
+"""What a storage engine offers: reads, and one atomic application of what a group of calls changed.
+
+Engines are thin. They know rows, not rules: windows, leases, fingerprints and what a method means live above.
+Guarantee: `write()` sees all that was committed before it, no other writer runs beside it, and when it returns
+normally its changes are durable, all of them; otherwise none is there. Limit: as durable as the disk's fsync.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from oncekv.server.engine.storage.record_slots import SLOTS, Slots
+from oncekv.wire.calls import FINGERPRINT_BYTES
+from oncekv.wire.envelope import Reply
+
+__all__ = [
+    "Changes",
+    "Counters",
+    "KeyedRecord",
+    "Reader",
+    "Record",
+    "RecordRow",
+    "Row",
+    "Session",
+    "Store",
+    "StoreBusy",
+    "Writer",
+    "pack",
+    "unpack",
+]
+
+
+class StoreBusy(Exception):
+    """Another process held the store for longer than the bound; nothing of this transaction began."""
+
+
+class Row(NamedTuple):
+    """One key's value and the number of its changes since it was created."""
+
+    value: str
+    version: int
+
+
+class Session:
+    """One open session. `expires_ms` is a time of the lease clock; `acked` is the watermark, `carried` the one that
+    is stored: with the session, or with one of its records.
+
+    Only the group changes one, and what it has changed is committed, or the object is thrown away.
+    """
+
+    __slots__ = ("acked", "carried", "expires_ms", "lease_ms", "name", "number", "slots")
+
+    def __init__(self, number: int, name: str, lease_ms: int, expires_ms: int, acked: int, slots: Slots) -> None:
+        self.number = number
+        self.name = name
+        self.lease_ms = lease_ms
+        self.expires_ms = expires_ms
+        self.acked = self.carried = acked
+        self.slots = slots
+
+    def place(self, slot: int) -> int:
+        """The number of the row in which the record of this slot stands."""
+        return self.number * SLOTS + slot
+
+
+class Record(NamedTuple):
+    """A dedup record: what ran under an identity, and what it answered."""
+
+    fingerprint: bytes
+    reply: Reply
+
+
+RecordRow = tuple[int, int, int, bytes]
+"""A dedup record as it is stored: place, seq, the session's watermark when it was made, and the rest as one (`pack`),
+since every column costs.
+"""
+
+
+def pack(fingerprint: bytes, reply: Reply) -> bytes:
+    """A record's fingerprint, whether its reply is an error, and the reply's body."""
+    return b"%b%c%b" % (fingerprint, reply.failed, reply.body)
+
+
+def unpack(answer: bytes) -> Record:
+    """What `pack` was given."""
+    body = FINGERPRINT_BYTES + 1
+    return Record(answer[:FINGERPRINT_BYTES], Reply(bool(answer[FINGERPRINT_BYTES]), answer[body:]))
+
+
+class KeyedRecord(NamedTuple):
+    """A dedup record under an Idempotency-Key, kept until `expires_ms` of the lease clock."""
+
+    fingerprint: bytes
+    reply: Reply
+    expires_ms: int
+
+
+class Counters(NamedTuple):
+    """What is counted in the store itself, so that several processes agree on it.
+
+    clock_ms: the lease clock as last saved. sessions_opened: ever; gives out session numbers, so none comes twice.
+    """
+
+    clock_ms: int
+    sessions_opened: int
+    sessions: int
+    records: int
+
+
+@dataclass
+class Changes:
+    """What a group of calls changes, applied in one transaction."""
+
+    rows: dict[str, Row | None] = field(default_factory=dict)
+    opened: dict[int, Session] = field(default_factory=dict)
+    """By number, as the two below."""
+    sessions: dict[int, Session] = field(default_factory=dict)
+    """Renewed, or acknowledged without a record that could carry the watermark."""
+    ended: set[int] = field(default_factory=set)
+    """Sessions to forget, with all their records."""
+    records: dict[int, RecordRow] = field(default_factory=dict)
+    """By place; what stood there before is acknowledged. Of the watermarks that are stored with a session and with its
+    records, the highest counts."""
+    forgotten: list[int] = field(default_factory=list)
+    """Places whose record is acknowledged, some of those in `records` among them: these go last."""
+    keyed: dict[tuple[bytes, str], KeyedRecord] = field(default_factory=dict)
+    keyed_expired_ms: int | None = None
+    """Forget a bounded portion of keyed records that expired by then."""
+    counters: Counters | None = None
+    """The new one, if it changed."""
+
+    @property
+    def has_any(self) -> bool:
+        """Whether there is anything to write."""
+        sessions = self.opened or self.sessions or self.ended or self.records or self.forgotten
+        return bool(self.rows or sessions or self.keyed or self.counters) or self.keyed_expired_ms is not None
+
+
+class Reader(Protocol):
+    """A consistent view of what is committed (or, in a writer, of the transaction's start)."""
+
+    def row(self, key: str) -> Row | None: ...
+    def page(self, prefix: str, after: str, limit: int, bytes_max: int) -> list[tuple[str, Row]]:
+        """Up to `limit` keys after `after`, in UTF-8 order. Raises TooLarge over `bytes_max` of keys and values."""
+        ...
+
+    def sessions(self, names: Sequence[str]) -> list[Session]:
+        """Those of these names that are open."""
+        ...
+
+    def record(self, place: int) -> Record | None: ...
+    def keyed(self, scope: bytes, key: str) -> KeyedRecord | None: ...
+    def counters(self) -> Counters: ...
+
+
+class Writer(Reader, Protocol):
+    """The one open write transaction."""
+
+    def data_version(self) -> int | None:
+        """Another number than before when another process has written meanwhile; None if nobody can tell."""
+        ...
+
+    def rows(self, keys: Sequence[str]) -> dict[str, tuple[int, str | None]]:
+        """Version and value of those of these keys that are there; a large value is left out (None)."""
+        ...
+
+    def sessions_expired(self, now_ms: int, limit: int) -> list[Session]: ...
+    def keyed_expired(self, now_ms: int) -> bool: ...
+    def apply(self, changes: Changes) -> None:
+        """Write all changes."""
+        ...
+
+
+class Store(Protocol):
+    """One store, shared by all threads, workers and servers that name it."""
+
+    name: str
+
+    def boot(self) -> int:
+        """Count one more start on this store; the new count."""
+        ...
+
+    def read(self) -> AbstractContextManager[Reader]: ...
+    def write(self) -> AbstractContextManager[Writer]:
+        """Raises StoreBusy when another process did not let go in time: nothing has begun then."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,94 @@
+"""The wiring: one server's parts put together, with Flask around them.
+
+`create_app` gives a Flask app whose `/rpc` is the endpoint; health, readiness and metrics are ordinary views, and
+`app.test_client().post("/rpc", json=…)` goes the whole way of a call.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from flask import Flask, Response
+
+from oncekv.server.config import Config
+from oncekv.server.engine.call import BaseCommitter
+from oncekv.server.engine.committer import Committer
+from oncekv.server.engine.components import Components, make_components, read_counters
+from oncekv.server.engine.remote_committer import RemoteCommitter
+from oncekv.server.engine.storage.base import Store
+from oncekv.server.failpoints import Failpoints
+from oncekv.server.http.exchange import ServerContext
+from oncekv.server.http.wsgi import WsgiEndpoint
+from oncekv.server.log import log
+from oncekv.server.rpc.dispatcher import Dispatcher
+from oncekv.server.watchdog import Running, Watchdog
+
+__all__ = ["Node", "create_app"]
+
+
+class Node:
+    """One worker: its way to the committer, its metrics, and the Flask app that leads to them.
+
+    `channel` leads to the writer's process; without one the committer is here.
+    """
+
+    def __init__(self, components: Components, channel: socket.socket | None = None) -> None:
+        self.config = components.config
+        self.metrics = components.metrics
+        self._store = components.store
+        self.committer: BaseCommitter = (
+            Committer(components) if channel is None else RemoteCommitter(components, channel)
+        )
+        self.running = Running()
+        self.served = ServerContext(components.config, Dispatcher(components), self.committer, self.running)
+        self.app = _flask(self)
+        self.pages = self.app.wsgi_app
+        """What every path but `/rpc` goes to, as WSGI."""
+        self.app.wsgi_app = WsgiEndpoint(self.served, self.pages)  # type: ignore[method-assign]  # Flask's own hook
+        self._watchdog = Watchdog(self.running, components.config.call_watch_ms)
+        self._watchdog.start()
+        self.committer.start()
+
+    def is_ready(self) -> bool:
+        """Whether the store answers."""
+        try:
+            read_counters(self._store)
+        except Exception:
+            log.exception("the store does not answer")
+            return False
+        return True
+
+    def close(self) -> None:
+        """Commit what waits, then let the store go."""
+        self._watchdog.stop()
+        self.committer.stop()
+        self._store.close()
+
+
+def create_app(config: Config, store: Store) -> Flask:
+    """A Flask app on an open store; `app.extensions["oncekv"].close()` ends it."""
+    return Node(make_components(config, store, store.boot(), Failpoints() if config.failpoints else None)).app
+
+
+def _flask(node: Node) -> Flask:
+    app = Flask("oncekv", static_folder=None)
+    app.extensions["oncekv"] = node
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        return Response("ok\n", mimetype="text/plain")
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        ready = node.is_ready()
+        return Response(
+            "ok\n" if ready else "the store does not answer\n",
+            status=200 if ready else 503,
+            mimetype="text/plain",
+        )
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(node.metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return app

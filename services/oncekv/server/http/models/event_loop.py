@@ -1,0 +1,146 @@
+"""The model `event-loop`: one thread accepts, reads, parses and answers all connections, by callbacks, and never waits.
+
+    loop     ─ call ─►  Exchange: the steps that need no store, right here
+    pool     ◄──────    a few threads, for whatever may wait: reads, pages, large bodies, failpoints
+    writer   ◄──────    the committer's thread, for every write
+    loop     ◄ letters  what they have done comes back as a callback, all that is ready in one wake-up
+
+A connection costs its objects and no thread, and a request that waits costs nothing but its place in a queue. The
+price: whatever runs too long on the loop, everybody waits for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from werkzeug.test import create_environ
+from werkzeug.wrappers import Response
+
+from oncekv.server.engine.call import Submission
+from oncekv.server.http.app import Node
+from oncekv.server.http.connection import Answered, Connection
+from oncekv.server.http.endpoint import HttpReply
+from oncekv.server.http.exchange import Exchange, Work
+from oncekv.server.log import log
+from oncekv.server.process.drain import Drain
+from oncekv.server.process.sockets import Address, listen
+from oncekv.server.rpc.dispatcher import Caller
+
+__all__ = ["serve"]
+
+CONNECTIONS_MAX = 16_384
+POOL_THREADS = 8  # the store reads with two at a time; the others are for what sleeps at a failpoint
+
+
+def serve(node: Node, address: Address, announce: Callable[[], object]) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code."""
+    loop = asyncio.new_event_loop()
+    host = _Host(node, loop)
+    drain = Drain(lambda: len(node.running), node.close)
+
+    def stop(_signal: int, _frame: Any) -> None:
+        drain.begin()
+        loop.call_soon_threadsafe(host.drain)
+
+    loop.run_until_complete(host.listen(address))
+    # Not by the loop's own signal handlers: a loop that somebody blocks would not hear that it is to end.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is read once
+    node.committer.listen(loop.add_reader)
+    announce()
+    loop.run_forever()
+    code = drain.finish()
+    loop.close()
+    return code
+
+
+class _Host:
+    """The loop's server: its connections, and the ways from the loop to the threads that may wait and back."""
+
+    def __init__(self, node: Node, loop: asyncio.AbstractEventLoop) -> None:
+        self.config = node.config
+        self.is_draining = False
+        self._node = node
+        self._loop = loop
+        self._connections: set[Connection] = set()
+        self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="pool")
+        self._callbacks: deque[Work] = deque()
+        self._writes: list[Submission] = []
+        self._is_woken = False
+
+    async def listen(self, address: Address) -> None:
+        self._server = await self._loop.create_server(lambda: Connection(self), sock=listen(address, shared=True))
+
+    def drain(self) -> None:
+        """Let nobody else in; when the last connection has its reply, the loop ends."""
+        if not self.is_draining:
+            self.is_draining = True
+            self._server.close()
+            for connection in tuple(self._connections):
+                connection.end_if_idle()
+            self._end_if_done()
+
+    def joined(self, connection: Connection) -> None:
+        self._connections.add(connection)
+        if len(self._connections) > CONNECTIONS_MAX:
+            connection.end_if_idle()
+
+    def left(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._end_if_done()
+
+    def call(self, body: bytes, caller: Caller, answered: Answered) -> None:
+        Exchange(self._node.served, body, caller).start(answered, self)
+
+    def page(self, verb: str, path: str, answered: Answered) -> None:
+        self.in_thread(lambda: self.on_loop(partial(answered, _page(self._node, verb, path))))
+
+    def in_thread(self, work: Work) -> None:
+        self._pool.submit(_logged, work)
+
+    def commit(self, waiting: Submission) -> None:
+        # All that came in one look at the sockets goes in together: the writer wakes once, and not for a group of one.
+        if not self._writes:
+            self._loop.call_soon(self._hand_over)
+        self._writes.append(waiting)
+
+    def _hand_over(self) -> None:
+        writes, self._writes = self._writes, []
+        self._node.committer.submit(writes)
+
+    def on_loop(self, work: Work) -> None:
+        self._callbacks.append(work)
+        if not self._is_woken:
+            self._is_woken = True
+            self._loop.call_soon_threadsafe(self._run_callbacks)
+
+    def _run_callbacks(self) -> None:
+        # First of all: whoever writes a letter from here on wakes the loop again.
+        self._is_woken = False
+        for _ in range(len(self._callbacks)):
+            _logged(self._callbacks.popleft())
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        if self.is_draining and not self._connections and not self._node.running:
+            self._loop.stop()
+
+
+def _logged(work: Work) -> None:
+    try:
+        work()
+    except Exception:
+        log.exception("a callback failed")
+
+
+def _page(node: Node, verb: str, path: str) -> HttpReply:
+    """What Flask says to this; none of its pages has a body or a query."""
+    page = Response.from_app(node.pages, create_environ(path, method=verb), buffered=True)
+    return HttpReply(page.status, list(page.headers), page.get_data())

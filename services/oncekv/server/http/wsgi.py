@@ -1,0 +1,78 @@
+"""The endpoint as WSGI: a thread for each request, which reads, waits and answers (the model `threads`).
+
+It stands in front of Flask (Flask's documented `app.wsgi_app` hook), because a Flask view costs several times the call
+itself; every other path goes on to Flask.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from oncekv.server.http.endpoint import DRAIN_BYTES_MAX, PATH, Head, HttpError, HttpReply, admit, body_cut
+from oncekv.server.http.exchange import Exchange, ServerContext
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["DROP_STATUS", "WsgiEndpoint"]
+
+DROP_STATUS = "599 Dropped"
+"""Never seen by a client: with `--failpoints`, the door closes the connection in its place."""
+_READ_BYTES = 64 * 1024
+
+
+class WsgiEndpoint:
+    """`POST /rpc`; every other path is the next application's."""
+
+    def __init__(self, served: ServerContext, otherwise: WSGIApplication) -> None:
+        self._context = served
+        self._otherwise = otherwise
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != PATH:
+            return self._otherwise(environ, start_response)
+        reply = self._reply(environ)
+        if reply.dropped:
+            start_response(DROP_STATUS, [("Content-Length", "0")])
+        else:
+            start_response(reply.status, reply.headers)
+        return [reply.body]
+
+    def _reply(self, environ: WSGIEnvironment) -> HttpReply:
+        head = _head(environ)
+        try:
+            caller = admit(self._context.config, head, time.monotonic())
+            body = _body(environ["wsgi.input"], int(head.length or 0))
+        except HttpError as error:
+            if error.reads_body:
+                _drain(environ["wsgi.input"], int(head.length or 0))
+            return error.reply()
+        return Exchange(self._context, body, caller).answer()
+
+
+def _head(environ: WSGIEnvironment) -> Head:
+    get = environ.get
+    return Head(
+        environ["REQUEST_METHOD"],
+        get("CONTENT_LENGTH"),
+        get("CONTENT_TYPE", ""),
+        get("HTTP_AUTHORIZATION", ""),
+        get("HTTP_IDEMPOTENCY_KEY"),
+    )
+
+
+def _body(stream: Any, length: int) -> bytes:
+    """The whole body. Raises HttpError."""
+    body: bytes = stream.read(length)
+    if len(body) != length:
+        raise body_cut()
+    return body
+
+
+def _drain(stream: Any, length: int) -> None:
+    """Read what is still coming, so that the client gets to see the refusal and not a broken pipe."""
+    left = min(length, DRAIN_BYTES_MAX)
+    while left > 0 and (chunk := stream.read(min(left, _READ_BYTES))):
+        left -= len(chunk)

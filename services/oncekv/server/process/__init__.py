@@ -1,0 +1,1 @@
+"""The processes of a server: start, workers, the one that commits, the end."""

@@ -1,0 +1,113 @@
+"""Serving: bind, open the store, start the workers, say that they are ready, drain on SIGTERM.
+
+One worker is this very process, so that its pid is the one to kill, to stop and to pause. More are forked (`workers`)
+and share the address (SO_REUSEPORT), and one more process commits for all of them (`writer`); this one then only
+watches, and who wants to pause such a server pauses its group. How a worker serves many clients at once is its model's
+affair (`models`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oncekv.server.config import Config
+from oncekv.server.engine.storage import open_store
+from oncekv.server.failpoints import Failpoints
+from oncekv.server.process.sockets import Address, reserve
+from oncekv.server.process.workers import supervise
+
+if TYPE_CHECKING:
+    from oncekv.server.engine.components import Components
+
+__all__ = ["serve"]
+
+Channels = Sequence[tuple[socket.socket, socket.socket]]
+"""Between each worker and the writer: the worker's end, the writer's end."""
+
+METRICS = "oncekv-metrics-"
+
+
+def serve(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code. Raises StartupError before anything is left behind."""
+    address, _guard = reserve(config)
+    store = open_store(config.store_url)
+    boot = store.boot()
+    store.close()
+    failpoints = Failpoints() if config.failpoints else None
+    url = f"http://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}"
+    ready = json.dumps({"event": "ready", "url": url, "pid": os.getpid(), "boot": boot})
+    plan = _Plan(config, address, boot, failpoints)
+    if config.workers == 1 and config.writer == "thread":
+        return plan.work(lambda: print(ready, flush=True))
+    _forget_dead(METRICS)
+    with tempfile.TemporaryDirectory(prefix=f"{METRICS}{os.getpid()}-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        channels = [socket.socketpair() for _ in range(config.workers)]
+        children = [
+            partial(plan.write, channels),
+            *(partial(plan.work, channels=channels, number=n) for n in range(len(channels))),
+        ]
+        return supervise(children, ready, [end for pair in channels for end in pair])
+
+
+def _forget_dead(prefix: str) -> None:
+    """Remove what servers that were killed could not."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}[0-9]*-*"):
+        owner = int(folder.name.removeprefix(prefix).partition("-")[0])
+        try:
+            os.kill(owner, 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except PermissionError:
+            pass  # another user's, and alive
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a server's processes need to know, before any of them begins."""
+
+    config: Config
+    address: Address
+    boot: int
+    failpoints: Failpoints | None
+
+    def work(self, announce: Callable[[], object], channels: Channels = (), number: int = 0) -> int:
+        """One worker, from its own connections to the store up to its last reply. With `channels` the writer commits."""
+        # Imported here: with several workers, the metrics library reads its environment when it is first imported.
+        from oncekv.server.http.app import Node
+        from oncekv.server.http.models import load_model
+
+        _keep([pair[0] for pair in channels[number : number + 1]], channels)
+        node = Node(self._components(), channels[number][0] if channels else None)
+        return load_model(self.config.model)(node, self.address, announce)
+
+    def write(self, channels: Channels, announce: Callable[[], object]) -> int:
+        """The process that commits for all workers."""
+        from oncekv.server.process.writer import serve_workers
+
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # the workers drain first, and need it until then
+        mine = [pair[1] for pair in channels]
+        _keep(mine, channels)
+        return serve_workers(self._components(), mine, announce)
+
+    def _components(self) -> Components:
+        from oncekv.server.engine.components import make_components
+
+        return make_components(self.config, open_store(self.config.store_url), self.boot, self.failpoints)
+
+
+def _keep(mine: Sequence[socket.socket], channels: Channels) -> None:
+    """Close the ends of the others: an end counts as closed only when nobody holds it."""
+    for end in (end for pair in channels for end in pair if end not in mine):
+        end.close()

@@ -1,0 +1,60 @@
+"""A server process together with a caller, and its failpoints."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaos.runtime.local import LocalServer, oncekv_command
+from tests.support.caller import Caller
+from tests.support.replies import Answer
+from tests.support.waiting import until
+
+__all__ = ["MODELS", "WAYS", "Node", "oncekv"]
+
+MODELS = ("threads", "event-loop")
+"""What `oncekv serve --model` takes; the first is the default."""
+WAYS = (*MODELS, "event-loop --writer process")
+"""What the contract is tested on; several workers have tests of their own."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A server and a caller; the caller stays valid over restarts, because the port stays."""
+
+    server: LocalServer
+    kv: Caller
+
+    def arm(self, name: str, action: str, **more: Any) -> None:
+        """Arm a failpoint, which must be accepted."""
+        answer = self.kv.call("debug.failpoint", name=name, action=action, **more)
+        assert answer.error is None, answer.error
+
+    def fired(self, name: str) -> int:
+        """How often a failpoint has fired."""
+        count = self.kv.ok("debug.failpoints")["failpoints"].get(name, 0)
+        assert isinstance(count, int), count
+        return count
+
+    def when_fired(self, name: str, since: int) -> None:
+        """Wait until a failpoint has fired more often than `since`."""
+        until(lambda: self.fired(name) > since, what=f"failpoint {name}")
+
+    def holding(self, name: str, hold_ms: int, key: str, call: Callable[[], Answer]) -> Any:
+        """Make a call in the background and return once the failpoint holds it, `hold_ms` long; gives its future."""
+        from tests.support.waiting import in_background
+
+        before = self.fired(name)
+        self.arm(name, f"sleep:{hold_ms}", match={"key": key})
+        future = in_background(call)
+        self.when_fired(name, before)
+        return future
+
+
+def oncekv(*words: str | Path, timeout_s: float = 20.0) -> subprocess.CompletedProcess[str]:
+    """Run an `oncekv` command that ends by itself; TimeoutExpired (and it is killed) when it does not."""
+    command: Sequence[str] = [*oncekv_command(), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
