@@ -1,7 +1,8 @@
 """`python -m bench`: the command line.
 
-Exit code 0, whatever the figures are; 1 when nothing could be measured (no wrk, say), 130 when it was interrupted: what
-was measured until then is kept, and nothing is left running.
+Exit code 0, whatever the figures are; 1 when nothing could be measured (no wrk, say), 74 when the table could not be
+written to stdout (it is in its folder), 130 when it was interrupted: what was measured until then is kept, and nothing
+is left running.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from bench.report.table import text
 from bench.report.targets import results
 from bench.run import Run
 from chaos.runtime.base import ServerError
+from oncekv import console
 
 _FAILURES = (WrkFailed, RpcFailed, ServerError, BaselineFailed, SchemaUnknown)
 
@@ -47,7 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
     out = args.out / args.what
     data = out / "data"
     shutil.rmtree(data, ignore_errors=True)
-    data.mkdir(parents=True)
+    try:
+        data.mkdir(parents=True)
+    except OSError as error:
+        print(f"bench: cannot write to {out}: {error.strerror}; name another --out", file=sys.stderr)
+        return console.USAGE
     run = Run(EFFORTS[args.effort], ResultSet(out / f"{args.what}.json", {"effort": args.effort, **facts(data)}), data)
     measures = _chosen(args)
     code = _measure(run, measures, _shares(args.what))
@@ -113,7 +119,7 @@ def _chosen(args: Any) -> Mapping[str, Callable[[Run], None]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").partition("\n\n")[2])
+    parser = console.Parser(prog="python -m bench", description=(__doc__ or "").partition("\n\n")[2])
     add = parser.add_argument
     add("what", nargs="?", choices=("bench", "concurrency"), default="bench", help="which of the two benchmarks")
     add("--effort", choices=sorted(EFFORTS), default="full", help="full: below ten minutes, quick: below two")
@@ -123,4 +129,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(console.run("python -m bench", main))

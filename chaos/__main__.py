@@ -1,6 +1,7 @@
 """`python -m chaos`: break it on purpose, and say what each semantics kept of its promise.
 
-Exit code 0: every promise kept, every control red, every fault fired. 1: not so. 2: wrong usage.
+Exit code 0: every promise kept, every control red, every fault fired. 1: not so. 2: wrong usage. 69: the runtime could
+not be started, and nothing was measured. 70: a defect of ours. 74: the answer could not be written (`oncekv.console`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NoReturn
 
+from chaos.evidence import MAY_BREAK, MUST_BREAK
 from chaos.judging import check, rejudge
 from chaos.judging.table import details, grid, in_words, troubles, write_table
 from chaos.judging.verdict import Cell
@@ -28,6 +29,7 @@ from chaos.runtime.base import MODELS, ServerError, Serving
 from chaos.runtime.toxiproxy import ToxiproxyFailed, ToxiproxyMissing
 from chaos.scenarios import scenarios
 from chaos.workload import demo_client
+from oncekv import console
 
 KEPT_MAX_S = 24 * 3600.0
 EXAMPLES = """\
@@ -40,17 +42,15 @@ EXAMPLES = """\
   python -m chaos check out/all/bank--maybe/history.jsonl    one history against the model
   python -m chaos report out/all                             judge it all again, from the files alone
 """
+EXITS = """
+exit: 0 every promise kept, every control red, every fault fired; 1 not so; 2 wrong usage; 69 the runtime could not be
+started; 70 a defect of ours; 74 the answer could not be written; 130 interrupted. `check` and `report` have more.
+"""
 LEGEND = """\
 kept: what the callers were told and what the store holds agree with the semantics' promise. doubled: calls that ran
-more than once. unknown: calls whose client said that it cannot tell. The memory column is a control: its server keeps
-dedup records in memory only. At-least-once is one too: it promises no more than once or more."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+more than once. unknown: calls whose client said that it cannot tell. promise: what must become of it; a cell that must
+break is a control, one that may break a control that the fault need not hit. The memory column is one: its server
+keeps dedup records in memory only. At-least-once is one too: it promises no more than once or more."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -102,9 +102,12 @@ def _measure(args: argparse.Namespace, tasks: Sequence[Task]) -> int:
     keep = _keep if getattr(args, "keep", False) else lambda _env: None
     try:
         cells = run_matrix(args.runtime, tasks, folder, repeat, _progress, told, keep, _serving(args))
-    except (FolderTaken, ToxiproxyMissing, ToxiproxyFailed, ServerError) as error:
+    except FolderTaken as error:
         _say(str(error))
-        return 1
+        return console.USAGE
+    except (ToxiproxyMissing, ToxiproxyFailed, ServerError) as error:
+        _say(str(error))
+        return console.UNAVAILABLE
     except KeyboardInterrupt:
         _report(folder)
         _say(f"interrupted; what was measured so far is in {folder}/, and nothing is left running; again: {repeat}")
@@ -163,6 +166,9 @@ def _print(cells: Sequence[Cell], folder: Path, *, good: bool) -> None:
 def _list(_args: argparse.Namespace) -> int:
     for scenario in scenarios().values():
         print(f"{scenario.name}\n    {' '.join(scenario.lecture.split())}")
+        for promise in (MUST_BREAK, MAY_BREAK):
+            if columns := [column.name for column in COLUMNS if scenario.promise(column.name) == promise]:
+                print(f"    {promise}: {', '.join(columns)}")
     return 0
 
 
@@ -183,10 +189,10 @@ def _interrupt(_signal: int, _frame: object) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = console.Parser(
         prog="python -m chaos",
         description="Break a real server and real links on purpose, and judge what came out.",
-        epilog=EXAMPLES,
+        epilog=EXAMPLES + EXITS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(
@@ -248,7 +254,4 @@ def _positive(text: str) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(console.run("python -m chaos", main))

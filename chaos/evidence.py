@@ -20,9 +20,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct, field
 
-__all__ = ["AttemptRecord", "CallRecord", "CellRecord", "Counts", "Expected", "Row", "RunRecord", "StoreRecord",
-           "read_calls", "read_cell", "read_history", "read_run", "read_store", "with_effects", "write",
-           "write_run"]  # fmt: skip
+__all__ = ["MAY_BREAK", "MUST_BREAK", "MUST_HOLD", "AttemptRecord", "CallRecord", "CellRecord", "Counts", "Expected",
+           "Row", "RunRecord", "StoreRecord", "read_calls", "read_cell", "read_history", "read_run", "read_store",
+           "with_effects", "write", "write_run"]  # fmt: skip
 
 SUMMARY = "matrix.json"
 CALLS, CELL, HISTORY, STORE = "calls.jsonl", "cell.json", "history.jsonl", "store.json"
@@ -99,12 +99,16 @@ class Counts(Struct, frozen=True):
         return self.never_arrived if stream == "upstream" else self.unheard
 
 
+MUST_HOLD, MAY_BREAK, MUST_BREAK = "must hold", "may break", "must break"
+
+
 class Expected(Struct, frozen=True):
     """What the scenario says of this cell before it is run.
 
-    fault: one must have fired. red: some call must have two effects or more. broken: the promise must be broken.
-    excused: it may be. unknown: "may" be said, "must" be said, or "never". calls: how many there must be; None: some.
-    calm: every call must be told ok by its first attempt.
+    promise: MUST_HOLD, MAY_BREAK or MUST_BREAK; empty in evidence of before it was said. fault: one must have fired.
+    red: some call must have two effects or more. broken: the promise must be broken. excused: it may be. unknown: "may"
+    be said, "must" be said, or "never". calls: how many there must be; None: some. calm: every call must be told ok by
+    its first attempt.
     """
 
     fault: bool = True
@@ -114,6 +118,7 @@ class Expected(Struct, frozen=True):
     unknown: str = "never"
     calls: int | None = None
     calm: bool = False
+    promise: str = ""
 
 
 class CellRecord(Struct):

@@ -8,9 +8,14 @@ Both refusals are definite of the attempt, and say nothing of the call. Message 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from chaos.evidence import Counts
 from chaos.faults.targeted_loss import Plans, TargetedLoss
 from chaos.net.message_proxy import LOSE_REPLY, LOSE_REQUEST, REFUSE_413, REFUSE_503
+
+if TYPE_CHECKING:
+    from chaos.runner.environment import Environment
 
 __all__ = ["PLANS", "RefusedRetry"]
 
@@ -30,6 +35,11 @@ class RefusedRetry(TargetedLoss):
 
     def __init__(self) -> None:
         super().__init__(PLANS)
+
+    def is_felt(self, env: Environment) -> bool:
+        """Whether somebody was told unknown: the reply was lost, and no retry may say what ran."""
+        assert env.workload is not None
+        return not env.workload.running() or any(call.told == "unknown" for call in list(env.workload.told))
 
     def fired(self, counts: Counts) -> int:
         """Refusals that were handed to a client; where every call is tried again, only those of retries."""

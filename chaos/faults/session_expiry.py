@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chaos.runner.environment import Environment
 
 UNHEARD_S = 0.4
-LEASES = 2.0  # how many leases the silence lasts
+LEASES = 3.0  # how many leases the silence lasts: a busy machine may hear of the last call late
 
 
 class SessionExpiry(Fault):

@@ -1,7 +1,8 @@
 """`python -m chaos check HISTORY.jsonl`: is this history linearizable? The checker's file and clock.
 
 Exit code 0: it is. 1: it is not, and the output says where and why. 3: unknown, out of time or memory, which is never
-a pass. 2: wrong usage, or the file is no history of that model; one line on stderr says which.
+a pass. 4: nothing to judge: no operation in it was told ok, which is no pass either. 2: wrong usage, or the file is no
+history of that model; one line on stderr says which. 74: the verdict could not be written (`oncekv.console`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from chaos.judging.checker.models.base import Model
 __all__ = ["configure", "run"]
 
 EXIT_CODES = {True: 0, False: 1, None: 3}
+NOTHING = 4
 PROGRESS_EVERY_S = 0.2
 
 
@@ -25,7 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
         "Is there an order of all operations, one at a time, that explains every reply? Exit code 0: linearizable,"
-        " 1: not, 3: unknown (out of time or memory), 2: wrong usage or not a history."
+        " 1: not, 3: unknown (out of time or memory), 4: nothing to judge (no operation was told ok), 2: wrong usage or"
+        " not a history, 74: the verdict could not be written. Only 0 is a pass."
     )
     known = models()
     add = parser.add_argument
@@ -71,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         return 130
     progress.end()
     print(report(verdict))
-    return EXIT_CODES[verdict.holds]
+    return NOTHING if verdict.is_empty else EXIT_CODES[verdict.holds]
 
 
 def _check(args: argparse.Namespace, progress: _Progress) -> Verdict:

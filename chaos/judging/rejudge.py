@@ -2,6 +2,7 @@
 
 Nothing is started and nothing asked but the files. The new verdicts take the place of the old in `matrix.json`; where
 they differ, the command says so. Exit code 0: every cell as it must be. 1: not so. 3: nothing worse than an unknown.
+4: nothing to judge: no cell was measured. 2: not the evidence of a run.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import msgspec
 
 from chaos import evidence
+from chaos.judging.check import NOTHING
 from chaos.judging.table import grid, troubles, write_table
 from chaos.judging.verdict import Cell, judge_cell
 from chaos.runner.matrix import run_is_good
@@ -69,6 +71,8 @@ def _judged(folder: Path, was: dict[str, Any]) -> Cell:
 
 
 def _exit_code(cells: list[Cell], *, complete: bool) -> int:
+    if not cells:
+        return NOTHING
     if complete and all(cell.good for cell in cells):
         return 0
     is_only_unknown = all(cell.good or (cell.linearizable == "unknown" and len(cell.problems) == 1) for cell in cells)

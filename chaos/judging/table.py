@@ -9,7 +9,7 @@ from chaos.judging.verdict import Cell
 
 __all__ = ["details", "grid", "in_words", "troubles", "write_table"]
 
-DETAILS = "fault semantics calls attempts 0 1 2+ ok definite unknown p50 p99 fired promise"
+DETAILS = "fault semantics calls attempts 0 1 2+ ok definite unknown p50 p99 fired promise came-out"
 _RED, _GREEN, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[0m"
 
 
@@ -48,12 +48,12 @@ def details(cells: Sequence[Cell]) -> str:
     table = [DETAILS.split()]
     for cell in cells:
         effects, told = cell.effects, cell.told
-        promise = ("kept" if cell.kept else "BROKEN") if cell.calls else "?"
+        came_out = ("kept" if cell.kept else "BROKEN") if cell.calls else "?"
         table.append(
             [cell.scenario, cell.column, str(cell.calls), str(cell.attempts)]
             + [str(effects.get(count, "")) for count in ("0", "1", "2+")]
             + [str(told.get(what, "")) for what in ("ok", "definite", "unknown")]
-            + [f"{cell.p50_ms:g}", f"{cell.p99_ms:g}", str(cell.fired), promise]
+            + [f"{cell.p50_ms:g}", f"{cell.p99_ms:g}", str(cell.fired), cell.promise, came_out]
         )
     return _markdown(table, {})
 

@@ -42,6 +42,8 @@ class Cell:
     repeat: str
     lecture: str
     control: bool
+    promise: str = ""
+    """What must become of it: "must hold", "may break" or "must break"."""
     calls: int = 0
     attempts: int = 0
     effects: dict[str, int] = field(default_factory=dict)
@@ -84,6 +86,7 @@ def judge_cell(folder: Path) -> Cell:
         repeat=record.repeat,
         lecture=record.lecture,
         control=record.expected.red or record.expected.broken,
+        promise=record.expected.promise,
         fired=record.fired,
         counts=msgspec.to_builtins(record.counts) if record.counts != Counts() else {},
         proof=record.proof,
@@ -196,7 +199,7 @@ def _hold_against_the_history(cell: Cell, record: CellRecord, found: _Evidence) 
     if record.semantics != "at-least-once":
         model = models()["kv"]
         verdict = check(parse(found.history, model), model, time.monotonic, timeout_s=CHECK_MAX_S)
-        cell.linearizable = WORDS[verdict.holds]
+        cell.linearizable = WORDS[None if verdict.is_empty else verdict.holds]
         _write_linearization(verdict, found.folder)
         if verdict.holds is False:
             cell.violations.append(f"the history is not linearizable: {_first_reason(verdict)}")

@@ -31,6 +31,7 @@ from chaos.net.replies import NO_ANSWER, REFUSE_413, REFUSE_503, ReplySummary, r
 
 __all__ = [
     "DUPLICATE",
+    "HOLD",
     "KEEP_COPY",
     "LOSE_REPLY",
     "LOSE_REQUEST",
@@ -51,6 +52,8 @@ DUPLICATE = "twice"
 """Sent on two connections at once; the client gets the reply of the first, the other is read and dropped."""
 KEEP_COPY = "keep"
 """Passed on, and a copy kept for `deliver_kept`."""
+HOLD = "hold"
+"""Not passed on, but kept for `deliver_kept`; silence as above."""
 
 KEPT_MAX = 1_000
 THREADS_MAX = 256
@@ -170,8 +173,8 @@ class MessageProxy:
             connection.exchange(request.data, hand_on=True)
             return True
         action, attempt = self._decide(call, bytes(request.data))
-        if action == LOSE_REQUEST:
-            self._count(lost_requests=1)
+        if action in (LOSE_REQUEST, HOLD):
+            self._count(lost_requests=int(action == LOSE_REQUEST))
             connection.keep_silent()
             return False
         if action in (REFUSE_413, REFUSE_503):
@@ -194,8 +197,10 @@ class MessageProxy:
             self._attempts[call] += 1
             attempt = self._attempts[call]
             action = self.rule(call, attempt)
-            assert action in (PASS, LOSE_REQUEST, LOSE_REPLY, DUPLICATE, KEEP_COPY, REFUSE_413, REFUSE_503), action
-            if action == KEEP_COPY and len(self._kept) < KEPT_MAX:
+            assert action in (PASS, LOSE_REQUEST, LOSE_REPLY, DUPLICATE, KEEP_COPY, HOLD, REFUSE_413, REFUSE_503), (
+                action
+            )
+            if action in (KEEP_COPY, HOLD) and len(self._kept) < KEPT_MAX:
                 self._kept.append(_Kept(call, attempt, request))
                 self._first.setdefault(call, None)
             if action == DUPLICATE and len(self._twice) < KEPT_MAX:

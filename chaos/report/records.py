@@ -47,6 +47,7 @@ class Figures(msgspec.Struct, frozen=True):
     repeat: str = ""
     lecture: str = ""
     control: bool = False
+    promise: str = ""
     calls: int = 0
     attempts: int = 0
     effects: dict[str, int] = {}

@@ -42,7 +42,7 @@ class FolderTaken(Exception):
 
 def run_is_good(run: RunRecord, cells: Sequence[Cell]) -> bool:
     """Every promise kept, every control red, every fault fired, and nothing left out."""
-    return run.complete and all(cell.good for cell in cells)
+    return run.complete and bool(cells) and all(cell.good for cell in cells)
 
 
 def run_matrix(

@@ -26,6 +26,7 @@ from pathlib import Path
 from chaos.runtime.base import Server, ServerError, Serving
 from chaos.runtime.clock import ServerClock
 from chaos.runtime.links import Link, Links
+from chaos.runtime.mounts import mount_of
 
 __all__ = ["ComposeRuntime", "ComposeServer", "docker", "open_runtime"]
 
@@ -37,6 +38,7 @@ READY_MAX_S = 60.0
 PORT_MAX_S = 10.0
 POLL_S = 0.02
 CLOCK_MOUNT = "/clock"
+LINKS_MOUNT = "/etc/oncekv/links.json"
 SUBNETS = 213  # 10.213.0.0/16, of which one /24 is taken
 SUBNETS_TRIED = 8
 FIRST_ADDRESS = 101
@@ -157,8 +159,8 @@ class ComposeServer:
         """What is added to compose.yaml for a server with a clock of its own."""
         assert self.clock is not None
         path = self.clock.folder / "compose.json"
-        mount = {"type": "bind", "source": str(self.clock.folder), "target": CLOCK_MOUNT}
-        extra = {"environment": self.clock.environment(Path(CLOCK_MOUNT)), "volumes": [mount]}
+        mounts = [mount_of(self.clock.folder, CLOCK_MOUNT)]
+        extra = {"environment": self.clock.environment(Path(CLOCK_MOUNT)), "volumes": mounts}
         path.write_text(json.dumps({"services": {self.service: extra}}), encoding="utf-8")
         return path
 
@@ -188,13 +190,13 @@ class ComposeRuntime:
         self._ports: queue.SimpleQueue[int] = queue.SimpleQueue()
         for port in (first_port, *more_ports):
             self._ports.put(port)
-        (folder / "no-links.json").write_text("[]\n", encoding="utf-8")
-        (folder / "no-links.json").chmod(0o644)
+        self._no_links = (folder / "no-links.json").absolute()
+        self._no_links.write_text("[]\n", encoding="utf-8")
+        self._no_links.chmod(0o644)
         self._environment = {
             "COMPOSE_PROJECT_NAME": self.project,
             "ONCEKV_ADMIN_PORT": str(admin_port),
             "ONCEKV_LINK_PORTS": f"{first_port}-{more_ports[-1]}",
-            "ONCEKV_LINKS_FILE": str((folder / "no-links.json").absolute()),
             "ONCEKV_RESTART": "no",  # the scenario decides when a dead server comes back
         }
         self._fixed = (folder / "addresses.json").absolute()
@@ -231,8 +233,10 @@ class ComposeRuntime:
         for number in random.Random(os.getpid()).sample(range(256), SUBNETS_TRIED):
             self._subnet = f"10.{SUBNETS}.{number}"
             servers = {name: {"networks": {"servers": {"ipv4_address": self.address(name)}}} for name in SERVERS}
+            toxiproxy = {"volumes": [mount_of(self._no_links, LINKS_MOUNT, read_only=True)]}
+            services = {**servers, "toxiproxy": toxiproxy}
             network = {"ipam": {"config": [{"subnet": f"{self._subnet}.0/24"}]}}
-            self._fixed.write_text(json.dumps({"services": servers, "networks": {"servers": network}}))
+            self._fixed.write_text(json.dumps({"services": services, "networks": {"servers": network}}))
             try:
                 self.compose("up", "--detach", "--wait", "--no-deps", "--no-build", "toxiproxy")
             except ServerError as error:

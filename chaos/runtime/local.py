@@ -24,14 +24,15 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from chaos.runtime.base import Server, ServerError, Serving
 from chaos.runtime.clock import ServerClock
 from chaos.runtime.links import Link, Links
+from chaos.runtime.ports import KeptPort
 from chaos.runtime.toxiproxy import Toxiproxy
 
-__all__ = ["LocalRuntime", "LocalServer", "ServerError", "oncekv_command", "open_runtime"]
+__all__ = ["LocalRuntime", "LocalServer", "ServerError", "oncekv_command", "open_runtime", "sqlite_url"]
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)  # loaded here, because between fork and exec nothing may be loaded
@@ -46,12 +47,17 @@ def oncekv_command() -> list[str]:
     return [str(script)] if script.exists() else [sys.executable, "-m", "oncekv.cli"]
 
 
+def sqlite_url(file: Path) -> str:
+    """The URL of a store in that file, whatever its name: what means something in a URL, such as `%`, is quoted."""
+    return f"sqlite:///{quote(os.fsencode(file))}"
+
+
 class LocalServer:
     """One `oncekv serve` on one data directory; at most one process at a time, any number one after another.
 
-    The port that the first start chose is kept for the later ones, so that links to it stay valid. `name` tells
-    servers on one directory apart; the log, `DIR-NAME.log`, stands beside the directory. `command`: other words than
-    `oncekv` before `serve`.
+    Where no port is given, one is drawn and kept for all its starts (`ports`), so that links to it stay valid, until
+    `release` or the end of the `with` block. `name` tells servers on one directory apart; the log, `DIR-NAME.log`,
+    stands beside the directory. `command`: other words than `oncekv` before `serve`.
     """
 
     def __init__(
@@ -60,9 +66,10 @@ class LocalServer:
         command: Sequence[str] = (), clock: ServerClock | None = None,
     ) -> None:  # fmt: skip
         self.data_dir = data_dir.absolute()
-        self.store = f"sqlite:///{self.data_dir / 'kv.db'}"
+        self.store = sqlite_url(self.data_dir / "kv.db")
         self.log = self.data_dir.parent / f"{self.data_dir.name}-{name}.log"
         self.port = port
+        self._kept_port: KeptPort | None = None
         self.url, self.pid, self.boot = "", 0, 0
         self.stdout = b""
         """All that the present or last process wrote to stdout; complete when it has ended."""
@@ -77,7 +84,7 @@ class LocalServer:
         return self if self.running else self.start()
 
     def __exit__(self, *_error: object) -> None:
-        self.kill()
+        self.release()
 
     @property
     def running(self) -> bool:
@@ -94,10 +101,13 @@ class LocalServer:
         assert not self.running, "the server runs already"
         self.kill()  # bury the one before: workers that outlived it would hold the port
         self.data_dir.mkdir(parents=True, exist_ok=True)
+        if not self.port:
+            self._kept_port = KeptPort()
+            self.port = self._kept_port.number
         where = ["--listen", f"127.0.0.1:{self.port}", "--store", self.store]
         self.stdout = b""
         words = [*self._command, *where, *self._options]
-        environment = self.clock.environment(self.clock.folder) if self.clock else {}
+        environment = self.clock.environment() if self.clock else {}
         with self.log.open("ab") as log:
             self._process = _SPAWNER.submit(_spawn, words, log.fileno(), environment).result()
         try:
@@ -106,7 +116,6 @@ class LocalServer:
             self.kill()
             raise
         self.url, self.pid, self.boot = ready["url"], ready["pid"], ready["boot"]
-        self.port = urlsplit(self.url).port or 0
         return self
 
     def stop(self, timeout_s: float = 15.0) -> int:
@@ -141,7 +150,11 @@ class LocalServer:
         """SIGCONT to the whole group."""
         self._signal(signal.SIGCONT)
 
-    release = kill
+    def release(self) -> None:
+        """SIGKILL, and its port is anybody's."""
+        self.kill()
+        if self._kept_port:
+            self._kept_port.release()
 
     def lose_data(self) -> None:
         """What a lost disk leaves: nothing."""

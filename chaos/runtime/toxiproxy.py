@@ -24,6 +24,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Self
 
+from oncekv import console
+
 __all__ = ["VERSION", "Toxiproxy", "ToxiproxyFailed", "ToxiproxyMissing", "provision"]
 
 VERSION = "2.12.0"
@@ -296,4 +298,4 @@ def main() -> int:
 if __name__ == "__main__":
     # SIGTERM ends it as an exception does, so that the temporary directory is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    sys.exit(main())
+    sys.exit(console.run("toxiproxy", main))

@@ -1,7 +1,8 @@
 """What a scenario is: a fault, when it strikes, how patient the clients are, and which cells must come out red.
 
-A cell that must be red is a control: if it stays green, the fault missed, and the run says so instead of praising
-the others.
+Of every cell it says whether its promise must hold, must break or may break. A cell that must be red is a control: if
+it stays green, the fault missed, and the run says so instead of praising the others. What may break is a control that
+the fault hits now and then: a server that keeps its records in memory, say, wherever it restarts.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chaos.evidence import Expected
+from chaos.evidence import MAY_BREAK, MUST_BREAK, MUST_HOLD, Expected
 from chaos.faults.base import Fault
 from chaos.workload.generators.appends import Appends
 from chaos.workload.generators.base import Generator
@@ -34,9 +35,9 @@ class Scenario:
     call_timeout_s: the deadline of one call, but under exactly-once, which has none.
 
     must_be_red: columns in which some call must come out with two effects or more. may_break: columns whose promise
-    this fault may break. must_break: those that it surely breaks, controls too. may_say_unknown, must_say_unknown:
-    columns whose callers may, or must, be told "unknown", because the fault outlasts their deadline or goes past the
-    limit of their semantics; `maybe` always may.
+    this fault may break, by doubled calls. must_break: those that it surely breaks, controls too. may_say_unknown,
+    must_say_unknown: columns whose callers may, or must, be told "unknown", because the fault outlasts their deadline
+    or goes past the limit of their semantics; `maybe` always may.
 
     generator: what the clients call. delivery: of the server, where it is not the column's. own_clock: the server has
     a clock that the fault can set. lease_ms: of the sessions.
@@ -53,7 +54,7 @@ class Scenario:
     hold_s: float = 0.7
     endless: bool = False
     attempt_timeout_s: float = 0.25
-    call_timeout_s: float = 20.0
+    call_timeout_s: float = 45.0
     must_be_red: frozenset[str] = frozenset()
     may_break: frozenset[str] = frozenset()
     must_break: frozenset[str] = frozenset()
@@ -86,7 +87,14 @@ class Scenario:
             unknown=self._unknown(column),
             calls=None if self.endless else calls,
             calm=not self.has_fault,
+            promise=self.promise(column),
         )
+
+    def promise(self, column: str) -> str:
+        """Whether that column's promise must hold, must break or may break."""
+        if column in self.must_break | (self.must_be_red - {AT_LEAST_ONCE}):  # doubled, it is broken, but for that one
+            return MUST_BREAK
+        return MAY_BREAK if column in self.may_break else MUST_HOLD
 
     def _unknown(self, column: str) -> str:
         if column in self.must_say_unknown:

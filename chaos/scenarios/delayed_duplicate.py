@@ -11,7 +11,8 @@ SCENARIO = Scenario(
     order=80,
     lecture=__doc__,
     fault=DelayedRequest,
-    hold_s=1.2,
+    hold_s=0.8,
     must_be_red=frozenset({AT_LEAST_ONCE}),
     spare_link=True,
+    proxy=True,
 )

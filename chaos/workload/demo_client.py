@@ -43,7 +43,10 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
     with contextlib.ExitStack() as stack:
         try:
             clients = {name: stack.enter_context(_connect(name, args)) for name in names}
-        except (BindingError, OutboxError) as error:
+        except BindingError as error:
+            print(f"client: {error}", file=sys.stderr)
+            return 2
+        except (OutboxError, OSError) as error:
             print(f"client: {error}", file=sys.stderr)
             return 1
         _call(clients, args, stop)

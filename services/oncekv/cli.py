@@ -10,9 +10,9 @@ import argparse
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
 
 import oncekv
+from oncekv import console
 
 __all__ = ["main"]
 
@@ -28,23 +28,18 @@ commands:
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; its exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    top = _Parser("oncekv", description=oncekv.__doc__, epilog=_HELP)
+    """Runs one command; its exit code. Without `argv`, as the whole of this process (`console`)."""
+    if argv is None:
+        return console.run("oncekv", lambda: main(sys.argv[1:]))
+    words = list(argv)
+    top = console.Parser("oncekv", description=oncekv.__doc__, epilog=_HELP)
     top.formatter_class = argparse.RawDescriptionHelpFormatter
     top.add_argument("--version", action="version", version=f"oncekv {oncekv.__version__}")
     top.add_argument("command", choices=_COMMANDS, metavar="COMMAND", help="serve or call")
     name = top.parse_args(words[:1]).command
     command = importlib.import_module(_COMMANDS[name])
-    parser = _Parser(f"oncekv {name}")
+    parser = console.Parser(f"oncekv {name}")
     command.configure(parser)
     parser.set_defaults(param_kinds=_param_kinds)
     return int(command.run(parser.parse_intermixed_args(words[1:])))

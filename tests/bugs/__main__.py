@@ -4,8 +4,8 @@ Each bug is put into the server or the client, in processes of their own, and th
 against it until one catches it; then the same scenarios are run without the bug, and must be green. Progress goes to
 stderr, the table to stdout and to bugs.md, which stands in out/bugs with the evidence of every trial.
 
-Exit code 0: every bug was caught, and every cell is green without one. 1: not so. 2: wrong usage. 130: Ctrl-C or
-SIGTERM; what was hunted so far is in the table, and nothing is left running.
+Exit code 0: every bug was caught, and every cell is green without one. 1: not so. 2: wrong usage. 74: the table could
+not be written to stdout. 130: Ctrl-C or SIGTERM; what was hunted so far is in the table, and nothing is left running.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chaos.runtime.base import MODELS, Serving
+from oncekv import console
 from tests.bugs.hunt import Control, Hunt, run_all
 from tests.bugs.planted import bugs
 from tests.bugs.table import render
@@ -30,9 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The exit code."""
     args = _words(argv)
     stop = stop_at_signals()
-    shutil.rmtree(args.out, ignore_errors=True)
-    args.out.mkdir(parents=True)
-    (args.out / TABLE).touch()
+    try:
+        shutil.rmtree(args.out, ignore_errors=True)
+        args.out.mkdir(parents=True)
+        (args.out / TABLE).touch()
+    except OSError as error:
+        print(f"bugs: cannot write to {args.out}: {error.strerror}; name another --out", file=sys.stderr)
+        return console.USAGE
     chosen = [bug for name, bug in bugs().items() if name in args.name or not args.name]
     hunts: list[Hunt] = []
     controls: list[Control] = []
@@ -53,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _words(argv: Sequence[str] | None) -> argparse.Namespace:
     known = bugs()
-    parser = argparse.ArgumentParser(
+    parser = console.Parser(
         prog="python -m tests.bugs", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("name", nargs="*", metavar="NAME", help=f"one or more of: {', '.join(known)}; default: all")
@@ -78,4 +83,4 @@ def _tell(ended: Hunt | Control) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(console.run("python -m tests.bugs", main))

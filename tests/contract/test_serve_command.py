@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from chaos.runtime.local import LocalServer, ServerError
+from chaos.runtime.local import LocalServer, ServerError, sqlite_url
 from tests.support.server import oncekv
 from tests.support.waiting import at_once
 
@@ -29,7 +29,7 @@ def one_line(done, *names):
 
 def serve(store, *more, listen="127.0.0.1:0"):
     """`oncekv serve` where it must fail; it ends by itself."""
-    return oncekv("serve", "--listen", listen, "--store", f"sqlite:///{store}", *more)
+    return oncekv("serve", "--listen", listen, "--store", sqlite_url(store), *more)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -107,7 +107,7 @@ def test_a_folder_that_holds_something_else_is_not_touched(tmp_path: Path) -> No
     """One line names the folder, and what was in it is still there."""
     (tmp_path / "thesis.txt").write_text("mine")
     done = _chaos("run", "healthy", "--out", tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert str(tmp_path) in done.stderr.splitlines()[-1]
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 

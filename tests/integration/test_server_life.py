@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.runtime.local import LocalServer
+from chaos.runtime.local import LocalServer, sqlite_url
 from tests.support.server import MODELS, Node, oncekv
 from tests.support.waiting import at_once, until
 
@@ -72,7 +72,7 @@ def test_a_store_of_a_newer_release_is_left_alone(fresh: Callable[..., Node]) ->
     with contextlib.closing(sqlite3.connect(path)) as store:
         store.execute("PRAGMA user_version = 99")
     before = path.read_bytes()
-    done = oncekv("serve", "--listen", "127.0.0.1:0", "--store", f"sqlite:///{path}")
+    done = oncekv("serve", "--listen", "127.0.0.1:0", "--store", sqlite_url(path))
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "schema 99" in line

@@ -66,10 +66,18 @@ class KeyVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Of a whole history: it is linearizable when every key is, and is not as soon as one is not."""
+    """Of a whole history: it is linearizable when every key is, and is not as soon as one is not.
+
+    Limit: of a history in which nobody was told ok this is true and says nothing (`is_empty`): that is no pass.
+    """
 
     model: str
     keys: tuple[KeyVerdict, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no reply that an order could contradict: no operation, or none that was told ok."""
+        return all(key.operations == key.pending + key.failed for key in self.keys)
 
     @property
     def holds(self) -> bool | None:
@@ -81,4 +89,6 @@ class Verdict:
 
     @property
     def word(self) -> str:
+        if self.is_empty:
+            return "nothing to judge"
         return {True: "linearizable", False: "not linearizable", None: "unknown"}[self.holds]

@@ -11,6 +11,7 @@ Guarantee: the server itself knows nothing of this. Limit: it is Python's view o
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -41,6 +42,12 @@ class ServerClock:
         path = self.folder / "seen"
         return path.read_text(encoding="ascii").splitlines() if path.exists() else []
 
-    def environment(self, folder: Path) -> dict[str, str]:
-        """What starts a server on this clock; `folder`: where the server finds this clock's folder."""
-        return {"PYTHONPATH": str(folder / "settable"), "SETTABLE_CLOCK": str(folder)}
+    def environment(self, mounted: Path | None = None) -> dict[str, str]:
+        """What starts a server on this clock; `mounted`: where a container finds its folder.
+
+        Here the code is taken from where it belongs: Python's path has no way to write a folder with a colon.
+        """
+        if mounted:
+            return {"PYTHONPATH": str(mounted / "settable"), "SETTABLE_CLOCK": str(mounted)}
+        path = filter(None, [str(SETTABLE.parent), os.environ.get("PYTHONPATH")])
+        return {"PYTHONPATH": os.pathsep.join(path), "SETTABLE_CLOCK": str(self.folder)}

@@ -18,7 +18,8 @@ NUMBER_MAX = 10**9
 WRITERS = ("thread", "process")
 EXAMPLES = """\
 When it can serve, one line on stdout: {"event": "ready", "url": "http://…", "pid": N, "boot": N}.
-SIGTERM drains and exits 0; SIGKILL at any moment needs no repair.
+SIGTERM drains and exits 0; SIGKILL at any moment needs no repair. Exit 74: that line could not be written, and nobody
+would have known of the server; whoever does not want it says >/dev/null.
 
   oncekv serve --listen 127.0.0.1:8000 --store sqlite:////var/lib/oncekv/kv.db
   oncekv serve --listen 127.0.0.1:0 --store sqlite:///data/kv.db --workers 2

@@ -54,6 +54,18 @@ def test_another_history_exits_1_and_says_why(write: Write, capsys: pytest.Captu
     assert 'it read "a", but the key is "ab", version 2' in out
 
 
+FAULT = {"process": "nemesis", "type": "info", "f": "begin", "value": "partition"}
+FAILED = sequence(("put", "k", "a", "fail"), ("append", "k", "b", "info"))
+OPEN = sequence(("put", "k", "a", "a"))[:1]
+
+
+@pytest.mark.parametrize("events", [[], [FAULT], FAILED, [FAULT, *OPEN]], ids=["empty", "faults", "failed", "open"])
+def test_nothing_to_judge_exits_4(events: list[Any], write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where no operation was told ok, any order explains every reply; that is no pass, and has a word of its own."""
+    assert main(["check", write(*events)]) == 4
+    assert capsys.readouterr().out.startswith("nothing to judge: ")
+
+
 @pytest.mark.parametrize("bound", [["--configurations-max", "100"], ["--timeout", "0.1"]])
 def test_what_runs_out_exits_3(bound: list[str], write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     """Unknown is never shown as passed."""

@@ -100,5 +100,5 @@ def test_a_process_may_go_on_after_info_under_its_old_number() -> None:
 
 
 def test_nothing_is_linearizable() -> None:
-    """A history without operations holds, and the verdict says that there was nothing."""
+    """A history without operations holds, as logic has it, and the verdict says that there was nothing to judge."""
     assert verdict_of([]).holds is True

@@ -10,6 +10,7 @@ import pytest
 
 from chaos.net.message_proxy import (
     DUPLICATE,
+    HOLD,
     KEEP_COPY,
     LOSE_REPLY,
     LOSE_REQUEST,
@@ -196,6 +197,20 @@ def test_kept_copies_are_delivered_as_often_as_asked(proxy_to: Proxies) -> None:
         assert proxy.deliver_kept() == proxy.deliver_kept(forget=True) == expected
         assert proxy.deliver_kept() == []
         assert seen == [_request("c0-1"), _request("c0-2"), _request("c0-1"), _request("c0-1")]
+
+
+def test_a_held_request_arrives_when_it_is_delivered(proxy_to: Proxies) -> None:
+    """The client gets silence, the server nothing, until it is delivered, on a connection that waits for the reply."""
+    seen: list[bytes] = []
+    with _serving(seen) as server, connect((proxy := proxy_to(server)).url, 0.2) as client:
+        proxy.rule = lambda call, attempt: HOLD
+        client.sendall(_request("c0-1"))
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        client.close()
+        assert (seen, proxy.lost_requests) == ([], 0)
+        assert proxy.deliver_kept(forget=True) == [Delivered("c0-1", 1, 200, ReplySummary("ok", {"version": 1}))]
+        assert seen == [_request("c0-1")]
 
 
 def test_the_first_reply_that_a_client_was_sent_is_remembered(proxy_to: Proxies) -> None:

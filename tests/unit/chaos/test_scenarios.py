@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
-from chaos.evidence import Counts
+from chaos.evidence import MUST_BREAK, MUST_HOLD, Counts
+from chaos.faults.base import Fault
+from chaos.faults.late_duplicate import LateDuplicate
 from chaos.runner.cell import COLUMNS
 from chaos.scenarios import scenarios
-from chaos.scenarios.base import Scenario
+from chaos.scenarios.base import AT_LEAST_ONCE, MEMORY, Scenario
 
 
 @pytest.mark.parametrize("scenario", scenarios().values(), ids=list(scenarios()))
@@ -24,6 +28,30 @@ def test_no_fault_claims_to_have_fired_when_nothing_happened(scenario: Scenario)
     """A run in which every attempt arrived and was answered is no proof of any fault."""
     quiet = Counts(sent=48, answered=48, arrived=48, identified=True)
     assert scenario.fault().fired(quiet) == 0
+
+
+@pytest.mark.parametrize("scenario", scenarios().values(), ids=list(scenarios()))
+@pytest.mark.parametrize("column", [column.name for column in COLUMNS])
+def test_every_cell_says_what_must_become_of_it(scenario: Scenario, column: str) -> None:
+    """Must hold, must break or may break, in words that agree with what the verdict is held against."""
+    expected = scenario.expects(column)
+    assert expected.promise == scenario.promise(column)
+    assert expected.excused == (expected.promise != MUST_HOLD)
+    doubled = expected.red and column != AT_LEAST_ONCE
+    assert (expected.promise == MUST_BREAK) == (expected.broken or doubled)
+
+
+def _restarts_the_server(fault: Fault) -> bool:
+    """Whether it ever does: then it revives it where something goes wrong."""
+    if isinstance(fault, LateDuplicate):
+        return fault._restart
+    return "world.revive()" in inspect.getsource(type(fault))
+
+
+@pytest.mark.parametrize("scenario", scenarios().values(), ids=list(scenarios()))
+def test_records_in_memory_may_break_wherever_the_server_restarts(scenario: Scenario) -> None:
+    """A call that ran before a restart and is tried again after it runs again, in any such scenario."""
+    assert (scenario.promise(MEMORY) != MUST_HOLD) == _restarts_the_server(scenario.fault())
 
 
 def test_the_persisted_columns_break_where_the_disk_or_the_table_is_lost_alone() -> None:

@@ -12,12 +12,14 @@ import pytest
 from chaos.evidence import Counts
 from chaos.faults import refused_retry
 from chaos.faults.base import Fault
+from chaos.faults.delayed_request import DelayedRequest
 from chaos.faults.duplicate_request import DuplicateRequest, is_doubled, unlike
 from chaos.faults.late_duplicate import LateDuplicate, late, untrue
 from chaos.faults.refused_retry import RefusedRetry
 from chaos.faults.targeted_loss import PLANS, Plans, TargetedLoss, plan_for
 from chaos.net.message_proxy import (
     DUPLICATE,
+    HOLD,
     KEEP_COPY,
     LOSE_REPLY,
     LOSE_REQUEST,
@@ -26,7 +28,7 @@ from chaos.net.message_proxy import (
     REFUSE_503,
     Delivered,
 )
-from chaos.net.replies import ReplySummary
+from chaos.net.replies import NO_ANSWER, ReplySummary
 
 CALLS = [f"c0-{number}" for number in range(1000)]
 NOTHING = Counts()
@@ -111,7 +113,7 @@ def test_the_proof_is_the_couriers_count(fault: Fault, counts: Counts, count: in
 
 @pytest.mark.parametrize(
     "fault",
-    [TargetedLoss(), RefusedRetry(), DuplicateRequest(), LateDuplicate(restart=True)],
+    [TargetedLoss(), RefusedRetry(), DuplicateRequest(), LateDuplicate(restart=True), DelayedRequest()],
     ids=lambda fault: type(fault).__name__,
 )
 def test_healed_everything_passes(fault: Fault) -> None:
@@ -146,6 +148,52 @@ def test_copies_come_after_the_acknowledgement_and_the_restart(restart: bool) ->
     assert done == [KEEP_COPY, PASS, *(["kill", "restart"] if restart else []), *[f"deliver/{action}/True"] * 2]
     assert fault.delivered == [copy] * 2
     assert fault.fired(NOTHING) == 2
+
+
+@pytest.mark.parametrize("fault", [TargetedLoss(), RefusedRetry()], ids=lambda fault: type(fault).__name__)
+@pytest.mark.parametrize("ends_by", ["its effect", "the last call"])
+def test_aimed_faults_stay_until_they_are_felt(fault: TargetedLoss, ends_by: str) -> None:
+    """On a busy machine few calls come in its time: it stays until what must come of it has come, or cannot."""
+    calls: list[Any] = [SimpleNamespace(told="ok")]
+    is_over: list[bool] = []
+    env = _env(workload=SimpleNamespace(told=calls, running=lambda: not is_over))
+    looks: list[bool] = []
+
+    def wait_until(holds: Any, _timeout_s: float, _what: str) -> None:
+        looks.append(holds())
+        if ends_by == "its effect":
+            calls.append(SimpleNamespace(told="unknown"))
+            env.proxies[0].lost_replies = 1
+        else:
+            is_over.append(True)
+        looks.append(holds())
+
+    env.wait_until = wait_until
+    for proxy in env.proxies:
+        proxy.lost_replies = 0
+    fault.inject(env)
+    fault.hold(env, 0.5)
+    assert looks == [False, True]
+
+
+def test_what_was_held_back_comes_when_its_clients_have_gone() -> None:
+    """Held first, then let pass, and only then delivered; what the server did not answer is no proof."""
+    done: list[str] = []
+    env = _env()
+    env.wait = lambda _seconds: done.append(env.proxies[0].rule("c0-1", 1))
+
+    def deliver(proxy: Any, *, forget: bool) -> list[Delivered]:
+        done.append(f"deliver/{proxy.rule('c0-1', 1)}/{forget}")
+        return [Delivered("c0-1", 1, 200, ReplySummary("stale_call")), Delivered("c0-2", 1, 0, NO_ANSWER)]
+
+    for proxy in env.proxies:
+        proxy.deliver_kept = partial(deliver, proxy)
+    fault = DelayedRequest()
+    fault.inject(env)
+    fault.hold(env, 0.5)
+    assert done == [HOLD, PASS, *["deliver/pass/True"] * 2]
+    assert fault.fired(NOTHING) == 2
+    assert len(fault.proof()) == 2
 
 
 def test_only_late_copies_are_proof() -> None:

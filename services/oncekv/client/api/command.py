@@ -40,7 +40,8 @@ examples:
   oncekv call kv.txn 'ops=[{"op": "get", "key": "k"}]' --server http://127.0.0.1:8000
   oncekv call kv.append key=k value=x --server kv-1=http://127.0.0.1:8000 --semantics exactly-once --session-file s
 
-exit: 0 ok, 1 definite error (no effect), 2 wrong usage, 3 unknown (may have run), 130 interrupted.
+exit: 0 ok, 1 definite error (no effect), 2 wrong usage, 3 unknown (may have run; also where it ran for sure, and its
+result could not be written, which stderr says), 130 interrupted.
 A session file goes on with its session; the exactly-once calls that it holds are finished first. If one
 stays within the timeout, an exactly-once call is kept behind it (exit 3), and any other is not sent (exit 1).
 """

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oncekv.console import announce
 from oncekv.server.config import Config
 from oncekv.server.engine.storage import open_store
 from oncekv.server.failpoints import Failpoints
@@ -48,7 +49,7 @@ def serve(config: Config) -> int:
     ready = json.dumps({"event": "ready", "url": url, "pid": os.getpid(), "boot": boot})
     plan = _Plan(config, address, boot, failpoints)
     if config.workers == 1 and config.writer == "thread":
-        return plan.work(lambda: print(ready, flush=True))
+        return plan.work(lambda: announce("oncekv serve", ready))
     _forget_dead(METRICS)
     with tempfile.TemporaryDirectory(prefix=f"{METRICS}{os.getpid()}-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from oncekv.console import announce
 from oncekv.server.log import log
 
 __all__ = ["supervise"]
@@ -83,7 +84,7 @@ def _announce(count: int, ready: str, ready_r: int, stopping: threading.Event) -
     while announced < count and os.read(ready_r, 1):
         announced += 1
     if announced == count and not stopping.is_set():
-        print(ready, flush=True)
+        announce("oncekv serve", ready)
 
 
 def _reap(children: set[int], stopping: threading.Event) -> int:

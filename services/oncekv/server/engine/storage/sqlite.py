@@ -8,12 +8,13 @@ Limit: one machine, and a disk that keeps what it has acknowledged.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from oncekv.server.config import StartupError
 from oncekv.server.engine.storage.base import StoreBusy
@@ -32,7 +33,7 @@ def open_store(location: str) -> SqliteStore:
     """`location` is what follows `sqlite://`: a slash and the file's path, so an absolute path gives four slashes."""
     if not location.startswith("/") or len(location) < 2:
         raise StartupError("a SQLite store is given as sqlite:///FILE (sqlite:////abs/olute/FILE)")
-    path = Path(unquote(location[1:]))
+    path = Path(os.fsdecode(unquote_to_bytes(os.fsencode(location[1:]))))  # file names are bytes, not UTF-8 always
     if path.name == ":memory:" or "\0" in str(path) or (path.exists() and not (path.is_file() or path.is_dir())):
         raise StartupError(f"{str(path)!r} is no place for a store; name a file")
     is_new = not path.exists()

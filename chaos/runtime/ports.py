@@ -1,0 +1,29 @@
+"""Ports that are kept: one that a server needs again after its death is nobody else's meanwhile.
+
+While a server is down, the kernel gives its port to whoever asks for a free one, and every connection that somebody
+makes asks. A socket that is bound and does not listen keeps it out of that draw; a server binds beside it, because both
+say SO_REUSEADDR. Limit: whoever names the port and says SO_REUSEADDR too gets it; Linux only.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import weakref
+
+__all__ = ["KeptPort"]
+
+
+class KeptPort:
+    """A free port of the loopback, kept until `release`, or until nobody knows this object any more."""
+
+    def __init__(self) -> None:
+        with socket.socket() as holder:
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind(("127.0.0.1", 0))
+            self.number: int = holder.getsockname()[1]
+            self._end = weakref.finalize(self, os.close, holder.detach())
+
+    def release(self) -> None:
+        """Anybody may have it. Harmless when released."""
+        self._end()
