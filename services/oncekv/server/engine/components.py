@@ -13,7 +13,7 @@ from oncekv.server.engine.dedup import make_gate
 from oncekv.server.engine.dedup.base import DedupGate
 from oncekv.server.engine.method import ServerFacts
 from oncekv.server.engine.sessions import LeaseClock, Sessions
-from oncekv.server.engine.storage.base import Counters, Store
+from oncekv.server.engine.storage.base import Counters, Store, StoreRefused
 from oncekv.server.failpoints import Failpoints
 from oncekv.server.metrics import Metrics
 from oncekv.server.rpc.methods import methods
@@ -58,7 +58,7 @@ def make_components(config: Config, store: Store, boot: int, failpoints: Failpoi
         store,
         make_gate(config, sessions),
         LeaseClock(time.monotonic, read_counters(store).clock_ms),
-        Metrics(lambda: read_counters(store)._asdict()),
+        Metrics(lambda: _counts(store)),
     )
 
 
@@ -66,3 +66,11 @@ def read_counters(store: Store) -> Counters:
     """What the store counts, as it is committed."""
     with store.read() as reader:
         return reader.counters()
+
+
+def _counts(store: Store) -> dict[str, int]:
+    """What the store counts; nothing, while it is not there."""
+    try:
+        return read_counters(store)._asdict()
+    except StoreRefused:
+        return {}
