@@ -7,8 +7,9 @@ import hashlib
 import sys
 from pathlib import Path
 
-from oncekv.server.config import Config, StartupError
+from oncekv.server.config import Config, StartupError, UsageError
 from oncekv.server.engine.dedup import deliveries
+from oncekv.server.engine.storage import check_url
 from oncekv.server.http.models import models
 from oncekv.server.log import set_up_logging
 
@@ -41,7 +42,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=_address,
         help="port 0 takes a free one (default: %(default)s)",
     )
-    add("--store", required=True, metavar="URL", help="sqlite:///FILE; an absolute path gives four slashes")
+    add(
+        "--store",
+        required=True,
+        metavar="URL",
+        help="sqlite:///FILE, percent-encoded; an absolute path gives four slashes",
+    )
     add(
         "--delivery",
         choices=deliveries(),
@@ -88,10 +94,11 @@ def run(args: argparse.Namespace) -> int:
         print("oncekv serve: several workers have a writer's process; leave --writer thread out", file=sys.stderr)
         return 2
     try:
+        check_url(args.store)
         return serve(_config(args))
     except StartupError as error:
         print(f"oncekv serve: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         return 0
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["MIB", "Config", "StartupError"]
+__all__ = ["MIB", "Config", "StartupError", "UsageError"]
 
 MIB = 1024 * 1024
 
 
 class StartupError(Exception):
     """The server cannot start. The message is one line: the cause, and the way out."""
+
+
+class UsageError(StartupError):
+    """The command line cannot be understood. The message shows nothing of it that may be secret."""
 
 
 @dataclass(frozen=True)

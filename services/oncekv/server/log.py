@@ -7,7 +7,7 @@ import os
 import sys
 from typing import NoReturn
 
-__all__ = ["end_server", "log", "set_up_logging"]
+__all__ = ["Trouble", "end_server", "log", "set_up_logging"]
 
 log = logging.getLogger("oncekv.server")
 
@@ -19,5 +19,25 @@ def set_up_logging() -> None:
 
 def end_server(why: str) -> NoReturn:
     """For an exception after which calls would wait for ever. Crashing is safe; hanging is not."""
-    log.critical("%s; the server ends", why, exc_info=True)  # noqa: LOG014 called from a handler
+    log.critical("%s; the server ends", why, exc_info=True)  # noqa: LOG014 called from a handler  # noqa: LOG014 its callers handle one
     os._exit(1)
+
+
+class Trouble:
+    """Says what is wrong when it begins and what is well when it is over, not once for each call that meets it."""
+
+    def __init__(self, over: str) -> None:
+        self._over = over
+        self._said = ""
+
+    def begins(self, what: str) -> None:
+        """It is so, or still so."""
+        if what != self._said:
+            self._said = what
+            log.error("%s", what)
+
+    def ends(self) -> None:
+        """Nothing is wrong, or no more."""
+        if self._said:
+            self._said = ""
+            log.info("%s", self._over)

@@ -66,5 +66,7 @@ class _FromStore:
 
     def collect(self) -> Iterator[Metric]:
         counts = self._counts()
+        if not counts:
+            return
         yield GaugeMetricFamily("oncekv_sessions", "Sessions that are open", value=counts["sessions"])
         yield GaugeMetricFamily("oncekv_records", "Dedup records of sessions", value=counts["records"])

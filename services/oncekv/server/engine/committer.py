@@ -5,7 +5,8 @@ commits the group once. A call that fails fails alone. Because one writer at a t
 a call that is still running waits behind it and then finds its record: no table of running calls is needed.
 
 Guarantee: no reply leaves before the commit that holds its effect and record; after a failed commit every call of
-the group is told `internal_error`, which is indefinite. Limit: the queue is bounded; over it, `overloaded`.
+the group is told `internal_error`, which is indefinite, and while the store cannot be written, `overloaded`: nothing
+has begun. Limit: the queue is bounded; over it, `overloaded`.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from typing import Any
 from oncekv.server.engine.call import BaseCommitter, Call, Submission, Watch
 from oncekv.server.engine.components import Components
 from oncekv.server.engine.method import Context, Kind
-from oncekv.server.engine.storage.base import StoreBusy
+from oncekv.server.engine.storage.base import StoreFailed, StoreRefused
 from oncekv.server.engine.storage.staged import Effect, Group
 from oncekv.server.engine.storage.writer_cache import WriterCache
 from oncekv.server.failpoints import Dropped
-from oncekv.server.log import end_server, log
+from oncekv.server.log import Trouble, end_server, log
 from oncekv.wire.envelope import Reply, failure, mark_replayed, success
 from oncekv.wire.errors import ApplicationError, InternalError, Overloaded, RpcError
 
@@ -63,6 +64,9 @@ class Committer(BaseCommitter):
         self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._stopping = False
+        self._failing = False
+        """The store broke off the last write: until one succeeds that no call waits for, none is run."""
+        self._trouble = Trouble("the store takes writes again")
         self._sweep_at_s = components.monotonic_s()
         self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
 
@@ -143,29 +147,46 @@ class Committer(BaseCommitter):
         return calls, finished
 
     def _run_group(self, calls: Sequence[Call], *, save_clock: bool = False) -> None:
-        committed = False
+        if self._failing and calls:
+            self._commit([], save_clock=True)  # a write for which nobody waits, before those that somebody waits for
+        self._commit(calls, save_clock=save_clock or self._failing)
+        if calls:
+            self._count(calls)
+
+    def _commit(self, calls: Sequence[Call], *, save_clock: bool) -> None:
+        """One transaction. While the store fails no call is run, so what fails then is refused, and definite."""
+        refusing = self._failing and bool(calls)
+        told: type[RpcError] | None = None
         try:
             with self._store.write() as writer:
                 self._run_calls(Group(writer, self._cache), calls, save_clock=save_clock)
-            committed = True
-        except StoreBusy:
-            if calls:
-                log.warning("another process holds the store; %d calls refused", len(calls))
-            self._fail_all(calls, Overloaded)
+        except StoreRefused as error:
+            told = Overloaded
+            self._trouble.begins(f"writes are refused: {error}")
+        except StoreFailed as error:
+            told = Overloaded if refusing else InternalError
+            self._failing = True
+            self._trouble.begins(f"writes fail, and are refused until one does not: {error}")
         except Exception:
+            told = InternalError
             log.exception("a group of %d calls was rolled back", len(calls))
-            self._fail_all(calls, InternalError)
-        if not committed:
+        else:
+            if not refusing:
+                self._failing = False
+                self._trouble.ends()
+        if told is not None:
+            self._fail_all(calls, told)
             self._cache.forget()
-        self._gate.finished(committed=committed)
-        if calls:
-            self._count(calls)
+        self._gate.finished(committed=told is None)
 
     def _run_calls(self, group: Group, calls: Sequence[Call], *, save_clock: bool) -> None:
         now_ms = self._clock.catch_up(group.counters.clock_ms)
         group.prefetch(*_names_and_keys(calls))
         for call in calls:
             self._run_call(group, call, now_ms)
+        if self._failing and calls:
+            group.finish(now_ms, save_clock=False)  # replays write nothing, so they need no room
+            return
         self._sweep(group, now_ms)
         save = save_clock or group.has_opened or self._clock.save_is_due(now_ms, idle=not calls)
         group.finish(now_ms, save_clock=save)
@@ -176,6 +197,8 @@ class Committer(BaseCommitter):
             if recorded is not None:
                 call.reply, call.replayed = mark_replayed(recorded), True
             elif call.changes_store:
+                if self._failing:
+                    raise Overloaded()
                 call.reply, call.ran = self._execute(group, call, now_ms), True
         except Dropped:
             call.dropped = True

@@ -17,7 +17,7 @@ from oncekv.server.engine.call import BaseCommitter, Submission, Watch
 from oncekv.server.engine.components import Components, read_counters
 from oncekv.server.engine.ipc_channel import MessageReader, MessageSender
 from oncekv.server.engine.ipc_messages import apply_answers, pack_calls, unpack_answers
-from oncekv.server.log import end_server, log
+from oncekv.server.log import Trouble, end_server
 from oncekv.wire.errors import Overloaded
 
 __all__ = ["RemoteCommitter"]
@@ -100,11 +100,13 @@ class RemoteCommitter(BaseCommitter):
     def _tick(self) -> None:
         """Keep the lease clock going, and with those of the others on this store."""
         ticks = 0
+        trouble = Trouble("the store says what its time is")
         while not self._stopping.wait(TICK_S):
             ticks += 1
             self._components.clock.now_ms()
             if ticks % CATCH_UP_TICKS == 0:
                 try:
                     self._components.clock.catch_up(read_counters(self._components.store).clock_ms)
-                except Exception:
-                    log.exception("the store does not say what its time is")
+                    trouble.ends()
+                except Exception as error:
+                    trouble.begins(f"the store does not say what its time is: {error}")

@@ -13,13 +13,13 @@ from flask import Flask, Response
 from oncekv.server.config import Config
 from oncekv.server.engine.call import BaseCommitter
 from oncekv.server.engine.committer import Committer
-from oncekv.server.engine.components import Components, read_counters
+from oncekv.server.engine.components import Components
 from oncekv.server.engine.remote_committer import RemoteCommitter
 from oncekv.server.engine.storage.base import Store
 from oncekv.server.failpoints import Failpoints
 from oncekv.server.http.exchange import ServerContext
 from oncekv.server.http.wsgi import WsgiEndpoint
-from oncekv.server.log import log
+from oncekv.server.readiness import Readiness
 from oncekv.server.rpc.dispatcher import Dispatcher
 from oncekv.server.rpc.wiring import make_components
 from oncekv.server.watchdog import Running, Watchdog
@@ -37,6 +37,7 @@ class Node:
         self.config = components.config
         self.metrics = components.metrics
         self._store = components.store
+        self.readiness = Readiness(components.store, components.monotonic_s)
         self.committer: BaseCommitter = (
             Committer(components) if channel is None else RemoteCommitter(components, channel)
         )
@@ -49,15 +50,6 @@ class Node:
         self._watchdog = Watchdog(self.running, components.config.call_watch_ms)
         self._watchdog.start()
         self.committer.start()
-
-    def is_ready(self) -> bool:
-        """Whether the store answers."""
-        try:
-            read_counters(self._store)
-        except Exception:
-            log.exception("the store does not answer")
-            return False
-        return True
 
     def close(self) -> None:
         """Commit what waits, then let the store go."""
@@ -81,12 +73,8 @@ def _flask(node: Node) -> Flask:
 
     @app.get("/readyz")
     def readyz() -> Response:
-        ready = node.is_ready()
-        return Response(
-            "ok\n" if ready else "the store does not answer\n",
-            status=200 if ready else 503,
-            mimetype="text/plain",
-        )
+        fault = node.readiness.fault()
+        return Response(f"{fault or 'ok'}\n", status=503 if fault else 200, mimetype="text/plain")
 
     @app.get("/metrics")
     def metrics() -> Response:

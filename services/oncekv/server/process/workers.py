@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from oncekv.console import announce
+from oncekv.server.config import StartupError
 from oncekv.server.log import log
 
 __all__ = ["supervise"]
@@ -69,6 +70,9 @@ def _live(work: Work, ready_w: int) -> int:
         return work(lambda: os.write(ready_w, b"."))
     except KeyboardInterrupt:
         return 0
+    except StartupError as error:
+        log.critical("a worker cannot start: %s", error)
+        return 1
     except BaseException:
         log.critical("a worker failed", exc_info=True)
         return 1

@@ -22,10 +22,11 @@ from oncekv.server.engine.call import Call
 from oncekv.server.engine.components import Components
 from oncekv.server.engine.dedup.base import IdempotencyKey
 from oncekv.server.engine.method import Context, Kind, Method
+from oncekv.server.engine.storage.base import StoreRefused
 from oncekv.server.failpoints import Dropped
-from oncekv.server.log import log
+from oncekv.server.log import Trouble, log
 from oncekv.wire.envelope import Request, decode, encode_batch, encode_reply, failure
-from oncekv.wire.errors import InternalError, InvalidParams, MethodNotFound, Refused, RpcError, TooLarge
+from oncekv.wire.errors import InternalError, InvalidParams, MethodNotFound, Overloaded, Refused, RpcError, TooLarge
 from oncekv.wire.identity import NO_META, CallMeta, read_meta
 
 __all__ = ["MAY_WAIT", "Answer", "Caller", "Commit", "Dispatcher", "KeyMisplaced", "Step", "Steps"]
@@ -80,6 +81,7 @@ class Dispatcher:
         self._clock = components.clock
         self._metrics = components.metrics
         self._monotonic_s = components.monotonic_s
+        self._trouble = Trouble("reads are answered again")
 
     def steps(self, body: bytes, caller: Caller) -> Steps:
         """Run what the body asks for; the last step is the answer. Raises KeyMisplaced before anything has run."""
@@ -185,6 +187,9 @@ class Dispatcher:
         try:
             with self._store.read() as reader:
                 return self._gate.passes_read(reader, call.meta, self._clock.now_ms())
+        except StoreRefused as error:
+            self._refuse(call, error)
+            return False
         except Exception:
             log.exception("%s failed", call.method.name)
             call.fail(InternalError())
@@ -199,11 +204,18 @@ class Dispatcher:
                 return
             with self._store.read() as reader:
                 call.succeed(method.run(reader, call.params))
+                self._trouble.ends()
         except RpcError as error:
             call.fail(error)
+        except StoreRefused as error:
+            self._refuse(call, error)
         except Exception:
             log.exception("%s failed", method.name)
             call.fail(InternalError())
+
+    def _refuse(self, call: Call, error: StoreRefused) -> None:
+        call.fail(Overloaded())
+        self._trouble.begins(f"reads are refused: {error}")
 
     def _collect(self, is_batch: bool, requests: Sequence[Request], calls: Sequence[Call]) -> Answer:
         """The replies in order, without those of notifications."""

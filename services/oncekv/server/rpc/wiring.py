@@ -7,7 +7,7 @@ import time
 
 import oncekv
 from oncekv.server.config import Config
-from oncekv.server.engine.components import Components, read_counters
+from oncekv.server.engine.components import Components, count, read_counters
 from oncekv.server.engine.dedup import make_gate
 from oncekv.server.engine.leases import LeaseClock
 from oncekv.server.engine.method import ServerFacts
@@ -44,5 +44,5 @@ def make_components(config: Config, store: Store, boot: int, failpoints: Failpoi
         store,
         make_gate(config, sessions),
         LeaseClock(time.monotonic, read_counters(store).clock_ms),
-        Metrics(lambda: read_counters(store)._asdict()),
+        Metrics(lambda: count(store)),
     )

@@ -7,21 +7,38 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
+from types import ModuleType
 
-from oncekv.server.config import StartupError
+from oncekv.server.config import UsageError
 from oncekv.server.engine.storage.base import Store
 
-__all__ = ["open_store"]
+__all__ = ["check_url", "open_store"]
 
 _NO_ENGINES = ("base", "bulk", "known", "slots", "staged")
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*")
+
+
+def check_url(url: str) -> None:
+    """Raises UsageError when `url` names no store, whatever there is at its place."""
+    engine, location = _engine(url)
+    engine.check_location(location)
 
 
 def open_store(url: str) -> Store:
     """The store behind `url`, made if absent. Raises StartupError with the cause and the way out."""
-    scheme, separator, location = url.partition("://")
-    engines = sorted(m.name for m in pkgutil.iter_modules(__path__) if "_" not in m.name and m.name not in _NO_ENGINES)
-    if not separator or scheme not in engines:
-        raise StartupError(f"no storage engine for {url!r}; a store is given as {' or '.join(engines)}://…")
-    engine = importlib.import_module(f"{__name__}.{scheme}")
+    engine, location = _engine(url)
     store: Store = engine.open_store(location)
     return store
+
+
+def _engine(url: str) -> tuple[ModuleType, str]:
+    """What is said of a URL never shows more than its scheme: behind that may stand a password."""
+    scheme, separator, location = url.partition("://")
+    engines = sorted(m.name for m in pkgutil.iter_modules(__path__) if "_" not in m.name and m.name not in _NO_ENGINES)
+    forms = " or ".join(f"{engine}://…" for engine in engines)
+    if not separator or not _SCHEME.fullmatch(scheme):
+        raise UsageError(f"--store is no URL; a store is given as {forms}")
+    if scheme.lower() not in engines:
+        raise UsageError(f"there is no storage engine {scheme!r}; a store is given as {forms}")
+    return importlib.import_module(f"{__name__}.{scheme.lower()}"), location

@@ -27,14 +27,24 @@ __all__ = [
     "Session",
     "Store",
     "StoreBusy",
+    "StoreFailed",
+    "StoreRefused",
     "Writer",
     "pack",
     "unpack",
 ]
 
 
-class StoreBusy(Exception):
-    """Another process held the store for longer than the bound; nothing of this transaction began."""
+class StoreRefused(Exception):
+    """The store takes no transaction now; the message says why. Nothing of this one began."""
+
+
+class StoreBusy(StoreRefused):
+    """Another process held the store for longer than the bound."""
+
+
+class StoreFailed(Exception):
+    """The store broke a transaction off, for want of room for example; nobody can tell what became of it."""
 
 
 class Row(NamedTuple):
@@ -183,9 +193,16 @@ class Store(Protocol):
         """Count one more start on this store; the new count."""
         ...
 
-    def read(self) -> AbstractContextManager[Reader]: ...
+    def read(self) -> AbstractContextManager[Reader]:
+        """Raises StoreRefused when the store is not there."""
+        ...
+
     def write(self) -> AbstractContextManager[Writer]:
-        """Raises StoreBusy when another process did not let go in time: nothing has begun then."""
+        """Raises StoreRefused when it cannot begin, and StoreFailed when it breaks off."""
+        ...
+
+    def check(self, *, writes: bool) -> None:
+        """Raises StoreRefused or StoreFailed when the store is not there or, asked for `writes`, takes none."""
         ...
 
     def close(self) -> None: ...

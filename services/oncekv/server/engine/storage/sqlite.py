@@ -8,47 +8,62 @@ Limit: one machine, and a disk that keeps what it has acknowledged.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from urllib.parse import unquote_to_bytes
 
 from oncekv.server.config import StartupError
-from oncekv.server.engine.storage.base import StoreBusy
+from oncekv.server.engine.storage.base import StoreBusy, StoreFailed, StoreRefused
+from oncekv.server.engine.storage.sqlite_errors import FAILURES, cannot_open, code, reason
+from oncekv.server.engine.storage.sqlite_files import (
+    StoreFiles,
+    check_rights,
+    make_file,
+    make_folder,
+    parse_location,
+    shown,
+    unmake,
+)
 from oncekv.server.engine.storage.sqlite_queries import SqliteView
 
-__all__ = ["SqliteStore", "open_store"]
+__all__ = ["SqliteStore", "check_location", "open_store"]
 
 APPLICATION_ID = 0x4F4B5631  # "OKV1": tells our files from other programs'
 SCHEMA_VERSION = 2
 BUSY_TIMEOUT_S = 10.0
+CHECK_TIMEOUT_S = 0.25
 READERS_MAX = 2  # more only fight over the interpreter lock; measured
 STATEMENTS_KEPT = 256
 
 
+def check_location(location: str) -> None:
+    """Raises UsageError when this names no file; nothing is opened."""
+    parse_location(location)
+
+
 def open_store(location: str) -> SqliteStore:
-    """`location` is what follows `sqlite://`: a slash and the file's path, so an absolute path gives four slashes."""
-    if not location.startswith("/") or len(location) < 2:
-        raise StartupError("a SQLite store is given as sqlite:///FILE (sqlite:////abs/olute/FILE)")
-    path = Path(os.fsdecode(unquote_to_bytes(os.fsencode(location[1:]))))  # file names are bytes, not UTF-8 always
-    if path.name == ":memory:" or "\0" in str(path) or (path.exists() and not (path.is_file() or path.is_dir())):
-        raise StartupError(f"{str(path)!r} is no place for a store; name a file")
-    is_new = not path.exists()
-    made = _make_folder(path.parent)
+    """`location` is what follows `sqlite://`: a slash and the file's path, so an absolute path gives four slashes.
+
+    Raises StartupError, and leaves nothing behind that was not there before.
+    """
+    path = parse_location(location)
+    made: list[Path] = []
+    is_new = False
     try:
-        connection = _connect(path)
-        try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise StartupError(f"{shown(path)!r} is no place for a store; name a file")
+        made = _make_folder(path.parent)
+        is_new = not path.is_dir() and make_file(path)
+        check_rights(path)
+        with contextlib.closing(_connect(path)) as connection:
             _prepare(connection, path)
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        if is_new:
-            _unmake(path, made)
-        raise StartupError(f"cannot open the store {path}: {error}; {_way_out(path, error)}") from None
-    return SqliteStore(path)
+        return SqliteStore(path, made if is_new else None)
+    except (sqlite3.Error, StoreRefused, OSError) as error:
+        if is_new and code(error) != sqlite3.SQLITE_BUSY:
+            unmake(path, made)
+        raise StartupError(cannot_open(path, error)) from None
 
 
 class SqliteStore:
@@ -56,71 +71,166 @@ class SqliteStore:
 
     name = "sqlite"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, made: list[Path] | None = None) -> None:
+        """`made`: the folders that were made for a file that is new; None if it was there before."""
         self._path = path
-        self._writer = _connect(path)
+        self._made = made
+        self._writer: sqlite3.Connection | None = _open(path)
         self._readers: list[sqlite3.Connection] = []
         self._readers_free = threading.Semaphore(READERS_MAX)
+        try:
+            self._files = StoreFiles(path)
+        except BaseException:
+            self.close()
+            raise
 
     def boot(self) -> int:
-        """Count one more start on this store; the new count."""
-        rows = self._writer.execute("UPDATE tally SET boot = boot + 1 RETURNING boot").fetchall()
-        return int(rows[0][0])
+        """Count one more start on this store; the new count. Raises StartupError: it is written, or nobody starts."""
+        try:
+            with self.write() as view:
+                return view.boot()
+        except (sqlite3.Error, StoreRefused, StoreFailed) as error:
+            self.close()
+            if self._made is not None and not isinstance(error, StoreBusy):
+                unmake(self._path, self._made)
+            raise StartupError(cannot_open(self._path, error)) from None
 
     @contextlib.contextmanager
     def read(self) -> Iterator[SqliteView]:
         """One of a bounded number of read connections, with a snapshot of what is committed."""
         with self._readers_free:
-            try:
-                connection = self._readers.pop()
-            except IndexError:
-                connection = _connect(self._path)
+            connection = self._reader()
             try:
                 connection.execute("BEGIN")
                 yield SqliteView(connection)
             finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                self._readers.append(connection)
+                if _roll_back(connection):
+                    self._readers.append(connection)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[SqliteView]:
         """The one write transaction; commits at the end, rolls back on any exception."""
-        connection = self._writer
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                raise
-            raise StoreBusy(str(error)) from None
+        connection = self._begin()
         view = SqliteView(connection)
         try:
             yield view
             # A group that changed nothing (replays, refusals) owes the disk nothing.
             connection.execute("COMMIT" if view.changed else "ROLLBACK")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            if view.changed:
+                self._files.check()
+        except BaseException as error:
+            if not _roll_back(connection):
+                self._writer = None  # closed, for it would have held the store until the server ends
+            if isinstance(error, StoreRefused) or code(error) in FAILURES:
+                raise StoreFailed(reason(error)) from error
             raise
+
+    def check(self, *, writes: bool) -> None:
+        """See whether the files are in their places and, for `writes`, write what is there already.
+
+        While another connection writes nothing is found out, and it counts as well.
+        """
+        self._files.check()
+        if not writes:
+            return
+        try:
+            with contextlib.closing(_open(self._path, CHECK_TIMEOUT_S)) as connection:
+                # An UPDATE that changes no byte writes no page, and a full disk would pass for one that has room.
+                connection.execute("BEGIN IMMEDIATE")
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+                connection.execute(f"PRAGMA user_version = {version}")
+                connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if code(error) != sqlite3.SQLITE_BUSY:
+                raise StoreFailed(reason(error)) from None
 
     def close(self) -> None:
         """Close all connections; the last one of the file writes the log back into it."""
         for connection in (*self._readers, self._writer):
-            connection.close()
+            if connection is not None:
+                connection.close()
         self._readers.clear()
 
+    def _begin(self) -> sqlite3.Connection:
+        """The writer's connection, in its transaction. Raises StoreRefused."""
+        try:
+            connection = self._writer or self._reopen()
+            self._files.check()
+            connection.execute("BEGIN IMMEDIATE")
+            return connection
+        except sqlite3.Error as error:
+            if code(error) not in FAILURES:
+                raise
+            refusal = StoreBusy if code(error) == sqlite3.SQLITE_BUSY else StoreRefused
+            raise refusal(reason(error)) from None
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_KEPT
-    )
-    connection.execute("PRAGMA synchronous = FULL")
-    # A statement over many rows keeps what it needs to take itself back; by default in a file, from 64 KiB on.
-    connection.execute("PRAGMA temp_store = MEMORY")
-    # Four times SQLite's default, 16 MiB of log: over many keys the pages that are written back hardly overlap, and
-    # each time ends with a sync of the whole file.
-    connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    def _reopen(self) -> sqlite3.Connection:
+        """A new connection for the writer; were there no others, the log went with the one before, and is a new one."""
+        self._files.check_store()
+        self._writer = _open(self._path)
+        self._files = StoreFiles(self._path)
+        return self._writer
+
+    def _reader(self) -> sqlite3.Connection:
+        """A connection on the files that are in their places. Raises StoreRefused."""
+        self._files.check()  # first: to open a store whose log is gone would make another log
+        with contextlib.suppress(IndexError):
+            return self._readers.pop()
+        try:
+            connection = _open(self._path)
+        except sqlite3.Error as error:
+            raise StoreRefused(reason(error)) from None
+        try:
+            self._files.check()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _open(path: Path, timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
+    """A connection that holds the store's files from now on, its log among them."""
+    connection = _connect(path, timeout_s)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _connect(path: Path, timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
+    # rw: whoever opens a store that is gone must not make an empty one in its place.
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode=rw",
+        uri=True,
+        timeout=timeout_s,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=STATEMENTS_KEPT,
+    )
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        # A statement over many rows keeps what it needs to take itself back; by default in a file, from 64 KiB on.
+        connection.execute("PRAGMA temp_store = MEMORY")
+        # Four times SQLite's default, 16 MiB of log: over many keys the pages that are written back hardly overlap, and
+        # each time ends with a sync of the whole file.
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _roll_back(connection: sqlite3.Connection) -> bool:
+    """End its transaction, if it is in one. Where that fails the connection is closed: False."""
+    try:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    except sqlite3.Error:
+        connection.close()
+        return False
+    return True
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
@@ -133,10 +243,10 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if application != APPLICATION_ID and (tables or application or version):
-            raise StartupError(f"{path} belongs to another program; name another file")
+            raise StartupError(f"{shown(path)} belongs to another program; name another file")
         if version > SCHEMA_VERSION:
             raise StartupError(
-                f"{path} has schema {version}, this release knows {SCHEMA_VERSION}; use the newer release"
+                f"{shown(path)} has schema {version}, this release knows {SCHEMA_VERSION}; use the newer release"
             )
         if version < SCHEMA_VERSION:
             for statement in _script("schema.sql" if not tables else f"schema-from-{version}.sql"):
@@ -145,7 +255,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # of some errors, a full disk's among them, SQLite rolls back by itself
+            connection.execute("ROLLBACK")
         raise
     connection.execute("PRAGMA journal_mode = WAL")
 
@@ -155,31 +266,7 @@ def _script(name: str) -> list[str]:
 
 
 def _make_folder(folder: Path) -> list[Path]:
-    """The folders that had to be made, innermost first."""
-    missing = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        return make_folder(folder)
     except OSError as error:
-        _unmake(folder / "nothing", missing)
-        raise StartupError(f"cannot make the data directory {folder}: {error.strerror}") from None
-    return missing
-
-
-def _unmake(path: Path, folders: list[Path]) -> None:
-    """Leave nothing half-made behind: the file that was not there before, and the folders made for it."""
-    for suffix in ("", "-journal", "-wal", "-shm"):
-        with contextlib.suppress(OSError):
-            Path(f"{path}{suffix}").unlink()
-    for folder in folders:
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-
-
-def _way_out(path: Path, error: sqlite3.Error) -> str:
-    if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-        return "another process holds it; end that one and try again"
-    if path.is_dir():
-        return "it is a directory; name a file in it"
-    if path.exists():
-        return "it must be an OnceKV store that this user may read and write; name another file"
-    return "the data directory must be one that this user may write"
+        raise StartupError(f"cannot make the data directory {shown(folder)}: {error.strerror}") from None

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from oncekv.server.engine.storage.base import Changes, Counters, KeyedRecord, Record, Row, Session, unpack
+from oncekv.server.engine.storage.base import Changes, Counters, KeyedRecord, Record, Row, Session, StoreFailed, unpack
 from oncekv.server.engine.storage.bulk import Bulk
 from oncekv.server.engine.storage.record_slots import SLOTS, Slots
 from oncekv.wire.envelope import Reply
@@ -57,6 +57,7 @@ class SqliteView:
     """Reads, and in a write transaction the application of a group's changes."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
         self._execute = connection.execute
         self._executemany = connection.executemany
         self.changed = False
@@ -119,7 +120,18 @@ class SqliteView:
         """SQLite's own count: it moves when another connection has committed, and not by what this one does."""
         return int(self._execute("PRAGMA data_version").fetchone()[0])
 
+    def boot(self) -> int:
+        """Count one more start; the new count."""
+        self.changed = True
+        rows = self._execute("UPDATE tally SET boot = boot + 1 RETURNING boot").fetchall()
+        if not rows:
+            raise StoreFailed("its table tally is empty")
+        return int(rows[0][0])
+
     def apply(self, changes: Changes) -> None:
+        # After some errors, a read's too, SQLite has rolled back by itself: each statement would then commit alone.
+        if not self._connection.in_transaction:
+            raise StoreFailed("the transaction was rolled back before its end")
         self.changed = True
         self._apply_rows(changes)
         self._apply_sessions(changes)
