@@ -45,7 +45,7 @@ def _restarts_the_server(fault: Fault) -> bool:
     """Whether it ever does: then it revives it where something goes wrong."""
     if isinstance(fault, LateDuplicate):
         return fault._restart
-    return "world.revive()" in inspect.getsource(type(fault))
+    return "env.revive()" in inspect.getsource(type(fault))
 
 
 @pytest.mark.parametrize("scenario", scenarios().values(), ids=list(scenarios()))

@@ -89,7 +89,7 @@ def test_a_doubled_request_is_a_first_attempt() -> None:
     DuplicateRequest().inject(env)
     rule = env.proxies[0].rule
     doubled = [call for call in CALLS if rule(call, 1) == DUPLICATE]
-    assert doubled == [call for call in CALLS if is_doubled(env.seed, "courier0", call)]
+    assert doubled == [call for call in CALLS if is_doubled(env.seed, "proxy0", call)]
     assert 400 < len(doubled) < 600
     assert {rule(call, 2) for call in CALLS} == {PASS}
 
