@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from oncekv.cli import main
-from oncekv.client import Client, Semantics, Unknown
+from oncekv.client import Semantics, Unknown
+from oncekv.client.api.stub import Client
 from oncekv.client.api import command
 
 from .loopback import Loopback, ok, request_of
