@@ -71,7 +71,7 @@ def test_the_watchdog_sees_a_blocked_loop(fresh: Callable[..., Node], model: str
     node = fresh(command=spoilt(f"watch={WATCH_MS}", f"block={5 * WATCH_MS}"))
     node.kv.ok("kv.get", key="block")
     assert _dumps(node) == 1
-    assert "spoilt.py" in node.server.log.read_text()
+    assert "sabotaged_server.py" in node.server.log.read_text()
 
 
 def test_the_watchdog_stays_quiet(fresh: Callable[..., Node], model: str) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from oncekv.cli import main
 from oncekv.client import Semantics, Unknown
-from oncekv.client.api.stub import Client
 from oncekv.client.api import command
+from oncekv.client.api.stub import Client
 
 from .loopback import Loopback, ok, request_of
 from .simulation import ModelServer

@@ -13,7 +13,7 @@ import pytest
 from oncekv.server.config import Config
 from oncekv.server.engine.storage import open_store
 from oncekv.server.http.app import Node
-from oncekv.server.http.models.event_loop import _Host, _logged
+from oncekv.server.http.models.event_loop import _Handler, _logged
 from oncekv.server.rpc.wiring import make_components
 from tests.support.thread_switches import hasty_switching
 from tests.support.waiting import at_once
@@ -34,10 +34,10 @@ def node(tmp_path: Path) -> Iterator[Node]:
 
 def test_no_letter_to_the_loop_lies_unread(node: Node) -> None:
     """What is sent to the event loop wakes it, however near to its last look: nobody waits for another's letter."""
-    _race_for_letters(node, _Host, WRITERS, WAIT_MAX_S)
+    _race_for_letters(node, _Handler, WRITERS, WAIT_MAX_S)
 
 
-class DeafHost(_Host):
+class DeafHost(_Handler):
     """It says last of all, and not first, that it may be woken again."""
 
     def _run_callbacks(self) -> None:
@@ -52,7 +52,7 @@ def test_a_loop_that_looks_before_it_listens_is_caught(node: Node) -> None:
         _race_for_letters(node, DeafHost, 1, 0.5)
 
 
-def _race_for_letters(node: Node, kind: type[_Host], writers: int, wait_max_s: float) -> None:
+def _race_for_letters(node: Node, kind: type[_Handler], writers: int, wait_max_s: float) -> None:
     loop = asyncio.new_event_loop()
     host = kind(node, loop)
     thread = threading.Thread(target=loop.run_forever)

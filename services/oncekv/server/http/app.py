@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 
 from flask import Flask, Response
+from werkzeug.test import create_environ
 
 from oncekv.server.config import Config
 from oncekv.server.engine.call import BaseCommitter
@@ -17,6 +18,7 @@ from oncekv.server.engine.components import Components
 from oncekv.server.engine.remote_committer import RemoteCommitter
 from oncekv.server.engine.storage.base import Store
 from oncekv.server.failpoints import Failpoints
+from oncekv.server.http.endpoint import HttpReply
 from oncekv.server.http.exchange import ServerContext
 from oncekv.server.http.wsgi import WsgiEndpoint
 from oncekv.server.readiness import Readiness
@@ -50,6 +52,11 @@ class Node:
         self._watchdog = Watchdog(self.running, components.config.call_watch_ms)
         self._watchdog.start()
         self.committer.start()
+
+    def page(self, verb: str, path: str) -> HttpReply:
+        """What Flask says to a path that is not `/rpc`; none of its pages has a body or a query."""
+        page = Response.from_app(self.pages, create_environ(path, method=verb), buffered=True)
+        return HttpReply(page.status, list(page.headers), page.get_data())
 
     def close(self) -> None:
         """Commit what waits, then let the store go."""

@@ -1,7 +1,7 @@
 """The endpoint (5): the HTTP rules of `/rpc`, the same for both server models.
 
-A model reads requests in its own way, with a thread that waits (`wsgi`) or by callbacks (`connection`), and asks here
-what it may read (`admit`), and how an answer or a refusal looks in HTTP. Pure: no socket, no thread, no clock. Nothing
+`request` reads requests for both, and asks here what it may read (`admit`), and how an answer or a refusal looks in
+HTTP; `wsgi` asks the same for Flask. Pure: no socket, no thread, no clock. Nothing
 runs unless the whole body arrived: half a request, as a cut link leaves it, is refused.
 """
 
@@ -46,13 +46,13 @@ class HttpReply(NamedTuple):
 
 
 class HttpError(Exception):
-    """Refused before there was a call. With `reads_body` its body is to be read to the end all the same."""
+    """Refused before there was a call. With `closes` nothing that comes behind it can be understood."""
 
-    def __init__(self, status: str, why: str, *headers: tuple[str, str], reads_body: bool = False) -> None:
+    def __init__(self, status: str, why: str, *headers: tuple[str, str], closes: bool = False) -> None:
         super().__init__(why)
         self.status = status
         self.headers = list(headers)
-        self.reads_body = reads_body
+        self.closes = closes
 
     def reply(self) -> HttpReply:
         """Its body is a JSON-RPC error all the same, and definite: nothing ran."""
@@ -62,7 +62,7 @@ class HttpError(Exception):
 
 def body_cut() -> HttpError:
     """The client closed, or was cut off, before the whole body came."""
-    return HttpError("400 Bad Request", "the body was cut", ("Connection", "close"))
+    return HttpError("400 Bad Request", "the body was cut", closes=True)
 
 
 def admit(config: Config, head: Head, arrived_s: float) -> Caller:
@@ -75,10 +75,9 @@ def admit(config: Config, head: Head, arrived_s: float) -> Caller:
         raise HttpError("411 Length Required", "the request needs a Content-Length")
     if int(head.length) > config.body_bytes_max:
         limit = config.body_bytes_max
-        raise HttpError("413 Content Too Large", f"a body may have {limit} bytes", reads_body=True)
+        raise HttpError("413 Content Too Large", f"a body may have {limit} bytes")
     if not _is_json(head.content_type):
-        why = "the content type must be application/json"
-        raise HttpError("415 Unsupported Media Type", why, reads_body=True)
+        raise HttpError("415 Unsupported Media Type", "the content type must be application/json, in UTF-8")
     return Caller(scope, key, arrived_s)
 
 

@@ -1,18 +1,26 @@
-"""Addresses: bind early and say what is wrong, and keep other servers off a port that our workers share."""
+"""Addresses: bind early and say what is wrong, keep other servers off a port that our workers share, and accept."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import socket
 import sys
+import threading
+import time
+from collections.abc import Callable
 
 from oncekv.server.config import Config, StartupError
+from oncekv.server.log import log
 
-__all__ = ["Address", "free_address", "listen", "reserve"]
+__all__ = ["Acceptor", "Address", "free_address", "listen", "reserve"]
 
 Address = tuple[str, int]
 
 ADDRESSES_MAX = 5
 BACKLOG = 1024
+SCARCE_PAUSE_S = 0.5
+SCARCE_LOG_S = 60.0
 
 
 def reserve(config: Config) -> tuple[Address, socket.socket]:
@@ -63,3 +71,46 @@ def listen(address: Address, *, shared: bool) -> socket.socket:
             " name another --listen address, port 0 takes a free one"
         ) from None
     return listener
+
+
+class Acceptor:
+    """Accepts connections, on a thread of its own, and hands them on until it is closed.
+
+    Where the system has no more descriptors or threads to give, clients wait in the system's queue: it tries again
+    twice a second, and says so once a minute.
+    """
+
+    def __init__(self, listener: socket.socket, let_in: Callable[[socket.socket], object]) -> None:
+        self._listener = listener
+        self._let_in = let_in
+        self._closed = threading.Event()
+        self._said_s = -SCARCE_LOG_S
+        self._thread = threading.Thread(target=self._accept, name="accept", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Let nobody else in; harmless a second time."""
+        self._closed.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while not self._closed.is_set():
+            client = None
+            try:
+                client, _ = self._listener.accept()
+                self._let_in(client)
+            except (OSError, RuntimeError) as error:  # RuntimeError: no thread could be started
+                if client:
+                    client.close()
+                if not self._closed.is_set() and getattr(error, "errno", None) != errno.ECONNABORTED:
+                    self._wait(error)
+
+    def _wait(self, error: Exception) -> None:
+        if time.monotonic() - self._said_s >= SCARCE_LOG_S:
+            self._said_s = time.monotonic()
+            log.error("new connections wait: %s; close some, or raise the limit (ulimit -n, ulimit -u)", error)
+        self._closed.wait(SCARCE_PAUSE_S)

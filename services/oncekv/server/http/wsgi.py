@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from oncekv.server.http.endpoint import DRAIN_BYTES_MAX, PATH, Head, HttpError, HttpReply, admit, body_cut
+from oncekv.server.http.endpoint import PATH, Head, HttpError, HttpReply, admit, body_cut
 from oncekv.server.http.exchange import Exchange, ServerContext
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["DROP_STATUS", "WsgiEndpoint"]
 
 DROP_STATUS = "599 Dropped"
-"""Never seen by a client: with `--failpoints`, the drop relay closes the connection in its place."""
-_READ_BYTES = 64 * 1024
+"""Never seen by a client: with `--failpoints`, the door closes the connection in its place."""
 
 
 class WsgiEndpoint:
@@ -46,8 +45,6 @@ class WsgiEndpoint:
             caller = admit(self._context.config, head, time.monotonic())
             body = _body(environ["wsgi.input"], int(head.length or 0))
         except HttpError as error:
-            if error.reads_body:
-                _drain(environ["wsgi.input"], int(head.length or 0))
             return error.reply()
         return Exchange(self._context, body, caller).answer()
 
@@ -69,10 +66,3 @@ def _body(stream: Any, length: int) -> bytes:
     if len(body) != length:
         raise body_cut()
     return body
-
-
-def _drain(stream: Any, length: int) -> None:
-    """Read what is still coming, so that the client gets to see the refusal and not a broken pipe."""
-    left = min(length, DRAIN_BYTES_MAX)
-    while left > 0 and (chunk := stream.read(min(left, _READ_BYTES))):
-        left -= len(chunk)

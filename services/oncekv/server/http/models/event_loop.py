@@ -13,22 +13,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from werkzeug.test import create_environ
-from werkzeug.wrappers import Response
-
 from oncekv.server.engine.call import Submission
 from oncekv.server.http.app import Node
 from oncekv.server.http.connection import Answered, Connection
 from oncekv.server.http.drain import Drain
-from oncekv.server.http.endpoint import HttpReply
 from oncekv.server.http.exchange import Exchange, Work
-from oncekv.server.http.sockets import Address, listen
+from oncekv.server.http.sockets import Acceptor, Address, listen
 from oncekv.server.log import log
 from oncekv.server.rpc.dispatcher import Caller
 
@@ -41,19 +38,21 @@ POOL_THREADS = 8  # the store reads with two at a time; the others are for what 
 def serve(node: Node, address: Address, announce: Callable[[], object]) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     loop = asyncio.new_event_loop()
-    host = _Host(node, loop)
+    host = _Handler(node, loop)
     drain = Drain(lambda: len(node.running), node.close)
 
     def stop(_signal: int, _frame: Any) -> None:
         drain.begin()
+        acceptor.close()
         loop.call_soon_threadsafe(host.drain)
 
-    loop.run_until_complete(host.listen(address))
+    acceptor = Acceptor(listen(address, shared=True), host.let_in)
     # Not by the loop's own signal handlers: a loop that somebody blocks would not hear that it is to end.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is read once
     node.committer.listen(loop.add_reader)
+    acceptor.start()
     announce()
     loop.run_forever()
     code = drain.finish()
@@ -61,7 +60,43 @@ def serve(node: Node, address: Address, announce: Callable[[], object]) -> int:
     return code
 
 
-class _Host:
+class _Connection(Connection, asyncio.Protocol):
+    """A connection whose bytes come and go by the loop's callbacks."""
+
+    __slots__ = ("_loop_host", "_timer")
+
+    def __init__(self, host: _Handler) -> None:
+        super().__init__(host)
+        self._loop_host = host
+        self._timer: asyncio.TimerHandle | None = None
+
+    def limit(self, time_s: float | None) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if time_s is not None:
+            self._timer = asyncio.get_running_loop().call_later(time_s, self._transport.abort)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._loop_host.joined(self)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self.lost()
+        self._loop_host.left(self)
+
+    data_received = Connection.receive
+    eof_received = Connection.receive_end
+
+    def pause_writing(self) -> None:
+        self.let_write(False)
+
+    def resume_writing(self) -> None:
+        self.let_write(True)
+
+
+class _Handler:
     """The loop's server: its connections, and the ways from the loop to the threads that may wait and back."""
 
     def __init__(self, node: Node, loop: asyncio.AbstractEventLoop) -> None:
@@ -69,30 +104,37 @@ class _Host:
         self.is_draining = False
         self._node = node
         self._loop = loop
-        self._connections: set[Connection] = set()
+        self._connections: set[_Connection] = set()
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="pool")
         self._callbacks: deque[Work] = deque()
         self._writes: list[Submission] = []
         self._is_woken = False
+        self._joining: set[asyncio.Task[Any]] = set()  # the loop itself holds its tasks only weakly
 
-    async def listen(self, address: Address) -> None:
-        self._server = await self._loop.create_server(lambda: Connection(self), sock=listen(address, shared=True))
+    def let_in(self, client: socket.socket) -> None:
+        """Serve this connection; called on another thread."""
+        client.setblocking(False)
+        self._loop.call_soon_threadsafe(self._join, client)
+
+    def _join(self, client: socket.socket) -> None:
+        task = self._loop.create_task(self._loop.connect_accepted_socket(lambda: _Connection(self), client))
+        self._joining.add(task)
+        task.add_done_callback(self._joining.discard)
 
     def drain(self) -> None:
         """Let nobody else in; when the last connection has its reply, the loop ends."""
         if not self.is_draining:
             self.is_draining = True
-            self._server.close()
             for connection in tuple(self._connections):
                 connection.end_if_idle()
             self._end_if_done()
 
-    def joined(self, connection: Connection) -> None:
+    def joined(self, connection: _Connection) -> None:
         self._connections.add(connection)
-        if len(self._connections) > CONNECTIONS_MAX:
+        if self.is_draining or len(self._connections) > CONNECTIONS_MAX:
             connection.end_if_idle()
 
-    def left(self, connection: Connection) -> None:
+    def left(self, connection: _Connection) -> None:
         self._connections.discard(connection)
         self._end_if_done()
 
@@ -100,7 +142,7 @@ class _Host:
         Exchange(self._node.served, body, caller).start(answered, self)
 
     def page(self, verb: str, path: str, answered: Answered) -> None:
-        self.in_thread(lambda: self.on_loop(partial(answered, _page(self._node, verb, path))))
+        self.in_thread(lambda: self.on_loop(partial(answered, self._node.page(verb, path))))
 
     def in_thread(self, work: Work) -> None:
         self._pool.submit(_logged, work)
@@ -138,9 +180,3 @@ def _logged(work: Work) -> None:
         work()
     except Exception:
         log.exception("a callback failed")
-
-
-def _page(node: Node, verb: str, path: str) -> HttpReply:
-    """What Flask says to this; none of its pages has a body or a query."""
-    page = Response.from_app(node.pages, create_environ(path, method=verb), buffered=True)
-    return HttpReply(page.status, list(page.headers), page.get_data())

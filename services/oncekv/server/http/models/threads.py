@@ -1,111 +1,173 @@
-"""The model `threads`: a thread for each request that runs; it waits for the committer, and only its client waits.
+"""The model `threads`: a thread for each connection; it reads, waits for the committer and answers, and only its client
+waits with it.
 
-The HTTP server is granian with threads, run inside this process. It reads requests by itself and hands each to a
-thread of its pool, so an idle connection holds none.
+The price: an idle connection holds a thread, and all threads share one interpreter, which only one of them runs.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
+import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from granian.constants import HTTPModes, Interfaces, RuntimeModes
-from granian.server.mt import MTServer
-
 from oncekv.server.http.app import Node
+from oncekv.server.http.connection import Answered, Connection
 from oncekv.server.http.drain import Drain
-from oncekv.server.http.drop_relay import DropRelay
-from oncekv.server.http.sockets import Address, free_address, listen
+from oncekv.server.http.endpoint import HttpReply
+from oncekv.server.http.exchange import Exchange
+from oncekv.server.http.sockets import Acceptor, Address, listen
 from oncekv.server.log import log
+from oncekv.server.rpc.dispatcher import Caller
 
 __all__ = ["serve"]
 
 CONNECTIONS_MAX = 16_384
-READY_MAX_S = 30.0
 LOOK_UP_S = 0.2
-THREADS_MAX = 4096
-THREADS_SPARE = 64  # above the queue's bound, so that the queue and not the thread pool says "overloaded"
+READ_BYTES = 64 * 1024
 
 
 def serve(node: Node, address: Address, announce: Callable[[], object]) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
-    drop_relay = None
-    inner = address
-    if node.config.failpoints:
-        listener = listen(address, shared=True)
-        inner = free_address(address[0], 0)
-        drop_relay = DropRelay(listener, inner)
-    server = _Granian(
-        "oncekv",
-        address=inner[0],
-        port=inner[1],
-        interface=Interfaces.WSGI,
-        blocking_threads=min(node.config.queue_max, THREADS_MAX) + THREADS_SPARE,
-        backpressure=CONNECTIONS_MAX,
-        http=HTTPModes.http1,
-        websockets=False,
-        runtime_mode=RuntimeModes.st,
-        log_enabled=False,
-    )
+    host = _Handler(node)
+    acceptor = Acceptor(listen(address, shared=True), host.let_in)
+    drain = Drain(lambda: len(node.running), node.close)
+    stopping = threading.Event()
 
-    def close() -> None:
-        if drop_relay:
-            drop_relay.close()
-        node.close()
+    def stop(_signal: int, _frame: Any) -> None:
+        drain.begin()
+        stopping.set()
 
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is read once
     node.committer.listen(None)
-    server.main_loop_interrupt = _Awake()
-    server.drain = Drain(lambda: len(node.running), close)
-    server.on_startup(lambda: _when_accepting(inner, drop_relay, announce))
-    server.serve(target_loader=lambda: node.app, wrap_loader=False)
-    return server.drain.finish()
-
-
-class _Awake(threading.Event):
-    """An event whose waiter looks up: a signal that comes just before an unbounded wait is handled only after it."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        while timeout is None and not super().wait(LOOK_UP_S):
-            pass
-        return super().wait(timeout)
-
-
-class _Granian(MTServer):
-    """granian's server of threads in this process. It is meant for Python without the GIL, and says so; with the
-    GIL it serves the same way, and it is the one that makes no further process.
-    """
-
-    drain: Drain
-
-    def _check_gil(self) -> None:
+    acceptor.start()
+    announce()
+    while not stopping.wait(LOOK_UP_S):  # a signal that comes just before an unbounded wait is handled only after it
         pass
-
-    def signal_handler_reload(self, *_args: Any, **_kwargs: Any) -> None:
-        """SIGHUP changes nothing: the configuration is read once."""
-
-    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
-        self.drain.begin()
-        super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]  # untyped in granian
+    acceptor.close()
+    host.drain()
+    return drain.finish()
 
 
-def _when_accepting(inner: Address, drop_relay: DropRelay | None, announce: Callable[[], object]) -> None:
-    """In the background: wait until the server accepts, open the relay, then say so."""
+class _Handler:
+    """The threads' server: its connections."""
 
-    def wait() -> None:
-        end_s = time.monotonic() + READY_MAX_S
-        while time.monotonic() < end_s:
-            with contextlib.suppress(OSError), socket.create_connection(inner, timeout=1):
-                if drop_relay:
-                    drop_relay.start()
-                announce()
-                return
-            time.sleep(0.005)
-        log.critical("the HTTP server did not come up")
-        os._exit(1)
+    def __init__(self, node: Node) -> None:
+        self.config = node.config
+        self.is_draining = False
+        self._node = node
+        self._clients: set[_Client] = set()
+        self._left = threading.Condition()
 
-    threading.Thread(target=wait, name="announce", daemon=True).start()
+    def let_in(self, client: socket.socket) -> None:
+        """Serve this connection, on a thread of its own. Raises RuntimeError when there is none to be had."""
+        if len(self._clients) >= CONNECTIONS_MAX:
+            client.close()
+            return
+        served = _Client(self, client)
+        thread = threading.Thread(target=self._serve, args=(served,), name="connection", daemon=True)
+        self._clients.add(served)
+        try:
+            thread.start()
+        except RuntimeError:
+            self._clients.discard(served)
+            raise
+
+    def drain(self) -> None:
+        """Wait until the last connection has its reply."""
+        self.is_draining = True
+        with self._left:
+            for client in self._clients:
+                client.end_if_idle()
+            self._left.wait_for(lambda: not self._clients)
+
+    def call(self, body: bytes, caller: Caller, _answered: Answered) -> HttpReply:
+        return Exchange(self._node.served, body, caller).answer()
+
+    def page(self, verb: str, path: str, _answered: Answered) -> HttpReply:
+        return self._node.page(verb, path)
+
+    def _serve(self, client: _Client) -> None:
+        try:
+            client.run()
+        except Exception:
+            log.exception("a connection failed")
+        finally:
+            with self._left:
+                self._clients.discard(client)
+                self._left.notify_all()
+
+
+class _Client(Connection):
+    """A connection on a thread that waits for it; it is its own transport."""
+
+    __slots__ = ("_end_s", "_is_closed", "_socket")
+
+    def __init__(self, host: _Handler, client: socket.socket) -> None:
+        super().__init__(host)
+        self._transport = self
+        self._socket = client
+        self._is_closed = False
+        self._end_s: float | None = None
+
+    def run(self) -> None:
+        """Until the connection is over."""
+        with self._socket:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            while not self._is_closed:
+                try:
+                    data = self._read()
+                except OSError:  # the client is gone, or its time is over
+                    return
+                if data:
+                    self.receive(data)
+                else:
+                    self.receive_end()
+                    return
+
+    def end_if_idle(self) -> None:
+        """On another thread: wakes this one, which goes when nothing came meanwhile."""
+        if self.is_idle:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RD)
+
+    def limit(self, time_s: float | None) -> None:
+        self._end_s = None if time_s is None else time.monotonic() + time_s
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._socket.sendall(data)
+        except OSError:
+            self._is_closed = True
+
+    def write_eof(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self._is_closed = True
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self._is_closed
+
+    def pause_reading(self) -> None:
+        """Nothing is read while a request is served."""
+
+    resume_reading = pause_reading
+
+    def _read(self) -> bytes:
+        """What came, empty at its end. Raises OSError."""
+        if self._end_s is None:
+            return self._socket.recv(READ_BYTES)
+        self._socket.settimeout(max(self._end_s - time.monotonic(), 0.001))
+        try:
+            return self._socket.recv(READ_BYTES)
+        finally:
+            self._socket.settimeout(None)  # a reply may take as long as its client
