@@ -234,9 +234,9 @@ class ComposeRuntime:
             self._subnet = f"10.{SUBNETS}.{number}"
             servers = {name: {"networks": {"servers": {"ipv4_address": self.address(name)}}} for name in SERVERS}
             toxiproxy = {"volumes": [mount_of(self._no_links, LINKS_MOUNT, read_only=True)]}
-            services = {**servers, "toxiproxy": toxiproxy}
             network = {"ipam": {"config": [{"subnet": f"{self._subnet}.0/24"}]}}
-            self._fixed.write_text(json.dumps({"services": services, "networks": {"servers": network}}))
+            whole = {"services": {**servers, "toxiproxy": toxiproxy}, "networks": {"servers": network}}
+            self._fixed.write_text(json.dumps(whole))
             try:
                 self.compose("up", "--detach", "--wait", "--no-deps", "--no-build", "toxiproxy")
             except ServerError as error:

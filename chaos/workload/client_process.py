@@ -111,8 +111,8 @@ class ClientProcess:
             assert self._process is not None
             self._process.kill()
         self._process.wait(END_MAX_S)
-        left = _calls_in(Path(self._plan.outbox))
-        self._left += left
+        # Not what earlier ones left: a process may have finished it, and have died before it could say so.
+        left = self._left = _calls_in(Path(self._plan.outbox))
         return under_way, len(left)
 
     def restart(self) -> None:
