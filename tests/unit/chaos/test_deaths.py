@@ -14,6 +14,7 @@ from chaos.evidence import Counts
 from chaos.faults.crash import Crash
 from chaos.runner.environment import EnvironmentFailed
 from chaos.runtime.base import ServerError
+from chaos.workload import client_process
 from chaos.workload.clients import ClientPlan
 
 
@@ -49,8 +50,8 @@ def test_a_crash_that_no_call_comes_to_is_told() -> None:
 def test_what_a_later_process_finished_is_not_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A process that finished a call of the outbox and was killed before it could say so left nothing unfinished."""
     outboxes = itertools.chain([[("kv.append", {"key": "k"})], []])
-    monkeypatch.setattr(process, "_calls_in", lambda _outbox: next(outboxes))
-    client = process.ClientProcess(ClientPlan("exactly-once", [], 1.0, 1.0, None, str(tmp_path / "outbox"), "1"))
+    monkeypatch.setattr(client_process, "_calls_in", lambda _outbox: next(outboxes))
+    client = client_process.ClientProcess(ClientPlan("exactly-once", [], 1.0, 1.0, None, str(tmp_path / "outbox"), "1"))
     client._process = SimpleNamespace(kill=lambda: None, wait=lambda _timeout_s: None)  # type: ignore[assignment]
     assert client.kill() == (0, 1)
     assert client.kill() == (0, 0)
