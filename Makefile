@@ -13,13 +13,15 @@ MATRIX_ARGS  ?= matrix --out out/matrix
 BUGS_ARGS    ?=
 TEST_PATHS   ?= tests/unit tests/contract tests/integration tests/browser tests/bugs
 TEST_ARGS    ?=
+# Most tests wait for timeouts most of the time, so more processes than cores pay. `-n 0` runs them in one.
+TEST_SIDE_BY_SIDE ?= -n 4 --dist loadgroup --no-loadscope-reorder
 # For example: make bench BENCH_ARGS='--only writes identity'
 BENCH_ARGS   ?=
 # For example: make requirements PIN_ARGS=--upgrade
 PIN_ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toxiproxy demo matrix bugs bench bench-quick concurrency test test-unit lint format images images-offline \
+.PHONY: help setup toxiproxy demo matrix bugs bench bench-quick concurrency test test-long test-unit lint format images images-offline \
   up down logs requirements clean
 
 help: ## Show the targets
@@ -77,8 +79,11 @@ down: ## Remove the containers and networks of `make up`; the data stay
 logs: ## Follow what the clients in the containers do and are told
 	@docker compose logs --follow --no-log-prefix c1 c2
 
-test: setup toxiproxy ## Run all tests: unit, contract, integration, browser, planted bugs
-	@$(PY) -m pytest $(TEST_PATHS) $(TEST_ARGS)
+test: setup toxiproxy ## Run the tests: unit, contract, integration, browser, planted bugs (eight minutes on two cores)
+	@$(PY) -m pytest $(TEST_SIDE_BY_SIDE) -m 'not long' $(TEST_PATHS) $(TEST_ARGS)
+
+test-long: setup toxiproxy ## Run the long repetitions: more storms, Ctrl-C in every scenario, bugs on the other model
+	@$(PY) -m pytest $(TEST_SIDE_BY_SIDE) -m long $(TEST_PATHS) $(TEST_ARGS)
 
 test-unit: setup ## Run the unit tests alone (no Toxiproxy)
 	@$(PY) -m pytest tests/unit $(TEST_ARGS)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 
 from chaos.runner.cell import COLUMNS
-from chaos.runtime.base import MODELS
+from chaos.runtime.base import MODELS, Serving
 from chaos.scenarios import scenarios
 from oncekv.client.api import core, issuer
 from oncekv.client.retry import decision, retry_loop
@@ -32,7 +32,9 @@ from tests.bugs.trial import Caught, Plan, Trial, run
 from tests.support.seed import SEED
 
 EACH = [pytest.param(bug, id=bug.name) for bug in bugs().values()]
-ON_MODELS = [(bug, model) for model in MODELS for bug in bugs().values() if bug.side == "server" or model == MODELS[0]]
+ON_MODELS = [
+    (bug, model) for model in MODELS for bug in bugs().values() if bug.side == "server" or model == Serving.model
+]
 CELLS = sorted({(*cell, model) for bug, model in ON_MODELS for cell in bug.caught_by})
 PARTS = (
     retry_loop, retry_loop.RetryLoop, core.Core, issuer, outbox.Outbox, session.Identity, committer.Committer,
@@ -73,7 +75,16 @@ def controls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     yield from _a_few_at_a_time(request, test_what_catches_a_bug_is_green_without_it, trial)
 
 
-@pytest.mark.parametrize(("bug", "model"), ON_MODELS, ids=lambda what: getattr(what, "name", what))
+def _long(model: str) -> list[pytest.MarkDecorator]:
+    """`make test` hunts on the default model; the other is for `make test-long`."""
+    return [] if model == Serving.model else [pytest.mark.long]
+
+
+@pytest.mark.parametrize(
+    ("bug", "model"),
+    [pytest.param(*one, marks=_long(one[1])) for one in ON_MODELS],
+    ids=lambda what: getattr(what, "name", what),
+)
 def test_the_bug_is_caught(hunts: Mapping[str, Any], bug: Bug, model: str, request: Any) -> None:
     """What the bug does wrong is found by a scenario that the bug names."""
     found = hunts[request.node.callspec.id].result()
@@ -81,7 +92,7 @@ def test_the_bug_is_caught(hunts: Mapping[str, Any], bug: Bug, model: str, reque
     assert found.plan.model == model
 
 
-@pytest.mark.parametrize(("scenario", "column", "model"), CELLS)
+@pytest.mark.parametrize(("scenario", "column", "model"), [pytest.param(*cell, marks=_long(cell[2])) for cell in CELLS])
 def test_what_catches_a_bug_is_green_without_it(
     controls: Mapping[str, Any], scenario: str, column: str, model: str, request: Any
 ) -> None:

@@ -24,6 +24,8 @@ from tests.support.seed import SEED
 from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
+SHORT = ("lost-reply", "partition", "crash-storm", "client-crash", "restart-keeps", "bank")
+"""One of each kind of fault; the others are for `make test-long`."""
 LOCAL = [row.name for row in scenarios().values() if row.runs_on("local")]
 CHAOS = [sys.executable, "-m", "chaos"]
 
@@ -189,15 +191,20 @@ def _interrupt(scenario: str, out: Path) -> Interrupted:
 
 
 @pytest.fixture(scope="module")
-def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Interrupted]:
-    """Every scenario, each interrupted at another moment of its fault; a few at a time."""
+def interrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Interrupted]:
+    """The chosen scenarios, each interrupted at another moment of its fault; a few at a time."""
     root = tmp_path_factory.mktemp("interrupted")
+    test = test_ctrl_c_in_the_middle_of_any_scenario
+    items = [item for item in request.session.items if getattr(item, "function", None) is test]
+    chosen = [item.callspec.params["scenario"] for item in items]
     with ThreadPoolExecutor(4) as pool:
-        runs = {name: pool.submit(_interrupt, name, root / name) for name in LOCAL}
+        runs = {name: pool.submit(_interrupt, name, root / name) for name in chosen}
         return {name: run.result() for name, run in runs.items()}
 
 
-@pytest.mark.parametrize("scenario", LOCAL)
+@pytest.mark.parametrize(
+    "scenario", [pytest.param(name, marks=[] if name in SHORT else [pytest.mark.long]) for name in LOCAL]
+)
 def test_ctrl_c_in_the_middle_of_any_scenario(interrupted: Mapping[str, Interrupted], scenario: str) -> None:
     """No process is left, so no toxic either; what was done so far is reported, its history included."""
     run = interrupted[scenario]

@@ -8,7 +8,9 @@ import random
 
 __all__ = ["SEED", "randomness", "unique"]
 
-SEED = int(os.environ.get("ONCEKV_SEED") or random.SystemRandom().randrange(2**32))
+if not os.environ.get("ONCEKV_SEED"):
+    os.environ["ONCEKV_SEED"] = str(random.SystemRandom().randrange(2**32))  # workers of pytest-xdist have the same
+SEED = int(os.environ["ONCEKV_SEED"])
 _count = itertools.count(1)
 
 
