@@ -19,5 +19,5 @@ def set_up_logging() -> None:
 
 def end_server(why: str) -> NoReturn:
     """For an exception after which calls would wait for ever. Crashing is safe; hanging is not."""
-    log.critical("%s; the server ends", why, exc_info=True)  # noqa: LOG014 called from a handler
+    log.critical("%s; the server ends", why, exc_info=True)  # noqa: LOG014 called from a handler  # noqa: LOG014 its callers handle one
     os._exit(1)
