@@ -14,13 +14,13 @@ from bench.load.plan import Shape, put_load
 from bench.load.rpc import Rpc
 from bench.load.wrk import Load
 from bench.run import Run
-from bench.servers import DEFAULT, FASTEST, server
+from bench.servers import DEFAULT, server
 
-__all__ = ["CONTENDERS", "EMPTY", "ETCD", "FLASK", "LOOP", "MEMORY", "NONE", "ONCEKV", "THREADS", "Contender"]
+__all__ = ["ALONE", "CONTENDERS", "EMPTY", "ETCD", "FLASK", "MEMORY", "NONE", "ONCEKV", "THREADS", "Contender"]
 
-ONCEKV = "OnceKV (event loop and writer process)"
-LOOP = "OnceKV, event loop alone"
-THREADS = "OnceKV as it starts by default (threads)"
+ONCEKV = "OnceKV as it starts by default"
+ALONE = "OnceKV, in one process (--writer thread)"
+THREADS = "OnceKV, --model threads"
 MEMORY = "OnceKV, records in memory only"
 NONE = "OnceKV, identities ignored"
 ETCD = "etcd, one txn (compare, value, record) by its JSON gateway"
@@ -48,7 +48,7 @@ class Contender:
 
 
 def _oncekv(
-    label: str, delivery: str = "persisted", how: Sequence[str] = FASTEST
+    label: str, delivery: str = "persisted", how: Sequence[str] = DEFAULT
 ) -> Callable[[ExitStack, Run], Contender]:
     def open_one(stack: ExitStack, run: Run) -> Contender:
         folder = stack.enter_context(run.folder(f"oncekv-{delivery}"))
@@ -79,8 +79,8 @@ def _new_names(count: int) -> list[str]:
 
 CONTENDERS: dict[str, Callable[[ExitStack, Run], Contender]] = {
     ONCEKV: _oncekv(ONCEKV),
-    LOOP: _oncekv(LOOP, how=["--model", "event-loop"]),
-    THREADS: _oncekv(THREADS, how=DEFAULT),
+    ALONE: _oncekv(ALONE, how=["--writer", "thread"]),
+    THREADS: _oncekv(THREADS, how=["--model", "threads"]),
     MEMORY: _oncekv(MEMORY, "memory"),
     NONE: _oncekv(NONE, "none"),
     ETCD: _etcd,

@@ -7,18 +7,17 @@ from pathlib import Path
 
 from chaos.runtime.local import LocalServer
 
-__all__ = ["DEFAULT", "FASTEST", "MODELS", "server"]
+__all__ = ["DEFAULT", "MODELS", "server"]
 
 MODELS = ("threads", "event-loop")
 DEFAULT: Sequence[str] = ()
-FASTEST = ("--model", "event-loop", "--writer", "process")
-"""What writes fastest on two cores; the writes' own part shows the others beside it."""
+"""As a server starts; the writes' own part shows the other ways beside it."""
 
 
 def server(
     folder: Path,
     *,
-    how: Sequence[str] = FASTEST,
+    how: Sequence[str] = DEFAULT,
     delivery: str = "persisted",
     workers: int = 1,
     failpoints: bool = False,

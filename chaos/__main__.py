@@ -38,7 +38,7 @@ EXAMPLES = """\
   python -m chaos run crash-after-commit --semantics at-most-once --seed 7
   python -m chaos run lost-reply --semantics maybe --keep    and look at the server afterwards
   python -m chaos matrix --out out/all                       the whole table
-  python -m chaos matrix --model event-loop                  the same promises, kept by one thread with callbacks
+  python -m chaos matrix --model threads                     the same promises, kept by a thread for each request
   python -m chaos check out/all/bank--maybe/history.jsonl    one history against the model
   python -m chaos report out/all                             judge it all again, from the files alone
 """
@@ -214,7 +214,7 @@ def _parser() -> argparse.ArgumentParser:
             "--model",
             choices=MODELS,
             default=Serving.model,
-            help="how: a thread for each request that runs, or one event loop for all (default: %(default)s)",
+            help="how: one event loop for all, or a thread for each request that runs (default: %(default)s)",
         )
         command.add_argument(
             "--workers",

@@ -23,7 +23,7 @@ from bench.load.plan import VALUE, Shape, put_load
 from bench.load.rpc import TIMEOUT_S, Rpc
 from bench.report.result_set import Part
 from bench.run import Run
-from bench.servers import DEFAULT, FASTEST, server
+from bench.servers import DEFAULT, server
 
 __all__ = ["ALONE", "BESIDE", "CALLS", "DEEP", "NAME", "P50", "P99", "REFUSED", "measure", "row"]
 
@@ -36,7 +36,7 @@ CALLS = "calls/s"
 REFUSED = "refused as overloaded, %"
 DEEP = "the deep client's calls/s"
 CONNECTIONS = 8
-HOW = {"default": DEFAULT, "event loop and writer process": FASTEST}
+HOW = {"default": DEFAULT, "threads": ("--model", "threads")}
 JOIN_MAX_S = 30.0
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
+from bench.baselines.etcd import EtcdMissing
+from bench.baselines.ports import BaselineFailed
+from bench.contenders import CONTENDERS, ETCD, Contender
 from bench.load.plan import VALUE, Shape, put_load
 from bench.load.rpc import Rpc
 from bench.load.wrk import Load
@@ -12,12 +15,13 @@ from bench.report.result_set import Part
 from bench.run import Run
 from bench.servers import server
 
-__all__ = ["BATCH", "CAS", "CAS_MISSED", "COLUMN", "NAME", "READS", "REPLAYS", "SINGLES", "measure"]
+__all__ = ["BATCH", "CAS", "CAS_MISSED", "COLUMN", "ETCD_SINGLES", "NAME", "READS", "REPLAYS", "SINGLES", "measure"]
 
 NAME = "shapes"
 COLUMN = "calls/s"
 SINGLES = "single writes, 32 connections"
 BATCH = "batches of {}, {} connections"
+ETCD_SINGLES = "etcd's single transactions, 32 connections"
 READS = "reads, 32 connections"
 REPLAYS = "replays, 32 connections"
 CAS = "compare-and-set on one key, 32 connections: set"
@@ -44,8 +48,21 @@ def measure(run: Run) -> None:
         url = stack.enter_context(server(folder / "data")).url
         rpc = stack.enter_context(Rpc(url))
         rpc.batch([("kv.put", {"key": f"k{number:07d}", "value": VALUE}) for number in range(1_000)])
+        etcd = _etcd(run, stack, part)
         for _ in run.rounds(run.effort.rounds, "batches, reads, replays, contention"):
             _round(run, part, url, folder, rpc)
+            if etcd:
+                found = etcd.load(CONNECTIONS, run.effort.seconds)
+                run.add(part, ETCD_SINGLES, COLUMN, found.per_s, found.faults)
+
+
+def _etcd(run: Run, stack: ExitStack, part: Part) -> Contender | None:
+    """What the batches are judged by, where it can be had; the writes' own part says why not."""
+    try:
+        return CONTENDERS[ETCD](stack, run)
+    except (EtcdMissing, BaselineFailed) as error:
+        part.lack(ETCD_SINGLES, COLUMN, str(error))
+        return None
 
 
 def _round(run: Run, part: Part, url: str, folder: Path, rpc: Rpc) -> None:

@@ -103,15 +103,19 @@ def _growth_of(column: str) -> Callable[[ResultSet], list[float]]:
 _ONCEKV = (ONCEKV, AT_32)
 _SINGLES = (operations.SINGLES, operations.COLUMN)
 TARGETS = (
-    Target(1, "single writes against etcd", ETCD, 1.3, 2.0, _over(writes.NAME, _ONCEKV, (ETCD, AT_32))),
-    Target(1, "single writes against the committing view", FLASK, 4, 6, _over(writes.NAME, _ONCEKV, (FLASK, AT_32))),
+    Target(1, "single writes against etcd", ETCD, 1.5, 2.5, _over(writes.NAME, _ONCEKV, (ETCD, AT_32))),
+    Target(1, "single writes against the committing view", FLASK, 5, 8, _over(writes.NAME, _ONCEKV, (FLASK, AT_32))),
     Target(
         2,
-        "batches of 100 against single writes",
-        operations.SINGLES,
-        4,
+        "batches of 100 against single transactions of etcd",
+        ETCD,
+        5,
         8,
-        _over(operations.NAME, (operations.BATCH.format(100, 8), operations.COLUMN), _SINGLES),
+        _over(
+            operations.NAME,
+            (operations.BATCH.format(100, 8), operations.COLUMN),
+            (operations.ETCD_SINGLES, operations.COLUMN),
+        ),
     ),
     Target(
         2,
@@ -125,7 +129,7 @@ TARGETS = (
         4,
         "time that an identity adds to a call",
         identity.OFF,
-        12,
+        8,
         4,
         lambda result_set: result_set.values(identity.NAME, identity.COST, identity.COLUMN),
         at_most=True,

@@ -14,7 +14,7 @@ from chaos.runtime.links import Link
 
 __all__ = ["MODELS", "Runtime", "Server", "ServerError", "Serving"]
 
-MODELS = ("threads", "event-loop")
+MODELS = ("event-loop", "threads")
 """What `oncekv serve --model` takes; the first is the default."""
 
 

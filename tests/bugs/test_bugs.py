@@ -1,7 +1,7 @@
 """The hunt as tests: each bug is caught, what caught it is green without it, and each kind of check is needed.
 
-All bugs are hunted with servers of the model `threads`, and those that sit in the server with the event loop as well:
-what a client does wrong it does wrong whoever serves it. The controls likewise.
+All bugs are hunted with servers as they start by default, and those that sit in the server with `--model threads` as
+well: what a client does wrong it does wrong whoever serves it. The controls likewise.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def test_one_cell_leaves_its_evidence(tmp_path: Path) -> None:
 
 def test_the_servers_of_a_run_are_of_the_model_that_was_asked_for(tmp_path: Path) -> None:
     """Every start of them; the evidence names it, the command that repeats the run too, and so does the page."""
-    words = ("crash-after-commit", "--semantics", "at-most-once", "--model", "event-loop", "--workers", "2")
+    words = ("crash-after-commit", "--semantics", "at-most-once", "--model", "threads", "--workers", "2")
     out = tmp_path / "out"
     command = [*CHAOS, "run", *words, "--out", str(out)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
@@ -96,13 +96,13 @@ def test_the_servers_of_a_run_are_of_the_model_that_was_asked_for(tmp_path: Path
         assert run.wait(30) == 0
     servers = [command for command in seen if "oncekv serve" in command]
     assert len(servers) >= 2
-    assert all("--model event-loop" in command and "--workers 2" in command for command in servers)
+    assert all("--model threads" in command and "--workers 2" in command for command in servers)
     summary = json.loads((out / "matrix.json").read_text())
     (cell,) = out.glob("*/cell.json")
     for record in (summary, json.loads(cell.read_text())):
-        assert (record["model"], record["workers"]) == ("event-loop", 2)
-        assert "--model event-loop --workers 2" in record.get("command", record.get("repeat"))
-    assert "event-loop, 2 workers" in (out / "report.html").read_text()
+        assert (record["model"], record["workers"]) == ("threads", 2)
+        assert "--model threads --workers 2" in record.get("command", record.get("repeat"))
+    assert "threads, 2 workers" in (out / "report.html").read_text()
 
 
 def test_a_folder_that_holds_something_else_is_not_touched(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def interrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     """The chosen scenarios, each interrupted at another moment of its fault; a few at a time."""
     root = tmp_path_factory.mktemp("interrupted")
     test = test_ctrl_c_in_the_middle_of_any_scenario
-    items = [item for item in request.session.items if getattr(item, "function", None) is test]
+    items: list[Any] = [item for item in request.session.items if getattr(item, "function", None) is test]
     chosen = [item.callspec.params["scenario"] for item in items]
     with ThreadPoolExecutor(4) as pool:
         runs = {name: pool.submit(_interrupt, name, root / name) for name in chosen}

@@ -86,11 +86,11 @@ def test_the_other_model_holds_in_containers(
     runtime: ComposeRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What `--model` names is what a container runs, and it keeps the same promise."""
-    monkeypatch.setattr(runtime, "serving", Serving("event-loop"))
+    monkeypatch.setattr(runtime, "serving", Serving("threads"))
     server = runtime.server(tmp_path / "looked-at", "persisted")
     command = docker("inspect", "--format", "{{.Args}}", server.container)
     server.release()
-    assert "--model event-loop" in command
+    assert "--model threads" in command
     cell = _run(runtime, "crash-after-commit", "at-most-once", tmp_path)
     assert cell.good, (cell.problems, cell.violations)
 

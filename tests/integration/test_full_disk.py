@@ -14,8 +14,9 @@ LONG = "b" * 50_000
 
 def _limit_files(node: Node, size: int) -> None:
     """From now on no file of the server may grow past `size` bytes: to SQLite, a full disk."""
-    _, hard = resource.prlimit(node.server.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(node.server.pid, resource.RLIMIT_FSIZE, (size, hard))
+    for pid in node.server.members():  # the one that serves, and the one that commits
+        _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
 
 
 def test_a_full_disk_loses_nothing_and_doubles_nothing(fresh: Callable[..., Node]) -> None:

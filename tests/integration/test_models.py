@@ -19,6 +19,8 @@ pytestmark = pytest.mark.parametrize("model", MODELS, indirect=True, scope="sess
 
 BLOCK_S = 1.5
 WATCH_MS = 300
+IN_ONE = ("--writer", "thread")
+"""One process, so that one watchdog sees all (the writer's own: `test_writer`)."""
 
 
 def _dumps(node: Node) -> int:
@@ -57,7 +59,7 @@ def test_a_handler_that_blocks(fresh: Callable[..., Node], model: str) -> None:
 
 def test_the_watchdog_shows_who_stands(fresh: Callable[..., Node], model: str) -> None:
     """A call that stands for longer than the bound: all stacks in the log, once for each incident; the call goes on."""
-    node = fresh(command=spoilt(f"watch={WATCH_MS}"), failpoints=True)
+    node = fresh(command=spoilt(f"watch={WATCH_MS}"), failpoints=True, extra_args=IN_ONE)
     for incident in (1, 2):
         key = unique()
         held = node.holding("after_execute", 5 * WATCH_MS, key, partial(node.kv.call, "kv.put", key=key, value="x"))

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,11 +30,11 @@ CLIENTS = 8  # of two lanes each
 PERSISTED = ("at-most-once", "exactly-once")
 STORM = dataclasses.replace(scenarios()["crash-storm"], fault=lambda: Storm(KILLS))
 Which = tuple[Serving, int, str]
-THREADS, EVENTS = Serving("threads"), Serving("event-loop")
+EVENTS, THREADS = Serving("event-loop"), Serving("threads")
 STORMS: list[Which] = [
-    *((THREADS, seed, semantics) for seed in range(SEED, SEED + 10) for semantics in PERSISTED),
-    *((EVENTS, seed, semantics) for seed in range(SEED, SEED + 3) for semantics in PERSISTED),
-    *((dataclasses.replace(one, workers=3), SEED, "exactly-once") for one in (THREADS, EVENTS)),
+    *((EVENTS, seed, semantics) for seed in range(SEED, SEED + 10) for semantics in PERSISTED),
+    *((THREADS, seed, semantics) for seed in range(SEED, SEED + 3) for semantics in PERSISTED),
+    *((dataclasses.replace(one, workers=3), SEED, "exactly-once") for one in (EVENTS, THREADS)),
 ]
 SHORT = [which for which in STORMS if which[1] == SEED and which[0].workers == 1]
 
@@ -48,8 +49,9 @@ def storms(
 ) -> Iterator[Mapping[Which, Future[Cell]]]:
     """The chosen storms, a few at a time; who asks for one waits for that one, so that a slow machine is no hang."""
     test = test_a_storm_of_kills_loses_nothing_and_doubles_nothing
-    chosen = [item.callspec.params for item in request.session.items if getattr(item, "function", None) is test]
-    cells: dict[Which, Future[Cell]] = {(one["serving"], one["seed"], one["semantics"]): Future() for one in chosen}
+    items: list[Any] = [item for item in request.session.items if getattr(item, "function", None) is test]
+    params = [item.callspec.params for item in items]
+    cells: dict[Which, Future[Cell]] = {(one["serving"], one["seed"], one["semantics"]): Future() for one in params}
     folder, stop = tmp_path_factory.mktemp("storms"), threading.Event()
     with ThreadPoolExecutor(1) as pool:
         raging = pool.submit(_rage, cells, folder, stop)

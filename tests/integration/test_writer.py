@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.runtime.local import LocalServer
+from chaos.runtime.local import LocalServer, oncekv_command
 from tests.support.caller import Caller
 from tests.support.replies import Answer
 from tests.support.seed import unique
@@ -52,15 +53,62 @@ def own_writer(request: pytest.FixtureRequest, fresh: Callable[..., Node]) -> No
 
 
 def _writer(node: Node) -> int:
-    """The process that was forked first."""
-    return sorted(set(node.server.members()) - {node.server.pid})[0]
+    """The process beside the one that serves."""
+    (pid,) = set(node.server.members()) - {node.server.pid}
+    return pid
+
+
+def _stop(pid: int) -> None:
+    """Until each of its threads stands: on a busy machine some run on for a while after the signal."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = Path("/proc", str(pid), "task")
+    until(lambda: all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in tasks.glob("*/stat")))
+
+
+def test_the_default_has_a_writer_where_there_is_a_second_core(fresh: Callable[..., Node]) -> None:
+    """One process serves, one commits; on one core, or if told so, it is one process."""
+    cores = len(os.sched_getaffinity(0))
+    assert len(fresh("auto").server.members()) == min(cores, 2)
+    assert len(fresh("one", extra_args=["--writer", "thread"]).server.members()) == 1
+    first = sorted(os.sched_getaffinity(0))[0]
+    assert len(fresh("pinned", command=["taskset", "-c", str(first), *oncekv_command()]).server.members()) == 1
+
+
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["running", "stopped"])
+def test_the_announced_pid_stands_for_the_writer_too(own_writer: Node, is_stopped: bool) -> None:
+    """SIGKILL to it ends both, whatever the writer does at the time, and the port is free at once."""
+    own_writer.kv.ok("kv.put", key="k", value="kept")
+    server, writer = own_writer.server, _writer(own_writer)
+    if is_stopped:
+        _stop(writer)
+    os.kill(server.pid, signal.SIGKILL)
+    assert server.wait_dead(10) == -signal.SIGKILL
+    socket.create_server(("127.0.0.1", server.port)).close()
+    until(lambda: not server.members(), what="the writer is gone too")
+    server.start()
+    assert own_writer.kv.get("k") == ("kept", 1)
+
+
+def test_a_writer_that_dies_takes_the_server_with_it(own_writer: Node) -> None:
+    """By the same death, so that who looks at the announced pid sees how."""
+    os.kill(_writer(own_writer), signal.SIGKILL)
+    assert own_writer.server.wait_dead(10) == -signal.SIGKILL
+    assert not own_writer.server.members()
+
+
+def test_a_stop_waits_until_the_store_is_closed(own_writer: Node) -> None:
+    """SIGTERM: exit 0 comes when the writer has closed the store, so that no log is left beside it."""
+    own_writer.kv.ok("kv.put", key="k", value="x")
+    assert own_writer.server.stop() == 0
+    assert not own_writer.server.members()
+    assert [file.name for file in own_writer.server.data_dir.iterdir()] == ["kv.db"]
 
 
 def test_while_the_writer_stands_reads_go_on_and_writes_wait(own_writer: Node) -> None:
     """Nobody waits to send: reads and health are answered, and every write is, once the writer goes on."""
     key = unique()
     own_writer.kv.ok("kv.put", key=key, value="before")
-    os.kill(_writer(own_writer), signal.SIGSTOP)
+    _stop(_writer(own_writer))
     callers = [Caller(own_writer.server.url) for _ in range(WRITES)]
     writes = [in_background(partial(caller.call, "kv.put", key=unique(), value=LARGE)) for caller in callers]
     try:

@@ -15,10 +15,10 @@ from tests.support.waiting import until
 
 __all__ = ["MODELS", "WAYS", "Node", "oncekv"]
 
-MODELS = ("threads", "event-loop")
+MODELS = ("event-loop", "threads")
 """What `oncekv serve --model` takes; the first is the default."""
-WAYS = (*MODELS, "event-loop --writer process")
-"""What the contract is tested on; several workers have tests of their own."""
+WAYS = (*MODELS, "event-loop --writer thread")
+"""What the contract is tested on, the default first; several workers have tests of their own."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from oncekv.server.log import set_up_logging
 __all__ = ["configure", "run"]
 
 NUMBER_MAX = 10**9
-WRITERS = ("thread", "process")
+WRITERS = ("auto", "thread", "process")
 EXAMPLES = """\
 When it can serve, one line on stdout: {"event": "ready", "url": "http://…", "pid": N, "boot": N}.
 SIGTERM drains and exits 0; SIGKILL at any moment needs no repair. Exit 74: that line could not be written, and nobody
@@ -24,7 +25,7 @@ would have known of the server; whoever does not want it says >/dev/null.
 
   oncekv serve --listen 127.0.0.1:8000 --store sqlite:////var/lib/oncekv/kv.db
   oncekv serve --listen 127.0.0.1:0 --store sqlite:///data/kv.db --workers 2
-  oncekv serve … --model event-loop --writer process     the fastest on two cores, by make bench
+  oncekv serve … --model threads        a thread for each request, to compare it with the event loop
   oncekv serve … --delivery memory      the naive control: a restart forgets what ran
   oncekv serve … --failpoints           let debug.failpoint crash, delay or silence it
 """
@@ -59,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--model",
         choices=models(),
         default=Config.model,
-        help="who waits: a thread for each request that runs, or one event loop for all (default: %(default)s)",
+        help="who waits: one event loop for all, or a thread for each request that runs (default: %(default)s)",
     )
     add(
         "--workers",
@@ -71,8 +72,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--writer",
         choices=WRITERS,
-        help="where one worker's calls are committed: on a thread of it (default), or in a process of its own;"
-        " with several workers always the latter",
+        default=WRITERS[0],
+        help="where one worker's calls are committed: on a thread of it, or in a process of its own; auto: in a process"
+        " where it has a core to run on (default: %(default)s); with several workers always in a process",
     )
     add("--token-file", type=Path, metavar="FILE", help="one accepted bearer token a line (default: none is asked for)")
     add("--failpoints", action="store_true", help="offer debug.failpoint (for tests only)")
@@ -112,13 +114,21 @@ def _config(args: argparse.Namespace) -> Config:
         delivery=args.delivery,
         workers=args.workers,
         model=args.model,
-        writer=args.writer or Config.writer,
+        writer=_writer(args.writer),
         tokens=_tokens(args.token_file) if args.token_file else frozenset(),
         failpoints=args.failpoints,
         lease_ms=min(args.lease_ms, Config.lease_max_ms),
         sessions_max=args.sessions_max,
         queue_max=args.queue_max,
     )
+
+
+def _writer(chosen: str) -> str:
+    if chosen != "auto":
+        return chosen
+    # Those that this process may use; not every system can say.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return "process" if cores > 1 else "thread"
 
 
 def _tokens(path: Path) -> frozenset[bytes]:

@@ -26,9 +26,9 @@ class Config:
     port: int = 0
     delivery: str = "persisted"
     workers: int = 1
-    model: str = "threads"
+    model: str = "event-loop"
     writer: str = "thread"
-    """Where one worker's committer runs; that of several is a process in any case."""
+    """Where one worker's committer runs, as the command line decides; that of several is a process in any case."""
     tokens: frozenset[bytes] = field(default=frozenset(), repr=False)
     """SHA-256 digests of the accepted bearer tokens; empty means that no token is asked for."""
     failpoints: bool = False

@@ -43,11 +43,11 @@ def test_the_verdict_stands_on_the_median_of_the_rounds_ratios(tmp_path):
     """One bad round of the baseline does not reach an aim."""
     result_set = ResultSet(tmp_path / "b.json", {})
     part = result_set.part(Part(writes.NAME, "", "calls/s"))
-    for own, other in ((1500, 1000), (1500, 100), (1400, 1000)):
+    for own, other in ((2000, 1000), (2000, 100), (1900, 1000)):
         part.add(ONCEKV, AT_32, own)
         part.add(ETCD, AT_32, other)
     found = results(result_set)[0]
-    assert (found["median"], found["low"], found["high"], found["verdict"]) == (1.5, 1.4, 15.0, "floor reached")
+    assert (found["median"], found["low"], found["high"], found["verdict"]) == (2.0, 1.9, 20.0, "floor reached")
 
 
 def test_growth_compares_the_most_keys_with_the_fewest(tmp_path):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from oncekv.server.log import end_server, log
 
-__all__ = ["MessageReader", "MessageSender", "send"]
+__all__ = ["READ_BYTES", "MessageReader", "MessageSender", "send"]
 
 LENGTH_BYTES = 4
 READ_BYTES = 256 * 1024

@@ -9,13 +9,15 @@ what it did not fetch they are refused.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterable
 
 from oncekv.server.engine.call import BaseCommitter, Submission, Watch
 from oncekv.server.engine.components import Components, read_counters
-from oncekv.server.engine.ipc_channel import MessageReader, MessageSender
+from oncekv.server.engine.ipc_channel import READ_BYTES, MessageReader, MessageSender
 from oncekv.server.engine.ipc_messages import apply_answers, pack_calls, unpack_answers
 from oncekv.server.log import Trouble, end_server
 from oncekv.wire.errors import Overloaded
@@ -24,6 +26,7 @@ __all__ = ["RemoteCommitter"]
 
 TICK_S = 0.2
 CATCH_UP_TICKS = 5
+DEATH_S = 0.5
 
 
 class RemoteCommitter(BaseCommitter):
@@ -51,9 +54,12 @@ class RemoteCommitter(BaseCommitter):
 
     def stop(self) -> None:
         self._stopping.set()
-        self._channel.shutdown(socket.SHUT_RDWR)
+        self._channel.shutdown(socket.SHUT_WR)
         if self._receiving.is_alive():
             self._receiving.join()
+        with contextlib.suppress(ConnectionError):
+            while self._channel.recv(READ_BYTES):  # until the writer has closed its store, and this end
+                pass
         self._channel.close()
 
     def submit(self, requests: Iterable[Submission]) -> None:
@@ -95,6 +101,7 @@ class RemoteCommitter(BaseCommitter):
 
     def _end(self) -> None:
         if not self._stopping.is_set():
+            time.sleep(DEATH_S)  # if the writer has died, who watches it ends this process meanwhile, by the same death
             end_server("the channel to the writer is broken")
 
     def _tick(self) -> None:

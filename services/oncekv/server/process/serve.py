@@ -1,9 +1,9 @@
 """Serving: bind, open the store, start the workers, say that they are ready, drain on SIGTERM.
 
-One worker is this very process, so that its pid is the one to kill, to stop and to pause. More are forked (`workers`)
-and share the address (SO_REUSEPORT), and one more process commits for all of them (`writer`); this one then only
-watches, and who wants to pause such a server pauses its group. How a worker serves many clients at once is its model's
-affair (`models`).
+One worker is this very process, so that its pid is the one to kill, to stop and to pause; where a second core is there,
+a process beside it commits (`writer`), and dies with it. More workers are forked (`workers`) and share the address
+(SO_REUSEPORT), and the one process commits for all of them; this one then only watches, and who wants to pause such a
+server pauses its group. How a worker serves many clients at once is its model's affair (`models`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from oncekv.server.config import Config
 from oncekv.server.engine.storage import open_store
 from oncekv.server.failpoints import Failpoints
 from oncekv.server.http.sockets import Address, reserve
-from oncekv.server.process.workers import supervise
+from oncekv.server.process.workers import Companion, supervise
 
 if TYPE_CHECKING:
     from oncekv.server.engine.components import Components
@@ -40,25 +40,42 @@ METRICS = "oncekv-metrics-"
 
 def serve(config: Config) -> int:
     """Serve until SIGTERM or SIGINT; the exit code. Raises StartupError before anything is left behind."""
-    address, _guard = reserve(config)
+    address, guard = reserve(config)
     store = open_store(config.store_url)
     boot = store.boot()
     store.close()
     failpoints = Failpoints() if config.failpoints else None
     url = f"http://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}"
     ready = json.dumps({"event": "ready", "url": url, "pid": os.getpid(), "boot": boot})
-    plan = _Plan(config, address, boot, failpoints)
+    plan = _Plan(config, address, guard, boot, failpoints)
     if config.workers == 1 and config.writer == "thread":
         return plan.work(lambda: announce("oncekv serve", ready))
     _forget_dead(METRICS)
     with tempfile.TemporaryDirectory(prefix=f"{METRICS}{os.getpid()}-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        _load(config)
         channels = [socket.socketpair() for _ in range(config.workers)]
+        if config.workers == 1:
+            writer = Companion(partial(plan.write, channels))
+
+            def announce_both() -> None:
+                if writer.is_ready():
+                    announce("oncekv serve", ready)
+
+            return plan.work(announce_both, channels)
         children = [
             partial(plan.write, channels),
             *(partial(plan.work, channels=channels, number=n) for n in range(len(channels))),
         ]
         return supervise(children, ready, [end for pair in channels for end in pair])
+
+
+def _load(config: Config) -> None:
+    """Import once what all processes need: the fork then shares it. The metrics library reads its environment here."""
+    from oncekv.server.http.models import load_model
+    from oncekv.server.process import writer  # noqa: F401 loaded for the one that will be forked
+
+    load_model(config.model)
 
 
 def _forget_dead(prefix: str) -> None:
@@ -79,6 +96,7 @@ class _Plan:
 
     config: Config
     address: Address
+    guard: socket.socket
     boot: int
     failpoints: Failpoints | None
 
@@ -100,6 +118,7 @@ class _Plan:
 
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the workers drain first, and need it until then
+        self.guard.close()  # the address is free again when those who serve on it are gone
         mine = [pair[1] for pair in channels]
         _keep(mine, channels)
         return serve_workers(self._components(), mine, announce)

@@ -1,24 +1,28 @@
 """Several processes: forked before any thread runs, and they live and die together.
 
 One that dies takes the whole server with it, since half a server hides a crash; and those whose supervisor is
-gone, however it went, end at once.
+gone, however it went, end at once. The supervisor only watches (`supervise`), or works itself (`Companion`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from oncekv.console import announce
 from oncekv.server.config import StartupError
 from oncekv.server.log import log
 
-__all__ = ["supervise"]
+__all__ = ["Companion", "supervise"]
+
+PR_SET_PDEATHSIG = 1
 
 Work = Callable[[Callable[[], object]], int]
 """A worker's whole life: it is handed what to call when it is ready, and gives its exit code."""
@@ -51,12 +55,38 @@ def supervise(works: Sequence[Work], ready: str, theirs: Iterable[socket.socket]
     return _reap(children, stopping)
 
 
+class Companion:
+    """One process beside this one, which goes on, and whose pid stands for both.
+
+    If the companion dies first, this one dies the same death; an end with 0 is none.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._ready_r, ready_w = os.pipe()
+        (child,) = _fork([work], ready_w)
+        os.close(ready_w)
+        threading.Thread(target=self._watch, args=(child,), name="companion", daemon=True).start()
+
+    def is_ready(self) -> bool:
+        """Waits until it is; False where it died before."""
+        return bool(os.read(self._ready_r, 1))
+
+    def _watch(self, child: int) -> None:
+        _, status = os.waitpid(child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        if code:
+            log.error("process %d ended with %d; the server ends with it", child, code)
+            _die_like(code)
+
+
 def _fork(works: Sequence[Work], ready_w: int) -> set[int]:
     alive_r, alive_w = os.pipe()  # only the supervisor holds the end to write: when it is gone, reading ends
     children = set()
     for work in works:
         child = os.fork()
         if child == 0:
+            if sys.platform == "linux":  # at once, also while it is stopped; elsewhere as soon as `_end_with` sees it
+                ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             os.close(alive_w)
             threading.Thread(target=_end_with, args=(alive_r,), name="follow", daemon=True).start()
             os._exit(_live(work, ready_w))
@@ -102,7 +132,15 @@ def _reap(children: set[int], stopping: threading.Event) -> int:
             for other in children:
                 os.kill(other, signal.SIGKILL)
             if code < 0:
-                os.kill(os.getpid(), -code)
+                _die_like(code)
             return code or 1
         worst = worst or (code if code != -signal.SIGTERM else 0)  # it had not yet begun to serve
     return worst
+
+
+def _die_like(code: int) -> NoReturn:
+    """By the same signal, or with the same exit code."""
+    if code < 0:
+        os.kill(os.getpid(), -code)
+        os._exit(128 - code)  # the first process of a container is deaf to its own signals
+    os._exit(code)

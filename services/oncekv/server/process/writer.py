@@ -1,7 +1,8 @@
-"""The writer: the process in which a server with several workers commits, or with one (`--writer process`).
+"""The writer: the process in which a server commits, unless its one worker does that on a thread (`--writer thread`).
 
 Its committer is the only one, so groups are as large as the load allows, what it knows of the store stays true, and the
-workers read, parse and answer on other cores meanwhile. It ends when the last worker has closed its channel.
+workers read, parse and answer on other cores meanwhile. It ends when the last worker has closed its end, and the
+workers wait for that: its own ends are closed last.
 """
 
 from __future__ import annotations
@@ -62,7 +63,6 @@ class _WorkerChannel:
         """Until the worker has closed."""
         for thread in self._threads:
             thread.join()
-        self._channel.close()
 
     def _listen(self) -> None:
         reader = MessageReader(self._channel)
@@ -115,6 +115,8 @@ def serve_workers(components: Components, channels: Sequence[socket.socket], ann
     watchdog.stop()
     committer.stop()
     components.store.close()
+    for channel in channels:
+        channel.close()
     return 0
 
 
