@@ -12,7 +12,7 @@ def test_one_call_after_the_other_needs_one_slot() -> None:
     """The slot that an acknowledgement vacates is the next record's, and nothing is left to delete."""
     slots = Slots({})
     for seq in range(1, 100):
-        slots.forget(max(0, seq - 2), seq - 1)
+        assert slots.forget(max(0, seq - 2), seq - 1) == (seq > 1)
         assert slots.take(seq) == 0
         assert slots.settle() == []
 
@@ -67,3 +67,15 @@ def test_rows_and_slots_agree_whatever_happens(steps: list[str | int]) -> None:
         assert set(slots.kept) == set(range(acked + 1, seq + 1))
         most = max(most, len(slots.kept))
         assert max(rows, default=-1) < most, "a slot was free, and another was taken"
+
+
+@given(st.sets(st.integers(1, 20)), st.integers(0, 20), st.integers(1, 20))
+def test_a_watermark_takes_along_what_is_there_and_counts_it(seqs: set[int], before: int, step: int) -> None:
+    """Numbers that were skipped, or refused, have no record: they are neither missed nor counted."""
+    acked = before + step
+    kept = {seq: slot for slot, seq in enumerate(sorted(seq for seq in seqs if seq > before))}
+    gone = {slot for seq, slot in kept.items() if seq <= acked}
+    slots = Slots(kept)
+    assert slots.forget(before, acked) == len(gone)
+    assert set(slots.kept) == {seq for seq in kept if seq > acked}
+    assert sorted(slots.settle()) == sorted(gone)

@@ -17,7 +17,9 @@ from oncekv.server.engine.dedup.persisted import PersistedDedup
 from oncekv.server.engine.sessions import Sessions
 from oncekv.server.engine.storage import open_store
 from oncekv.server.engine.storage import writer_cache as known_module
-from oncekv.server.engine.storage.base import Store
+from oncekv.server.engine.storage.base import Counters, Session, Store
+from oncekv.server.engine.storage.record_slots import Slots
+from oncekv.server.engine.storage.sqlite_queries import SqliteView
 from oncekv.server.engine.storage.staged import Effect, Group
 from oncekv.server.engine.storage.writer_cache import WriterCache
 from oncekv.wire.envelope import Reply
@@ -182,3 +184,72 @@ def test_it_is_bounded(store: Callable[[str], Store]) -> None:
                 group.open_session(f"{number}", LEASE_MS, LEASE_MS)
             group.finish(0, save_clock=False)
     assert len(cache.sessions) <= known_module.SESSIONS_MAX + 1000
+
+
+class Version:
+    """A writer of whose store nothing is asked but whether somebody else has written."""
+
+    def __init__(self, version: int | None) -> None:
+        self.version = version
+
+    def data_version(self) -> int | None:
+        """As set."""
+        return self.version
+
+
+def _session(name: str, records: int = 0) -> Session:
+    return Session(1, name, LEASE_MS, LEASE_MS, 0, Slots({seq: seq for seq in range(records)}))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "keeps"), [(1, 1, True), (1, 2, False), (None, None, False), (1, None, False), (None, 1, False)]
+)
+def test_it_is_kept_while_nobody_else_has_written(before: int | None, after: int | None, keeps: bool) -> None:
+    """And not a group longer; where nobody can tell, nothing is kept from one group to the next."""
+    cache = WriterCache()
+    cache.begin(Version(before))  # type: ignore[arg-type]  # all that it asks
+    cache.learn(_session("s", 3))
+    cache.counters = Counters(1, 1, 1, 3)
+    cache.begin(Version(after))  # type: ignore[arg-type]  # all that it asks
+    assert (list(cache.sessions), cache.counters is not None, cache.records) == (
+        (["s"], True, 3) if keeps else ([], False, 0)
+    )
+
+
+@pytest.mark.parametrize(("sessions", "records", "keeps"), [(4, 2, True), (5, 0, False), (2, 4, True), (3, 3, False)])
+def test_either_bound_drops_it(monkeypatch: pytest.MonkeyPatch, sessions: int, records: int, keeps: bool) -> None:
+    """Up to four sessions with eight records in sum here; one more of either, and all is read anew."""
+    monkeypatch.setattr(known_module, "SESSIONS_MAX", 4)
+    monkeypatch.setattr(known_module, "RECORDS_MAX", 8)
+    cache = WriterCache()
+    for _ in range(2):  # the second time after it was dropped: the count begins anew as well
+        cache.begin(Version(1))  # type: ignore[arg-type]  # all that it asks
+        for number in range(sessions):
+            cache.learn(_session(f"{number}", records))
+        cache.begin(Version(1))  # type: ignore[arg-type]  # all that it asks
+        assert bool(cache.sessions) is keeps
+        cache.forget()
+
+
+def test_what_is_known_is_not_asked_for(store: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session is read once, and its calls after that cost no statement."""
+    asked: list[str] = []
+    real = SqliteView.sessions
+
+    def sessions(self: SqliteView, names: Sequence[str]) -> list[Session]:
+        asked.extend(names)
+        return real(self, names)
+
+    monkeypatch.setattr(SqliteView, "sessions", sessions)
+    one, cache = store("kv"), WriterCache()
+    steps: list[Callable[[Group], object]] = [
+        lambda group: group.open_session("s", LEASE_MS, LEASE_MS), *[lambda group: group.session("s")] * 3,
+    ]  # fmt: skip
+    for step in steps:
+        with one.write() as writer:
+            group = Group(writer, cache)
+            group.prefetch({"s", "nobody"}, ())
+            assert step(group)
+            assert group.session("nobody") is None
+            group.finish(0, save_clock=False)
+    assert sorted(asked) == ["nobody"] * 4 + ["s"]
