@@ -11,6 +11,8 @@ import functools
 import hashlib
 from typing import NamedTuple
 
+from werkzeug.http import parse_options_header
+
 from oncekv.server.config import Config
 from oncekv.server.rpc.dispatcher import Answer, Caller
 from oncekv.wire.envelope import encode_reply, failure
@@ -117,9 +119,8 @@ def _scope(config: Config, head: Head) -> bytes:
 
 @functools.lru_cache(maxsize=64)  # clients send one or two, over and over
 def _is_json(content_type: str) -> bool:
-    kind, _, parameters = content_type.partition(";")
-    charset = parameters.lower().partition("charset=")[2].strip(' "')
-    return kind.strip().lower() in _JSON_TYPES and charset in ("", "utf-8", "utf8")
+    kind, parameters = parse_options_header(content_type)
+    return kind.lower() in _JSON_TYPES and parameters.get("charset", "utf-8").lower() in ("utf-8", "utf8")
 
 
 def _with_body(status: str, body: bytes, *headers: tuple[str, str]) -> HttpReply:
