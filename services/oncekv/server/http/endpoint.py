@@ -74,7 +74,7 @@ def admit(config: Config, head: Head, arrived_s: float) -> Caller:
     if key is not None and not is_idempotency_key(key):
         raise HttpError("400 Bad Request", f"an Idempotency-Key has 1 to {KEY_LENGTH_MAX} visible ASCII characters")
     if not head.length or not head.length.isdecimal():
-        raise HttpError("411 Length Required", "the request needs a Content-Length")
+        raise HttpError("411 Length Required", "the request needs a Content-Length", closes=True)
     if int(head.length) > config.body_bytes_max:
         limit = config.body_bytes_max
         raise HttpError("413 Content Too Large", f"a body may have {limit} bytes")
