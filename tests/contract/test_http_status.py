@@ -101,7 +101,17 @@ def test_a_post_without_a_length_is_411(kv):
 
 
 @pytest.mark.parametrize(
-    "content_type", ["text/plain", "application/x-www-form-urlencoded", "text/html; a=application/json"]
+    "content_type",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "text/html; a=application/json",
+        "application/json, text/plain",
+        "application/json; charset=latin-1",
+        'application/json; a="charset=utf-8"; charset="UTF-16"',
+        "application/json;;charset=us-ascii;",
+        "",
+    ],
 )
 def test_another_content_type_is_415(kv, content_type):
     """A body that is not said to be JSON is refused with 415, and nothing runs."""
@@ -111,7 +121,17 @@ def test_another_content_type_is_415(kv, content_type):
 
 
 @pytest.mark.parametrize(
-    "content_type", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/json;charset=UTF-8"]
+    "content_type",
+    [
+        "application/json; charset=utf-8",
+        "APPLICATION/JSON",
+        "application/json;charset=UTF-8",
+        "application/json; charset=utf-8;",
+        'application/json; charset="UTF-8"; odata.metadata=minimal',
+        "application/json; odata.metadata=minimal; Charset=utf8",
+        'application/json; note="a; charset=latin-1"',
+        "application/json-rpc ;",
+    ],
 )
 def test_json_may_carry_parameters(kv, content_type):
     """A media type is compared without its parameters and without regard to case."""

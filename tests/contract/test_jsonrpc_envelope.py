@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.support.caller import request
-from tests.support.replies import expect
+from tests.support.replies import Answer, expect
 from tests.support.seed import randomness, unique
 
 METHODS = ["kv.get", "kv.put", "kv.append", "kv.increment", "kv.delete", "kv.txn", "kv.list",
@@ -23,6 +23,42 @@ def test_the_id_comes_back_as_it_was(kv, identifier, method):
     answer = kv.send(request(method, id=identifier)).answer
     assert answer.id == identifier
     assert type(answer.id) is type(identifier)
+
+
+NUMBERS = ["0", "-0", "1.0", "-0.0", "1e2", "1E-3", "1.10", "0.1", "0e5", "1.7976931348623157e308", "5e-324", "9" * 40]
+
+
+def _append(identifier, key):
+    """An append whose id is this text, `id` and all members between where it is more than one."""
+    params = json.dumps({"key": key, "value": "x"})
+    return f'{{"jsonrpc":"2.0","id":{identifier},"method":"kv.append","params":{params}}}'
+
+
+@pytest.mark.parametrize("number", [*NUMBERS, '"a","id":2.50', '1e400,"id":7.0', '1.5,"id":"last"'])
+@pytest.mark.parametrize("batch", [False, True], ids=["single", "batch"])
+def test_a_number_comes_back_as_it_was_written(kv, number, batch):
+    """1.0 is not answered as 1, nor -0 as 0: a number's text comes back; of two ids the last one counts."""
+    text = _append(number, unique())
+    body = kv.post(f"[{text}]".encode() if batch else text.encode()).body
+    assert b'"result"' in body, body
+    assert b'"id":' + number.rpartition('"id":')[2].encode() + b"," in body
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1e-400", "9" * 5000, '1,"id":1e400', "true", "{}", "[1.5]"])
+def test_an_id_that_cannot_come_back_runs_nothing(kv, number):
+    """An id that no reply could carry is no id: the request is invalid, alone and in a batch, and nothing runs."""
+    key = unique()
+    text = _append(number, key)
+    replies = [kv.post(text.encode()).answer, *_list(kv.post(f"[{text}]".encode()).json)]
+    for reply in replies:
+        assert reply.code in (-32600, -32700)
+        assert reply.id is None
+    assert kv.get(key) == (None, 0)
+
+
+def _list(document):
+    """A batch's answers, or the one answer to the whole body."""
+    return [Answer.parse(member) for member in (document if isinstance(document, list) else [document])]
 
 
 @pytest.mark.parametrize("identifier", [True, {}, {"a": 1}, [], [1]])

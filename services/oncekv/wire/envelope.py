@@ -2,10 +2,14 @@
 
 `https://www.jsonrpc.org/specification`, sections 4 to 6. A reply's body is encoded once, when the call ran; it is
 stored as it is, and a replay only adds its mark, so that the first reply and its replays cannot drift apart.
+
+An id goes back as it came: 1.0 as 1.0, and of a member that comes twice the last one counts, as JSON parsers have it. A
+number that no client could find again (1e400 is infinite, 1e-400 is zero) makes the request invalid.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -17,6 +21,16 @@ __all__ = ["Reply", "Request", "decode", "encode_batch", "encode_reply", "failur
 
 _REPLAYED = b'"_meta":{"replayed":true}'
 _encode = msgspec.json.Encoder().encode
+
+
+class _Floats(Exception):  # no error: it says which decoder to take
+    """The body has a number with a fraction or an exponent."""
+
+
+class _WithId(msgspec.Struct):
+    """A request, for its id's text."""
+
+    id: msgspec.Raw
 
 
 class Request(NamedTuple):
@@ -42,7 +56,7 @@ class Reply(NamedTuple):
 def decode(body: bytes, calls_max: int) -> tuple[bool, list[Request]]:
     """Whether it is a batch, and its requests in order. Raises ParseError or InvalidRequest for the whole body."""
     try:
-        content = _decode(body)
+        content = _parse(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
         raise ParseError() from None
     if not isinstance(content, list):
@@ -87,8 +101,10 @@ def _request(member: Any) -> Request:
     if not isinstance(member, dict):
         return _faulty(None, "a request must be an object")
     request_id = member.get("id")
-    if isinstance(request_id, bool) or not isinstance(request_id, str | int | float | None):
+    if isinstance(request_id, bool) or not isinstance(request_id, str | int | msgspec.Raw | None):
         return _faulty(None, "id must be a string, a number or null")
+    if isinstance(request_id, msgspec.Raw) and not _is_within_range(bytes(request_id)):
+        return _faulty(None, "id must be a number that a double can hold")
     if member.get("jsonrpc") != "2.0":
         return _faulty(request_id, 'jsonrpc must be exactly "2.0"')
     method = member.get("method")
@@ -104,10 +120,42 @@ def _faulty(request_id: Any, why: str) -> Request:
     return Request(request_id, "", None, False, InvalidRequest(why))
 
 
+def _parse(body: bytes) -> Any:
+    """What the body holds; an id whose number is not written as an integer is kept as its text."""
+    try:
+        content = _decode(body)
+    except _Floats:
+        content = _decode_floats(body)
+    else:
+        if b"-0" not in body:  # the one integer that Python cannot give back
+            return content
+    members, texts = (content, _texts(body)) if isinstance(content, list) else ([content], [body])
+    for member, text in zip(members, texts, strict=True):
+        if isinstance(member, dict) and type(member.get("id")) in (int, float):
+            written = _with_id(text).id
+            if bytes(written) == b"-0" or not bytes(written).lstrip(b"-").isdigit():
+                member["id"] = written
+    return content
+
+
+def _is_within_range(number: bytes) -> bool:
+    """Whether the number is neither infinite nor zero only because it is too large or too small."""
+    value = float(number)
+    mantissa = number.lower().partition(b"e")[0]
+    return math.isfinite(value) and (value != 0 or not mantissa.strip(b"-0."))
+
+
 def _number(literal: str) -> float:
     """JSON knows one kind of number: 1.0 is the integer 1 wherever an integer is asked for."""
     value = float(literal)
     return int(value) if value.is_integer() else value
 
 
-_decode = msgspec.json.Decoder(float_hook=_number).decode
+def _stop(_: str) -> float:
+    raise _Floats
+
+
+_decode = msgspec.json.Decoder(float_hook=_stop).decode
+_decode_floats = msgspec.json.Decoder(float_hook=_number).decode
+_texts = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_with_id = msgspec.json.Decoder(_WithId).decode

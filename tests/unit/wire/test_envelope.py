@@ -79,5 +79,5 @@ def test_a_batch_over_its_bound_is_refused_whole() -> None:
 def test_json_knows_one_kind_of_number() -> None:
     """1.0 and 1e2 are integers wherever an integer is asked for."""
     _, (request,) = decode(b'{"jsonrpc":"2.0","method":"m","id":1.0,"params":[1e2, 1.5]}', 1)
-    assert request.id == 1
+    assert bytes(request.id) == b"1.0"  # the id goes back as it came
     assert request.params == [100, 1.5]

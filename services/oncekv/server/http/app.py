@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 
 from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
 from werkzeug.test import create_environ
 
 from oncekv.server.config import Config
@@ -18,7 +19,7 @@ from oncekv.server.engine.components import Components
 from oncekv.server.engine.remote_committer import RemoteCommitter
 from oncekv.server.engine.storage.base import Store
 from oncekv.server.failpoints import Failpoints
-from oncekv.server.http.endpoint import HttpReply
+from oncekv.server.http.endpoint import HttpError, HttpReply
 from oncekv.server.http.exchange import ServerContext
 from oncekv.server.http.wsgi import WsgiEndpoint
 from oncekv.server.readiness import Readiness
@@ -86,5 +87,13 @@ def _flask(node: Node) -> Flask:
     @app.get("/metrics")
     def metrics() -> Response:
         return Response(node.metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> Response:
+        """A page that is not there, or a verb that it does not take: refused as `/rpc` refuses."""
+        page = error.get_response()
+        body = HttpError(page.status, f"no such page, or not by this verb: {error.name}").reply().body
+        allowed = {name: value for name, value in page.headers.items() if name == "Allow"}
+        return Response(body, page.status, allowed, mimetype="application/json")
 
     return app

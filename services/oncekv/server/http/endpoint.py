@@ -11,6 +11,8 @@ import functools
 import hashlib
 from typing import NamedTuple
 
+from werkzeug.http import parse_options_header
+
 from oncekv.server.config import Config
 from oncekv.server.rpc.dispatcher import Answer, Caller
 from oncekv.wire.envelope import encode_reply, failure
@@ -72,7 +74,7 @@ def admit(config: Config, head: Head, arrived_s: float) -> Caller:
     if key is not None and not is_idempotency_key(key):
         raise HttpError("400 Bad Request", f"an Idempotency-Key has 1 to {KEY_LENGTH_MAX} visible ASCII characters")
     if not head.length or not head.length.isdecimal():
-        raise HttpError("411 Length Required", "the request needs a Content-Length")
+        raise HttpError("411 Length Required", "the request needs a Content-Length", closes=True)
     if int(head.length) > config.body_bytes_max:
         limit = config.body_bytes_max
         raise HttpError("413 Content Too Large", f"a body may have {limit} bytes")
@@ -117,9 +119,8 @@ def _scope(config: Config, head: Head) -> bytes:
 
 @functools.lru_cache(maxsize=64)  # clients send one or two, over and over
 def _is_json(content_type: str) -> bool:
-    kind, _, parameters = content_type.partition(";")
-    charset = parameters.lower().partition("charset=")[2].strip(' "')
-    return kind.strip().lower() in _JSON_TYPES and charset in ("", "utf-8", "utf8")
+    kind, parameters = parse_options_header(content_type)
+    return kind.lower() in _JSON_TYPES and parameters.get("charset", "utf-8").lower() in ("utf-8", "utf8")
 
 
 def _with_body(status: str, body: bytes, *headers: tuple[str, str]) -> HttpReply:

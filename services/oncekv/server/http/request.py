@@ -31,8 +31,11 @@ _LISTS = frozenset({b"expect", b"transfer-encoding"})
 _SINGLE = frozenset({b"host", b"content-length", b"content-type", b"authorization", b"idempotency-key"})
 """Read here, and may come once."""
 _READ = _SINGLE | _LISTS
+_MISSPELT = frozenset(name.replace(b"-", b"_") for name in _READ) - _READ
+"""To CGI and WSGI, which may stand before or behind us, these are the headers read here."""
 _HOST = re.compile(r"(\[[0-9A-Za-z:.%~_-]+\]|([0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:[0-9]*)?")
-_OTHER_VERB = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/1\.[01]\r\n")
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
+_OTHER_VERB = re.compile(rb"(?<!%s)(?!POST )%s+ [!-~]+ HTTP/1\.[01]\r\n" % (_TOKEN, _TOKEN))
 
 
 class Request:
@@ -72,12 +75,12 @@ class Request:
 class RequestParser:
     """Takes bytes in; whoever reads `ready` takes the requests out of it."""
 
-    __slots__ = ("_config", "_head_bytes", "_parser", "arriving", "is_over", "ready")
+    __slots__ = ("_config", "_head_bytes", "_parsed_bytes", "_parser", "arriving", "is_over", "ready")
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._parser = httptools.HttpRequestParser(self)
-        self._head_bytes = 0
+        self._head_bytes = self._parsed_bytes = 0
         self.arriving: Request | None = None
         self.ready: list[Request] = []
         self.is_over = False
@@ -107,16 +110,22 @@ class RequestParser:
 
     def on_message_begin(self) -> None:
         self.arriving = None if self.is_over else Request()
-        self._head_bytes = 0
+        self._head_bytes = self._parsed_bytes = 0
 
     def on_url(self, part: bytes) -> None:
         if self.arriving:
             self.arriving.url += part
+            self._count(len(part))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
         request = self.arriving
-        if not request or name not in _READ or request.has_head:  # what comes behind a body speaks of nothing any more
+        if not request or request.has_head:  # what comes behind a body speaks of nothing any more
+            return
+        self._count(len(name) + len(value) + 4)
+        if name not in _READ:
+            if name in _MISSPELT:
+                request.refusal = request.refusal or _misspelt(name)
             return
         text = value.decode("latin-1").strip(" \t")
         headers = request.headers
@@ -181,14 +190,19 @@ class RequestParser:
         if not self.is_over:
             self.feed(rest)
 
+    def _count(self, size: int) -> None:
+        """Bound a head that came whole, in however few reads."""
+        self._parsed_bytes += size
+        if self._parsed_bytes > HEAD_BYTES_MAX and not self.is_over:
+            self.refuse(_long_head())
+
     def _limit_head(self, before: Request | None, size: int) -> None:
         """Count what came of a head that is not yet whole; the parser hands headers out only when they are."""
         request = self.arriving
         if request and not request.has_head:
             self._head_bytes += size if request is before else 0
             if self._head_bytes > HEAD_BYTES_MAX:
-                why = f"a head may have {HEAD_BYTES_MAX} bytes"
-                self.refuse(HttpError("431 Request Header Fields Too Large", why))
+                self.refuse(_long_head())
 
 
 def _check_head(request: Request, version: str) -> None:
@@ -232,6 +246,14 @@ def _head(request: Request) -> Head:
 
 def _bad(why: str) -> HttpError:
     return HttpError("400 Bad Request", why)
+
+
+def _misspelt(name: bytes) -> HttpError:
+    return HttpError("400 Bad Request", f"the header {name.decode()} is written with hyphens", closes=True)
+
+
+def _long_head() -> HttpError:
+    return HttpError("431 Request Header Fields Too Large", f"a head may have {HEAD_BYTES_MAX} bytes", closes=True)
 
 
 def _no_http(error: httptools.HttpParserError) -> HttpError:

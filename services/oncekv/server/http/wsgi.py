@@ -1,4 +1,4 @@
-"""The endpoint as WSGI: a thread for each request, which reads, waits and answers (the model `threads`).
+"""The endpoint as WSGI, for Flask's test client or another server: a thread for each request reads, waits, answers.
 
 It stands in front of Flask (Flask's documented `app.wsgi_app` hook), because a Flask view costs several times the call
 itself; every other path goes on to Flask.
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["DROP_STATUS", "WsgiEndpoint"]
 
 DROP_STATUS = "599 Dropped"
-"""Never seen by a client: with `--failpoints`, the door closes the connection in its place."""
+"""Where a reply is dropped: WSGI has no way to close a connection without one."""
+
+_SINGLE = ("HTTP_IDEMPOTENCY_KEY", "HTTP_AUTHORIZATION", "HTTP_HOST", "CONTENT_LENGTH")
+"""Read here, and may come once; of Content-Type two are no media type anyway."""
 
 
 class WsgiEndpoint:
@@ -40,8 +43,8 @@ class WsgiEndpoint:
         return [reply.body]
 
     def _reply(self, environ: WSGIEnvironment) -> HttpReply:
-        head = _head(environ)
         try:
+            head = _head(environ)
             caller = admit(self._context.config, head, time.monotonic())
             body = _body(environ["wsgi.input"], int(head.length or 0))
         except HttpError as error:
@@ -50,7 +53,11 @@ class WsgiEndpoint:
 
 
 def _head(environ: WSGIEnvironment) -> Head:
+    """Raises HttpError: WSGI joins a header that comes twice by a comma, so what has one cannot be told from two."""
     get = environ.get
+    for name in _SINGLE:
+        if "," in get(name, ""):
+            raise HttpError("400 Bad Request", f"{name} came twice, or has a comma; over WSGI it may not")
     return Head(
         environ["REQUEST_METHOD"],
         get("CONTENT_LENGTH"),
