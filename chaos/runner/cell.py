@@ -36,6 +36,7 @@ from oncekv.client import History
 __all__ = ["COLUMNS", "Column", "Effort", "Task", "run_cell"]
 
 FINISH_MAX_S = 70.0  # beyond the deadline of any call
+KEPT_BACK = 0.4  # of the calls, for the last strike; the latest strike is due after half of them
 CALL_MAX_S = 0.1  # on the average, its reads and pauses included
 TRACEBACK = "traceback.txt"
 ABANDON_MAX_S = 10.0
@@ -219,7 +220,8 @@ def _open(
     for key, value in generator.initial.items():
         history.invoke("setup", "put", key, value).ok(value, version=env.ask("kv.put", key=key, value=value)["version"])
     clients = list(_clients(task, env, place))
-    plan = Plan(effort.clients, None if scenario.endless else effort.calls, scenario.attempt_timeout_s, task.seed)
+    calls, kept_back = None if scenario.endless else effort.calls, KEPT_BACK if scenario.has_fault else 0.0
+    plan = Plan(effort.clients, calls, scenario.attempt_timeout_s, task.seed, kept_back)
     workload = env.workload = Workload(plan, generator, clients, history)
     stack.callback(workload.abandon, ABANDON_MAX_S)
     return env, workload, history
@@ -259,6 +261,8 @@ def _strike(
         try:
             history.nemesis("begin", scenario.name)
             fault.inject(env)
+            if fraction == scenario.strikes_at[-1]:
+                workload.release()
             fault.hold(env, scenario.hold_s)
         finally:
             fault.heal(env)

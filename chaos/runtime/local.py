@@ -34,6 +34,7 @@ from chaos.runtime.toxiproxy import Toxiproxy
 
 __all__ = ["LocalRuntime", "LocalServer", "ServerError", "oncekv_command", "open_runtime", "sqlite_url"]
 
+START_MAX_S = 60.0  # of a scenario's server, on a machine that others use too
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)  # loaded here, because between fork and exec nothing may be loaded
 # The death signal comes when the *thread* that forked ends. A nemesis thread that restarts a server and then ends
@@ -257,7 +258,7 @@ class LocalRuntime:
         clock = ServerClock(folder.with_name("clock")) if own_clock else None
         return LocalServer(
             folder, delivery=delivery, workers=self.serving.workers, failpoints=True, clock=clock,
-            extra_args=["--model", self.serving.model], command=self._command,
+            extra_args=["--model", self.serving.model], command=self._command, start_timeout_s=START_MAX_S,
         ).start()  # fmt: skip
 
     def link(self, name: str, server: Server) -> Link:

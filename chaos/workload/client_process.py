@@ -39,7 +39,7 @@ from oncekv.wire.errors import RpcError
 __all__ = ["ClientProcess", "UnderWay", "main"]
 
 AT_ONCE_MAX = 8
-START_MAX_S = 30.0
+START_MAX_S = 60.0
 END_MAX_S = 5.0
 
 

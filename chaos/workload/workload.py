@@ -52,6 +52,8 @@ class Plan:
     pause_s: float
     """How long a client that got no answer looks up, or else an outage would use up the workload at once."""
     seed: str
+    kept_back: float = 0.0
+    """Which share of its calls each client keeps back until `release`: a fault that goes in slowly shall find some."""
 
 
 class Workload:
@@ -73,6 +75,7 @@ class Workload:
             for number in range(plan.clients)
         ]
         self._stop = threading.Event()
+        self._released = threading.Event()
         self.callers: dict[int, WorkloadClient] = {}
         """The clients that are open, by their numbers."""
         self.told: list[CallRecord] = []
@@ -94,9 +97,14 @@ class Workload:
     def running(self) -> bool:
         return any(thread.is_alive() for thread in self._threads)
 
+    def release(self) -> None:
+        """The calls that were kept back may be made."""
+        self._released.set()
+
     def stop(self) -> None:
         """No further calls; those under way end by themselves."""
         self._stop.set()
+        self._released.set()
 
     def abandon(self, timeout_s: float) -> None:
         """End the calls that are still under way as well, nobody waits for them any more; bounded."""
@@ -127,7 +135,7 @@ class Workload:
         try:
             rng = random.Random(f"{self._plan.seed}/client-{number}/{lane}")
             index = lane
-            while not self._stop.is_set() and (self._plan.calls is None or index < self._plan.calls):
+            while self._has_next(index):
                 name = f"c{number}-{index}"
                 self._call(self._mix.call(name, rng), caller, name, number, lane)
                 if rng.random() < READS:
@@ -136,6 +144,13 @@ class Workload:
                 self._stop.wait(rng.uniform(0, PACE_MAX_S))
         except BaseException as error:
             self.failure = error
+
+    def _has_next(self, index: int) -> bool:
+        """Whether a lane goes on; it waits for `release` first where the call is one of those that are kept back."""
+        calls = self._plan.calls
+        if calls is not None and (1 - self._plan.kept_back) * calls <= index < calls:
+            self._released.wait()
+        return not self._stop.is_set() and (calls is None or index < calls)
 
     def _call(self, wanted: Request, caller: WorkloadClient, name: str, number: int, lane: int) -> None:
         # Several operations of one transaction stand in the history side by side, each under a process of its own.
