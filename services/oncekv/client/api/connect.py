@@ -42,11 +42,12 @@ def connect(
     environment: Environment | None = None,
 ) -> Client:
     """A client of one server; use it as a context manager, or close it. Threads may share it: it keeps a connection for
-    each that calls at the same time, up to 256 to a link (`connections`), and one session for all.
+    each that calls at the same time, up to 256 to a link (`connections`), and one session for all. A forked process
+    gets its own of each by itself, but for an outbox: that stays with its parent, and calls are refused (OutboxError).
 
-    server: a URL, `name=url`, a list of either (several links to one server), or a service's name, then looked up in
-    `links` (default: the file that ONCEKV_LINKS names), among the links of `client` if given. timeout_s: for a whole
-    call. outbox: the file that exactly-once needs; under the other semantics it keeps the session for the next process.
+    server: a URL without query or user (calls go to /rpc below it, a prefix is kept), `name=url`, a list of either
+    (several links to one server), or a service's name, then looked up in `links` (default: the file that ONCEKV_LINKS
+    names), among the links of `client` if given. timeout_s: for a whole call. outbox: the file that exactly-once needs.
     resume: whether entering finishes what it holds. retry and the rest: see `RetryPolicy` and `Options`. rng: draws the
     jitter. world: another clock, network and random source than the real ones.
 
@@ -61,13 +62,15 @@ def connect(
         sends_timeout=sends_timeout,
         stays_on_good_link=stays_on_good_link,
     )
-    in_flight = InFlightCalls()
-    if environment is None:
-        draw = (rng or random.Random()).uniform
-        environment = Environment(HttpTransport(len(found)), time.monotonic, in_flight.pause, draw)
+
+    def new_world(in_flight: InFlightCalls) -> Environment:
+        return environment or Environment(
+            HttpTransport(len(found)), time.monotonic, in_flight.pause, (rng or random.Random()).uniform
+        )
+
     memory = None if outbox is None else Outbox(outbox)
     try:
-        core = Core(found, options, environment, memory, in_flight)
+        core = Core(found, options, new_world, memory)
     except OutboxError:
         if memory is not None:
             memory.close()

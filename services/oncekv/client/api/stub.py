@@ -18,6 +18,7 @@ from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 from oncekv.client.api.batch import Batch
 from oncekv.client.api.core import Core
+from oncekv.client.fork import Uncopied
 from oncekv.client.outcome import ClientClosed, Failed, Outcome, result_of
 from oncekv.client.retry.decision import Kind
 from oncekv.client.retry.pending_call import PendingCall
@@ -39,7 +40,7 @@ Timeout: TypeAlias = float | Literal["by semantics"] | None
 T = TypeVar("T")
 
 
-class Client:
+class Client(Uncopied):
     """One server, one session. Made by `connect`; a context manager."""
 
     def __init__(self, core: Core, semantics: Semantics, timeout_s: Timeout, *, resumes: bool) -> None:
