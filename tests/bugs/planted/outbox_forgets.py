@@ -19,11 +19,10 @@ def init(self: Outbox, path: str | Path) -> None:
     """Opens the file, and empties it."""
     real_init(self, path)
     self._write(lambda run: run("DELETE FROM calls"))
-    self._write(lambda run: run("UPDATE session SET name = NULL, open_key = NULL"))
 
 
 def plant() -> AbstractContextManager[None]:
-    """Two statements more when the file is opened."""
+    """One statement more when the file is opened."""
     return replaced(Outbox, __init__=init)
 
 

@@ -97,11 +97,13 @@ class ModelServer:
         return self._gate(session, method, params, meta)
 
     def _open(self, key: str) -> Reply:
-        if key not in self._opened_by:
+        is_open = key in self._opened_by
+        if not is_open:
             self._names += 1
             self._opened_by[key] = f"session-{self._names}"
             self._sessions[self._opened_by[key]] = _Session()
-        return success({"session": self._opened_by[key], "lease_ms": 1000, "window": WINDOW})
+        reply = success({"session": self._opened_by[key], "lease_ms": 1000, "window": WINDOW})
+        return mark_replayed(reply) if is_open else reply
 
     def _gate(self, session: _Session, method: str, params: dict[str, Any], meta: dict[str, Any]) -> Reply:
         seq, acked = meta["seq"], meta["acked"]

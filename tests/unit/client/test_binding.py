@@ -22,15 +22,19 @@ def links(tmp_path):
     [
         ("http://h:1", Link("http://h:1/rpc", "http://h:1/rpc")),
         ("http://h:1/", Link("http://h:1/rpc", "http://h:1/rpc")),
-        ("https://h/api/kv", Link("https://h/api/kv", "https://h/api/kv")),
+        ("http://h:1/rpc", Link("http://h:1/rpc", "http://h:1/rpc")),
+        ("http://h:1/rpc/", Link("http://h:1/rpc", "http://h:1/rpc")),
+        ("https://h/api/kv", Link("https://h/api/kv/rpc", "https://h/api/kv/rpc")),
+        ("https://h/api/kv/rpc", Link("https://h/api/kv/rpc", "https://h/api/kv/rpc")),
+        ("https://h/@x/", Link("https://h/@x/rpc", "https://h/@x/rpc")),
         ("http://[::1]:9", Link("http://[::1]:9/rpc", "http://[::1]:9/rpc")),
         ("kv-1=http://h:1", Link("kv-1", "http://h:1/rpc")),
-        ("a.b_c=http://h:1/x", Link("a.b_c", "http://h:1/x")),
+        ("a.b_c=http://h:1/x", Link("a.b_c", "http://h:1/x/rpc")),
     ],
-    ids=["bare", "slash", "path", "ipv6", "named", "named_path"],
+    ids=["bare", "slash", "rpc", "rpc_slash", "path", "path_rpc", "path_at", "ipv6", "named", "named_path"],
 )
 def test_a_url_is_a_link_with_or_without_a_name(server, link):
-    """A URL is used as it is; without a path it means /rpc."""
+    """Calls go to /rpc below the URL, a prefix kept; who has written /rpc already means the same."""
     assert bind(server) == (link,)
 
 
@@ -65,13 +69,32 @@ def test_the_environment_may_name_the_links_file(links):
 
 @pytest.mark.parametrize(
     "server",
-    ["http://", "ftp://h", "http://h:1?x=1", "http://h:1#x", "http://h:99999", "http://h h", "x=ftp://h", "http://h:0"],
+    [
+        "http://",
+        "ftp://h",
+        "http://h:1?x=1",
+        "http://h:1#x",
+        "http://h:99999",
+        "http://h h",
+        "x=ftp://h",
+        "http://h:0",
+        "http://h/p?x",
+        "http://h/p?",
+        "http://h/p#",
+        "unix:///tmp/s",
+        "http:///p",
+        "http://.h/p",
+        "http://user:secret@h",
+        "kv=http://user:secret@h:1/p",
+        "http://user@h:x",
+    ],
 )
 def test_what_is_no_address_is_refused_where_it_is_given(server):
     """A wrong URL is named when the client is made, not by a failed call."""
     with pytest.raises(BindingError) as caught:
         bind(server)
     assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_an_empty_list_of_links_is_refused():

@@ -31,6 +31,6 @@ def test_portions_are_the_calls_in_order_within_the_bounds(sizes, window):
 
 def test_the_envelope_is_counted_large_enough():
     """The longest `_meta` there is, of a session's name as long as the server makes them, fits into its share."""
-    meta = Identity(Epoch("n" * 64, Ledger(SEQ_MAX - 1)), SEQ_MAX).meta() | {"timeout_ms": 2**53}
+    meta = Identity(Epoch("key", Ledger(SEQ_MAX - 1), "n" * 64), SEQ_MAX).meta() | {"timeout_ms": 2**53}
     params = b'{"key":"k"}'
     assert len(encode_request(SEQ_MAX, "", params, meta)) - len(params) <= 256

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from oncekv.client.session.ledger import Ledger
 from oncekv.client.session.outbox import Outbox, OutboxError
-from oncekv.client.session.session import NoJournal, OpenedSession, Session
+from oncekv.client.session.session import Epoch, Identity, OpenedSession, Session
 from oncekv.wire.errors import WindowExceeded
 from tests.support.thread_switches import hasty_switching
 from tests.support.waiting import at_once
@@ -56,7 +57,7 @@ def test_a_session_without_its_lock_is_caught() -> None:
 
 def _session() -> Session:
     opened = OpenedSession("s", 2 * THREADS)
-    return Session(lambda _key, _left: opened, lambda: "key", lambda left: left, NoJournal())
+    return Session(lambda _key, _left: opened, lambda: "key", lambda left: left)
 
 
 def _race_for_seqs(session: Session) -> None:
@@ -98,11 +99,12 @@ def test_an_outbox_without_its_lock_is_caught(tmp_path: Path) -> None:
 
 def _race_for_entries(outbox: Outbox) -> None:
     rounds = 15
+    identity = Identity(Epoch("key", Ledger()), 1)
 
     def work(thread: int) -> list[int]:
         kept = []
         for number in range(rounds):
-            first, second = outbox.put([("kv.append", f'{{"key":"{thread}.{number}"}}'.encode(), None)] * 2)
+            first, second = outbox.put([("kv.append", f'{{"key":"{thread}.{number}"}}'.encode(), identity)] * 2)
             outbox.settle([first])
             kept.append(second)
         return kept

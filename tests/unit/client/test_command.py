@@ -123,6 +123,8 @@ def test_a_lost_reply_is_made_good_by_default(call, url, model):
         (["kv.get", "key=\udcff", "--server", "http://h"], "surrogates not allowed"),
         (["kv.get", "key=k", "--server", "ftp://h"], "no http:// or https:// URL"),
         (["kv.get", "key=k", "--server", "kv-1"], "ONCEKV_LINKS"),
+        (["kv.get", "key=k", "--server", "http://h/p?x=1"], "a query or a fragment"),
+        (["kv.get", "key=k", "--server", "http://u:p@h"], "a user or a password"),
         (["kv.get", "key=k", "--server", "http://h", "--timeout", "0"], "above 0"),
         (["kv.get", "key=k", "--server", "http://h", "--timeout", "soon"], "--timeout"),
         (["kv.get", "key=k", "--server", "http://h", "--semantics", "twice"], "--semantics"),
@@ -133,7 +135,7 @@ def test_a_lost_reply_is_made_good_by_default(call, url, model):
         (["kv.put", "key=k", "_meta={}", "--server", "http://h"], "_meta is the client's own"),
         (["kv.\udcff", "key=k", "--server", "http://h"], "surrogates not allowed"),
     ],
-    ids=range(18),
+    ids=range(20),
 )
 def test_wrong_usage_is_one_line_and_exit_2(call, words, says, monkeypatch):
     """The line names what is wrong; nothing is sent."""
@@ -170,12 +172,12 @@ def test_an_outbox_that_cannot_be_used_is_a_definite_error(call, url, tmp_path):
     assert err.count("\n") == 1
 
 
-def test_a_session_file_goes_on_with_its_session(call, url, model, tmp_path):
-    """The next command opens no session and is a new call each time."""
+def test_a_session_file_is_no_session_that_two_commands_share(call, url, model, tmp_path):
+    """The next command is a new call each time, on a session of its own, and leaves none behind."""
     for _ in range(3):
         assert call("kv.append", "key=k", "value=x", "--server", url, "--session-file", tmp_path / "s")[0] == 0
     assert model.server.values["k"] == "xxx"
-    assert model.server._names == 1
+    assert (model.server._names, model.server._sessions) == (3, {})
 
 
 def test_exactly_once_keeps_its_call_for_the_next_command(call, url, nowhere, model, tmp_path):

@@ -12,10 +12,11 @@ from oncekv.client import connect
 from oncekv.client.session import outbox as module
 from oncekv.client.session.ledger import Ledger
 from oncekv.client.session.outbox import APPLICATION_ID, Entry, Outbox, OutboxBusy, OutboxError
-from oncekv.client.session.session import Epoch, Identity, OpenedSession, Saved
+from oncekv.client.session.session import Epoch, Identity
 
-SESSION = OpenedSession("s" * 22, 1024)
-EPOCH = Epoch(SESSION.name, Ledger())
+EPOCH = Epoch("key-1", Ledger(), "s" * 22)
+PLANNED = Epoch("key-2", Ledger())
+IDENTITY = Identity(PLANNED, 1)
 
 
 @pytest.fixture
@@ -30,69 +31,70 @@ def identity(seq):
 
 
 def test_a_call_is_there_for_the_next_process_until_it_is_settled(path):
-    """Put, assigned and settled calls are as they were left, in order, and so is the session."""
+    """Each with its identity, in order; the session's name is there once an attempt may have left, and else is not."""
     with closing(Outbox(path)) as box:
-        box.opened(SESSION)
-        ids = box.put([("kv.append", b'{"key":"k"}', identity(1)), ("kv.put", b"{}", None), ("kv.put", b"{}", None)])
-        box.assign([(ids[1], identity(4))])
+        ids = box.put(
+            [("kv.append", b'{"key":"k"}', identity(seq)) for seq in (1, 2)] + [("kv.put", b"{}", IDENTITY)] * 2
+        )
         box.settle([ids[0]])
+        box.unsend([ids[1]])
+        box.assign([(ids[3], identity(7))])
     with closing(Outbox(path)) as box:
+        assert box.load() == box.entries()
         assert box.entries() == [
-            Entry(ids[1], SESSION.name, 4, "kv.put", b"{}"),
-            Entry(ids[2], None, None, "kv.put", b"{}"),
+            Entry(ids[1], "key-1", None, 2, "kv.append", b'{"key":"k"}'),
+            Entry(ids[2], "key-2", None, 1, "kv.put", b"{}"),
+            Entry(ids[3], "key-1", EPOCH.name, 7, "kv.put", b"{}"),
         ]
-        assert box.load() == Saved(SESSION, 5, [4])
-        assert [entry.id for entry in box.entries()] == ids[1:]
+
+
+OF_THE_FIRST_RELEASE = """
+CREATE TABLE session (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), name TEXT,
+    seq_window INTEGER NOT NULL DEFAULT 1, next_seq INTEGER NOT NULL DEFAULT 1, open_key TEXT,
+    calls_begun INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE calls (id INTEGER PRIMARY KEY AUTOINCREMENT, session TEXT, seq INTEGER, method TEXT NOT NULL,
+    params TEXT NOT NULL);
+INSERT INTO session VALUES (1, 'old-session', 1024, 9, NULL, 12);
+INSERT INTO calls VALUES (7, 'old-session', 5, 'kv.put', '{}'), (8, 'old-session', 8, 'kv.put', '{}'),
+    (9, NULL, NULL, 'kv.put', '{}'), (12, NULL, NULL, 'kv.put', '{}');
+PRAGMA application_id = 1330337359; PRAGMA user_version = 1
+"""
+
+
+def test_an_outbox_of_the_first_release_is_taken_up(path):
+    """Its calls keep their identities, those without one get one each, and what is put in later stands behind them."""
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(OF_THE_FIRST_RELEASE)
+    for _ in range(2):
+        with closing(Outbox(path)) as box:
+            entries = box.load()
+            assert [(one.id, one.session, one.seq) for one in entries] == [
+                (7, "old-session", 5), (8, "old-session", 8), (9, None, 1), (12, None, 1),
+            ]  # fmt: skip
+            assert len({one.key for one in entries}) == 3
+            assert box.calls_begun == 12
+    with closing(Outbox(path)) as box:
+        assert box.put([("kv.put", b"{}", IDENTITY)]) == [13]
 
 
 def test_calls_begun_counts_every_call_ever_put_in(path):
     """The count goes on over settled calls and over restarts, so that an application's loop can go on with it."""
     for expected in (2, 4):
         with closing(Outbox(path)) as box:
-            box.settle(box.put([("kv.put", b"{}", None)] * 2))
+            box.settle(box.put([("kv.put", b"{}", IDENTITY)] * 2))
             assert box.calls_begun == expected
-
-
-def test_a_seq_is_never_given_out_again(path):
-    """A seq that was used up, also by a call that is not kept, is behind the next process's first one."""
-    with closing(Outbox(path)) as box:
-        box.opened(SESSION)
-        box.reserve([identity(6), identity(7)])
-        box.reserve([identity(3)])
-    with closing(Outbox(path)) as box:
-        assert box.load() == Saved(SESSION, 8, [])
-
-
-def test_a_new_session_begins_at_one_and_an_old_call_does_not_count_for_it(path):
-    """What is still under way on the session before uses up no seq of the new one."""
-    with closing(Outbox(path)) as box:
-        box.opened(SESSION)
-        entry_id = box.put([("kv.put", b"{}", identity(9))])[0]
-        box.opened(OpenedSession("other", 16))
-        box.assign([(entry_id, identity(10))])
-        assert box.load() == Saved(OpenedSession("other", 16), 1, [])
-
-
-def test_the_key_of_an_unanswered_open_is_kept(path):
-    """A process that dies while it opens a session asks for the same session again."""
-    with closing(Outbox(path)) as box:
-        box.opening("key-1")
-    with closing(Outbox(path)) as box:
-        assert box.load().open_key == "key-1"
-        box.opened(SESSION)
-        assert box.load().open_key is None
 
 
 def test_one_client_at_a_time(path):
     """A second client is refused at once, in one line, in this process and in another; afterwards it may come."""
     with closing(Outbox(path)) as box:
-        box.opened(SESSION)
+        box.put([("kv.put", b"{}", IDENTITY)])
         with pytest.raises(OutboxBusy, match=r"^another client has the outbox .* open; one at a time$"):
             Outbox(path)
         program = f"from oncekv.client.session.outbox import Outbox; Outbox({str(path)!r})"
         other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         assert "OutboxBusy" in other.stderr
-        assert box.load().opened == SESSION
+        assert len(box.load()) == 1
     Outbox(path).close()
 
 
@@ -100,7 +102,9 @@ def test_the_outbox_of_a_killed_process_opens_at_once(path):
     """SIGKILL leaves neither a lock behind nor half a transaction."""
     program = (
         "import os, signal; from oncekv.client.session.outbox import Outbox;"
-        f"box = Outbox({str(path)!r}); box.put([('kv.put', b'{{}}', None)]); os.kill(os.getpid(), signal.SIGKILL)"
+        "from oncekv.client.session.session import Epoch, Identity;"
+        f"box = Outbox({str(path)!r}); box.put([('kv.put', b'{{}}', Identity(Epoch('key', None), 1))]);"
+        "os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", program], check=False)
     with closing(Outbox(path)) as box:
@@ -163,10 +167,10 @@ def test_a_full_outbox_refuses_the_call_and_keeps_the_others(path, monkeypatch):
     """The bound refuses what does not fit, definitely, and what came together with it is put in."""
     monkeypatch.setattr(module, "CALLS_MAX", 2)
     with closing(Outbox(path)) as box:
-        box.put([("kv.put", b"{}", None)])
+        box.put([("kv.put", b"{}", IDENTITY)])
         with pytest.raises(OutboxError, match="full"):
-            box.put([("kv.put", b"{}", None)] * 2)
-        box.put([("kv.put", b"{}", None)])
+            box.put([("kv.put", b"{}", IDENTITY)] * 2)
+        box.put([("kv.put", b"{}", IDENTITY)])
         assert (box.calls_begun, len(box.entries())) == (2, 2)
 
 
@@ -176,7 +180,7 @@ def test_a_closed_outbox_says_so(path):
     box.close()
     box.close()
     with pytest.raises(OutboxError, match="closed"):
-        box.put([("kv.put", b"{}", None)])
+        box.put([("kv.put", b"{}", IDENTITY)])
 
 
 def test_threads_that_come_together_share_a_commit(path):
@@ -188,7 +192,7 @@ def test_threads_that_come_together_share_a_commit(path):
 
         def work():
             for _ in range(25):
-                entry_id = box.put([("kv.put", b"{}", None)])[0]
+                entry_id = box.put([("kv.put", b"{}", IDENTITY)])[0]
                 found.append(entry_id)
                 box.settle([entry_id])
 
@@ -206,9 +210,10 @@ def test_threads_that_come_together_share_a_commit(path):
     "damage",
     [
         "DELETE FROM session",
-        "UPDATE session SET name = 'n', next_seq = 'x'",
-        "UPDATE session SET name = 'n', seq_window = 0",
-        "UPDATE session SET name = 'n'; INSERT INTO calls (session, seq, method, params) VALUES ('n', 9, 'm', '{}')",
+        "INSERT INTO calls (open_key, seq, method, params) VALUES ('', 1, 'm', '{}')",
+        "INSERT INTO calls (open_key, seq, method, params) VALUES ('k', 'x', 'm', '{}')",
+        "INSERT INTO calls (open_key, seq, method, params) VALUES ('k', 0, 'm', '{}')",
+        "DROP TABLE calls",
         "DROP TABLE session",
     ],
 )
@@ -227,6 +232,6 @@ def test_a_file_called_memory_is_a_file(tmp_path, monkeypatch):
     """SQLite's own meaning of that name would forget the calls at the process's end."""
     monkeypatch.chdir(tmp_path)
     with closing(Outbox(":memory:")) as box:
-        box.put([("kv.put", b"{}", None)])
+        box.put([("kv.put", b"{}", IDENTITY)])
     with closing(Outbox(":memory:")) as box:
         assert len(box.entries()) == 1

@@ -71,6 +71,9 @@ def test_an_unlisted_error_is_kept_with_its_code():
         b'{"jsonrpc":"1.0","id":7,"result":{}}',
         b'{"jsonrpc":"2.0","id":8,"result":{}}',
         b'{"jsonrpc":"2.0","id":"7","result":{}}',
+        b'{"jsonrpc":"2.0","id":7.0,"result":{}}',
+        b'{"jsonrpc":"2.0","id":7e0,"result":{}}',
+        b'{"jsonrpc":"2.0","id":[7],"result":{}}',
         b'{"jsonrpc":"2.0","id":null,"result":{}}',
         b'{"jsonrpc":"2.0","result":{}}',
         b'{"jsonrpc":"2.0","id":7}',
@@ -78,17 +81,30 @@ def test_an_unlisted_error_is_kept_with_its_code():
         b'{"jsonrpc":"2.0","id":7,"result":null}',
         b'{"jsonrpc":"2.0","id":7,"error":"no"}',
         b'{"jsonrpc":"2.0","id":7,"error":{"code":"22"}}',
+        b'{"jsonrpc":"2.0","id":7,"error":{"code":22.0}}',
+        b'{"jsonrpc":"2.0","id":7,"error":{"code":true}}',
         b'{"jsonrpc":"2.0","id":8,"error":{"code":22,"message":"another call"}}',
         b'{"jsonrpc":"2.0","id":null,"error":{"code":22,"message":"nobody"}}',
         b"[" * 100_000,
     ],
-    ids=range(23),
+    ids=range(28),
 )
 def test_what_is_no_reply_to_this_call_is_lost(body):
     """Cut, empty, undecodable, somebody else's or not JSON-RPC: never a failure, never a result."""
     result = single(body)
     assert isinstance(result, Lost)
     assert describe(result).startswith("bad reply")
+
+
+@pytest.mark.parametrize("other", [b"1.0", b"1e0", b"true", b'"1"', b"null", b"[1]", b'{"1":1}'])
+def test_a_reply_belongs_to_the_request_whose_id_it_has_in_value_and_type(other):
+    """1, 1.0, true and "1" are four ids: only the first was sent, alone or in a batch."""
+    body = b'{"jsonrpc":"2.0","id":%b,"result":{}}' % other
+    assert isinstance(read_single(Received(200, body), 1), Lost)
+    results = read_batch(Received(200, b"[%b,%b]" % (body, encode_reply(2, success({})))), [1, 2])
+    assert [type(result) for result in results] == [Lost, Answered]
+    whole = read_batch(Received(200, b"[%b,%b]" % (body, encode_reply(1, success({"n": 1})))), [1])
+    assert whole == [Answered({"n": 1})]
 
 
 def test_a_body_that_the_server_could_not_read_is_refused_under_no_id():

@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from oncekv.client.outcome import ClientClosed, Unreachable
-from oncekv.client.session.session import NoJournal, OpenedSession, Saved, Session
+from oncekv.client.session.session import OpenedSession, Session
 from oncekv.wire.errors import IdentityReused, WindowExceeded
 from tests.support.waiting import at_once, in_background, until
 
@@ -33,10 +33,10 @@ def server():
     return Server()
 
 
-def session_with(server, journal=None):
+def session_with(server, kept=()):
     """A client's session; keys are counted, deadlines are seconds from now."""
     keys = iter(f"key-{number}" for number in range(1, 100))
-    return Session(server.open, lambda: next(keys), lambda deadline_s: deadline_s, journal or NoJournal())
+    return Session(server.open, lambda: next(keys), lambda deadline_s: deadline_s, kept)
 
 
 def begin(session, deadline_s):
@@ -97,8 +97,9 @@ def test_a_key_that_an_earlier_process_used_otherwise_is_dropped(server):
     """A kept key that the server remembers with another lease does not shut the client out."""
     server.failures = [IdentityReused()]
     session = session_with(server)
-    assert begin(session, 1.0).epoch.name == "session-2"
+    assert meta(begin(session, 1.0))[:2] == ("key-2", "session-2")
     assert server.keys == ["key-1", "key-2"]
+    assert session.recall("key-1", 1).epoch is session.epoch
 
 
 def test_a_call_waits_for_room_in_the_window():
@@ -178,25 +179,65 @@ def test_a_forgotten_session_is_replaced_once(server):
     assert (new.epoch.name, new.seq) == ("session-2", 1)
 
 
-def test_a_journal_goes_on_with_the_session_it_remembers(server):
-    """Session, seq and unanswered calls of an earlier process are taken up; nothing is opened."""
-
-    class Journal(NoJournal):
-        def load(self):
-            return Saved(OpenedSession("old", 1024), next_seq=9, unanswered=[5])
-
-    session = session_with(server, Journal())
-    assert begin(session, 1.0).meta() == {"session": "old", "seq": 9, "acked": 4}
-    session.finish([session.recall("old", 5)])
-    assert begin(session, 1.0).meta() == {"session": "old", "seq": 10, "acked": 8}
-    assert server.keys == []
+def meta(identity):
+    """Key, session, seq and acked of an attempt."""
+    return identity.epoch.key, *identity.meta().values()
 
 
-def test_the_identity_of_a_call_on_an_older_session_is_still_its_own(server):
-    """A kept call of a session that is gone is asked for under that session, not under the new one."""
+def test_a_call_that_an_earlier_process_left_keeps_its_identity_and_lends_it_to_no_other(server):
+    """It is asked for under its own session, which takes no new call and acknowledges nothing that was not before."""
+    session = session_with(server, [("old", "session-0", 9), ("old", None, 5), ("older", "session-9", 1)])
+    fifth, ninth = session.recall("old", 5), session.recall("old", 9)
+    assert [meta(fifth), meta(ninth)] == [("old", "session-0", 5, 4), ("old", "session-0", 9, 4)]
+    session.finish([fifth])
+    assert ninth.meta()["acked"] == 4
+    assert meta(begin(session, 1.0)) == ("key-1", "session-1", 1, 0)
+    assert meta(session.recall("older", 1)) == ("older", "session-9", 1, 0)
+
+
+def test_a_kept_call_has_an_identity_before_there_is_a_session(server):
+    """The key that opens the session, and a seq; whoever asks for a session next gets that one."""
     session = session_with(server)
-    begin(session, 1.0)
-    assert session.recall("older", 7).meta() == {"session": "older", "seq": 7, "acked": 0}
+    first, second = session.plan(1)[0], session.plan(1)[0]
+    assert (first.epoch.key, first.seq, second.epoch, second.seq, server.keys) == ("key-1", 1, first.epoch, 2, [])
+    assert meta(begin(session, 1.0)) == ("key-1", "session-1", 3, 0)
+    session.open(first.epoch, 1.0)
+    assert (meta(first), server.keys) == (("key-1", "session-1", 1, 0), ["key-1"])
+
+
+def test_a_kept_call_of_an_earlier_process_opens_its_session_by_its_key(server):
+    """That session is not the one of new calls."""
+    session = session_with(server, [("old", None, 1)])
+    identity = session.recall("old", 1)
+    session.open(identity.epoch, 1.0)
+    assert meta(identity) == ("old", "session-1", 1, 0)
+    assert meta(begin(session, 1.0)) == ("key-1", "session-2", 1, 0)
+
+
+def test_a_kept_call_never_waits_for_a_place():
+    """Where the window is full, it gets a place of a session that is yet to be opened, and is later."""
+    session = session_with(Server(window=4))
+    session.begin(4, 1.0)
+    planned = session.plan(2) + session.plan(1)
+    assert [(one.epoch.key, one.epoch.name, one.seq) for one in planned] == [("key-2", None, seq) for seq in (1, 2, 3)]
+    full = session.epoch
+    assert full is not None
+    session.forget(full)
+    assert meta(begin(session, 1.0)) == ("key-2", "session-2", 4, 0)
+    session.close()
+    with pytest.raises(ClientClosed):
+        session.plan(1)
+
+
+def test_nobody_is_overtaken_by_a_kept_call():
+    """While a call waits for places of the open session, a kept one takes none of them."""
+    session = session_with(Server(window=8))
+    first = session.begin(1, 1.0)
+    waiting = in_background(lambda: session.begin(8, 5.0))
+    until(lambda: session.would_wait(1))
+    assert session.plan(1)[0].epoch.name is None
+    session.finish(first)
+    assert [identity.seq for identity in waiting.result(5)] == list(range(2, 10))
 
 
 def test_a_closed_session_begins_nothing(server):

@@ -23,11 +23,21 @@ from oncekv.client.session.outbox import OutboxError
 from oncekv.client.transport.reply import Received
 from oncekv.kv.results import Appended, Written
 from oncekv.wire.envelope import encode_reply, failure
-from oncekv.wire.errors import Overloaded, TooManySessions, VersionMismatch, WindowExceeded
+from oncekv.wire.errors import (
+    Expired,
+    InvalidParams,
+    InvalidRequest,
+    Overloaded,
+    TooManySessions,
+    VersionMismatch,
+    WindowExceeded,
+)
 from oncekv.wire.results import ReplayMark
 
 from .scripted import LOST, NO_JITTER, REFUSED, Scripted, append, client
 from .simulation import ModelServer
+
+EXACTLY: dict[str, Any] = {"semantics": "exactly-once", "timeout_s": 1.0}
 
 
 def test_typed_calls_return_structs():
@@ -297,6 +307,29 @@ def test_a_session_limit_is_waited_for():
         assert isinstance(append(kv), Ok)
 
 
+@pytest.mark.parametrize("refusal", [TooManySessions(), Overloaded(), Expired()], ids=lambda one: one.name)
+def test_a_session_refused_for_now_does_not_empty_the_outbox(tmp_path, refusal):
+    """What may pass gives no exactly-once call up: it is kept at the deadline, and finished once there is room."""
+    network = Scripted(*[Received(200, encode_reply(number, failure(refusal))) for number in range(1, 99)])
+    with client(network, semantics="exactly-once", timeout_s=1.0, outbox=tmp_path / "o") as kv:
+        outcome = append(kv)
+        assert isinstance(outcome, Unknown)
+        assert (outcome.kept, refusal.message in outcome.reason, kv.unanswered) == (True, True, 1)
+        network.script.clear()
+        assert [type(one.outcome) for one in kv.resume()] == [Ok]
+    assert network.server.effects == {"x": 1}
+
+
+@pytest.mark.parametrize("refusal", [InvalidParams(), InvalidRequest()], ids=lambda one: one.name)
+def test_a_session_refused_for_good_is_the_end_of_an_exactly_once_call(tmp_path, refusal):
+    """What will be refused for ever is a definite failure, and stands in nobody's way."""
+    network = Scripted(Received(200, encode_reply(1, failure(refusal))))
+    with client(network, semantics="exactly-once", timeout_s=1.0, outbox=tmp_path / "o") as kv:
+        outcome = append(kv)
+        assert isinstance(outcome, Failed)
+        assert (type(outcome.error), len(outcome.attempts), kv.unanswered) == (type(refusal), 1, 0)
+
+
 def test_a_lost_session_is_replaced_if_the_call_surely_never_ran():
     """An idle client whose lease ran out goes on as if nothing had been."""
     network = Scripted()
@@ -438,17 +471,19 @@ def test_a_refused_exactly_once_call_leaves_the_outbox(tmp_path):
         assert not kv.has_unanswered
 
 
-def test_a_session_file_goes_on_with_session_and_seq(tmp_path):
-    """At-most-once with a file: the next process opens nothing, uses no seq again and acknowledges what went before."""
+@pytest.mark.parametrize("semantics", ["at-most-once", "exactly-once"])
+def test_each_process_opens_a_session_of_its_own_and_closes_it(tmp_path, semantics):
+    """With an outbox as without: a session that the file handed on would be one for each copy of the file."""
     server = ModelServer()
     metas = []
     for _ in range(3):
         network = Scripted(server=server)
-        with client(network, outbox=tmp_path / "o", sends_timeout=False) as kv:
+        with client(network, outbox=tmp_path / "o", semantics=semantics, sends_timeout=False) as kv:
             append(kv)
         metas += network.metas
-    assert [(meta["seq"], meta["acked"]) for meta in metas] == [(1, 0), (2, 1), (3, 2)]
-    assert len({meta["session"] for meta in metas}) == 1
+    assert [(meta["seq"], meta["acked"]) for meta in metas] == [(1, 0)] * 3
+    assert len({meta["session"] for meta in metas}) == 3
+    assert server._sessions == {}
 
 
 def test_a_call_that_another_thread_makes_is_not_resumed(tmp_path):
@@ -492,7 +527,7 @@ def test_an_interrupted_call_is_abandoned_or_kept(tmp_path):
 
 
 def test_a_client_that_dies_while_it_opens_a_session_leaks_none(tmp_path):
-    """The key of the opening is in the session file before it leaves, so the next process gets the same session."""
+    """The key of the opening is in the outbox before it leaves, so the next process gets that session for the call."""
 
     class Dying(Scripted):
         def post(self, url, body, headers, timeout_s):
@@ -500,10 +535,10 @@ def test_a_client_that_dies_while_it_opens_a_session_leaks_none(tmp_path):
             raise KeyboardInterrupt
 
     server = ModelServer()
-    with client(Dying(server=server), outbox=tmp_path / "o") as kv, pytest.raises(KeyboardInterrupt):
+    with client(Dying(server=server), outbox=tmp_path / "o", **EXACTLY) as kv, pytest.raises(KeyboardInterrupt):
         append(kv)
-    with client(Scripted(server=server), outbox=tmp_path / "o") as kv:
-        assert isinstance(append(kv), Ok)
+    with client(Scripted(server=server), outbox=tmp_path / "o", **EXACTLY) as kv:
+        assert [type(one.outcome) for one in kv.recovered] == [Ok]
     assert server._names == 1
 
 
@@ -533,9 +568,6 @@ def test_a_call_is_out_of_the_outbox_before_it_is_acknowledged(tmp_path):
         append(kv)
         append(kv)
     assert acked == [0, 1]
-
-
-EXACTLY: dict[str, Any] = {"semantics": "exactly-once", "timeout_s": 1.0}
 
 
 def test_a_new_exactly_once_call_does_not_overtake_a_kept_one(tmp_path):
@@ -619,18 +651,17 @@ def test_a_call_that_the_outbox_holds_never_ends_as_an_outbox_error(tmp_path):
     with client(network, outbox=tmp_path / "o", **EXACTLY) as kv:
         box = kv._core.outbox
         assert box is not None
-        opening = box.opening
+        assign = box.assign
 
-        def full(key):
+        def full(calls):
             raise OutboxError("disk full")
 
-        box.opening = full
+        box.assign = full
         outcome = append(kv)
         assert isinstance(outcome, Unknown)
         assert outcome.kept
-        with pytest.raises(OutboxError):
-            append(kv, "y", semantics="at-most-once")
-        box.opening = opening
+        assert network.metas == [], "sent although the outbox does not know of it"
+        box.assign = assign
         assert [type(one.outcome) for one in kv.resume()] == [Ok]
     assert network.server.effects == {"x": 1}
 

@@ -91,6 +91,51 @@ def test_a_connect_timeout_was_surely_not_sent(http):
     assert took_s < 0.5
 
 
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", b"HTTP/1.1 102 P\r\n\r\n"
+
+
+@pytest.mark.parametrize("interim", [INTERIM[0], INTERIM[1], b"".join(INTERIM * 3)], ids=["100", "103", "many"])
+def test_interim_replies_are_passed_over(http, interim):
+    """RFC 9110, 15.2: whatever comes with 1xx before the reply is not the reply, and none is left for the next call."""
+
+    def script(connection, number):
+        while request_of(connection):
+            connection.sendall(interim)
+            connection.sendall(ok(REPLY))
+
+    with Loopback(script) as server:
+        assert [post(http, server, 3.0)[0] for _ in range(2)] == [Received(200, REPLY)] * 2
+        assert len(server.connections) == 1
+
+
+def test_interim_replies_without_an_end_are_lost_at_the_deadline(http):
+    """A server that goes on with 103 for ever has not replied."""
+
+    def script(connection, number):
+        request_of(connection)
+        server.drip(connection, INTERIM[1] * 1000, 0.002)
+
+    with Loopback(script) as server:
+        result, took_s = post(http, server)
+    assert result == Lost("timed out")
+    assert took_s < 3
+
+
+def test_switching_protocols_is_no_reply_and_ends_the_connection(http):
+    """101 says that the connection speaks another language from now on: the call is lost, the next gets another one."""
+
+    def script(connection, number):
+        request_of(connection)
+        if number == 1:
+            connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+            server.hold()
+        connection.sendall(ok(REPLY))
+
+    with Loopback(script) as server:
+        assert [post(http, server, 3.0)[0] for _ in range(2)] == [Lost("bad reply: HTTP 101"), Received(200, REPLY)]
+        assert len(server.connections) == 2
+
+
 def test_a_close_without_a_reply_is_lost(http):
     """The server took the request and closed: it may have run (a lost reply that shows)."""
     with answering(b"") as server:

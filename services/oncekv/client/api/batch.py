@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from oncekv.client.fork import Uncopied
 from oncekv.client.outcome import Outcome, result_of
 from oncekv.client.retry.pending_call import PendingCall
 
@@ -29,7 +30,7 @@ __all__ = ["Batch", "Later"]
 T = TypeVar("T")
 
 
-class Later(Generic[T]):
+class Later(Uncopied, Generic[T]):
     """A call of a batch; it has an outcome once the batch was sent."""
 
     def __init__(self, call: PendingCall, read: Callable[[Any], T]) -> None:
@@ -48,7 +49,7 @@ class Later(Generic[T]):
         return self._read(result_of(self.outcome))
 
 
-class Batch:
+class Batch(Uncopied):
     """Collects calls; a context manager that sends them when it is left without an exception."""
 
     def __init__(
@@ -64,8 +65,9 @@ class Batch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None and self._calls:
-            self._issue(self._calls)
+        calls, self._calls = self._calls, []  # a batch that is entered again sends what is new
+        if kind is None and calls:
+            self._issue(calls)
 
     def call(self, method: str, params: Mapping[str, Any] | None = None) -> Later[dict[str, Any]]:
         """Any method by name."""

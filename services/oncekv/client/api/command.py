@@ -1,7 +1,7 @@
 """`oncekv call`: one call from a shell, ending as an exit code: 0 ok, 1 definite error, 2 wrong usage, 3 unknown.
 
 Place on the way: around the stub (1). The result goes to stdout as JSON, everything else to stderr. With a session file
-the next command goes on with the same session, and first finishes the exactly-once calls that earlier ones left in it;
+the next command first finishes the exactly-once calls that earlier ones left in it, and then makes a new call;
 while one of them stays, it sends nothing of its own. Exit 1 is said only where the call surely had no effect.
 """
 
@@ -42,7 +42,7 @@ examples:
 
 exit: 0 ok, 1 definite error (no effect), 2 wrong usage, 3 unknown (may have run; also where it ran for sure, and its
 result could not be written, which stderr says), 130 interrupted.
-A session file goes on with its session; the exactly-once calls that it holds are finished first. If one
+The exactly-once calls that a session file holds are finished first, under their own identities. If one
 stays within the timeout, an exactly-once call is kept behind it (exit 3), and any other is not sent (exit 1).
 """
 
@@ -60,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--client", metavar="NAME", help="only this client's links to the service")
     add("--semantics", choices=[str(one) for one in Semantics], default=str(Semantics.AT_MOST_ONCE))
     add("--timeout", metavar="SECONDS", type=_seconds, help="for the whole call (default: 30; exactly-once: none)")
-    add("--session-file", metavar="FILE", help="keeps session and outbox for the next command")
+    add("--session-file", metavar="FILE", help="the outbox: keeps unfinished exactly-once calls for the next command")
     add("--token-file", metavar="FILE", type=Path, help="its first line that is not empty is the bearer token")
 
 

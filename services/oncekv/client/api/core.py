@@ -2,20 +2,21 @@
 
 Place on the way: under the stub (1). Guarantee: once closed, no call begins, and those under way end within bounds: a
 waiting one at once, one in an attempt when that attempt does. Limit: a session that closing cannot close ends with its
-lease; one that an outbox remembers is left open on purpose, for the next process goes on with it.
+lease; one whose calls an outbox keeps is left open on purpose, for the next process asks for their replies.
 """
 
 from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 import msgspec
 
+from oncekv.client import fork
 from oncekv.client.api.issuer import Issuer
 from oncekv.client.outcome import ClientClosed, Failed, Ok, Outcome, Unreachable, error_of
 from oncekv.client.retry.backoff import RetryPolicy
@@ -24,8 +25,8 @@ from oncekv.client.retry.options import LEASE_MAX_MS, Options
 from oncekv.client.retry.pending_call import PendingCall
 from oncekv.client.retry.retry_loop import Environment, RetryLoop
 from oncekv.client.semantics import Semantics
-from oncekv.client.session.outbox import Outbox
-from oncekv.client.session.session import NoJournal, OpenedSession, Session
+from oncekv.client.session.outbox import WAY_OUT, Outbox, OutboxError
+from oncekv.client.session.session import OpenedSession, Session
 from oncekv.client.transport.binding import Link
 from oncekv.client.transport.request import encode_params
 from oncekv.wire.results import SessionOpened
@@ -41,15 +42,19 @@ _ADMINISTRATION = Kind(Semantics.AT_LEAST_ONCE, harmless=True)
 class InFlightCalls:
     """Counts the calls under way, so that closing can turn new ones away and wait for these."""
 
-    def __init__(self) -> None:
+    def __init__(self, refusal: str = "") -> None:
+        """With a `refusal` it lets nobody in, and says why."""
         self._changed = threading.Condition()
         self._inside = 0
         self._closed = threading.Event()
+        self._refusal = refusal
 
     def __enter__(self) -> None:
         with self._changed:
             if self._closed.is_set():
                 raise ClientClosed()
+            if self._refusal:
+                raise OutboxError(self._refusal)
             self._inside += 1
 
     def __exit__(
@@ -58,6 +63,13 @@ class InFlightCalls:
         with self._changed:
             self._inside -= 1
             self._changed.notify_all()
+
+    def after_fork(self) -> bool:
+        """In the child, a call that was inside ends as at a closed door; whether it was closed before."""
+        was_closed = self._closed.is_set()
+        self._changed, self._closed = threading.Condition(), threading.Event()
+        self._closed.set()
+        return was_closed
 
     def pause(self, seconds: float) -> None:
         """Waits, until it is closed at the latest."""
@@ -81,24 +93,41 @@ class InFlightCalls:
 
 
 class Core:
-    """One client's machinery; `environment` may be a simulated one."""
+    """One client's machinery. `new_environment` makes its environment, a real or a simulated one, once in each
+    process.
+    """
 
     def __init__(
         self,
         links: Sequence[Link],
         options: Options,
-        environment: Environment,
+        new_environment: Callable[[InFlightCalls], Environment],
         outbox: Outbox | None,
-        in_flight: InFlightCalls,
     ) -> None:
-        self.in_flight = in_flight
-        self.environment = replace(environment, is_closed=in_flight.is_closed)
         self.outbox = outbox
         self._links = tuple(links)
         self._options = options
-        self._retry_loop = RetryLoop(links, options, self.environment)
-        self.session = Session(self._open_session, _new_key, self._retry_loop.left_s, outbox or NoJournal())
+        self._new_environment = new_environment
+        self._begin(InFlightCalls(), outbox)
+        fork.watch(self)
+
+    def _begin(self, in_flight: InFlightCalls, outbox: Outbox | None) -> None:
+        self.in_flight = in_flight
+        self.environment = replace(self._new_environment(in_flight), is_closed=in_flight.is_closed)
+        self._retry_loop = RetryLoop(self._links, self._options, self.environment)
+        kept = [] if outbox is None else [(one.key, one.session, one.seq) for one in outbox.load()]
+        self.session = Session(self._open_session, _new_key, self._retry_loop.left_s, kept)
         self.issuer = Issuer(self._retry_loop, self.session, outbox)
+
+    def after_fork(self) -> None:
+        """The child begins anew: connections, request ids, session and seqs of its own. The outbox is the parent's."""
+        was_closed = self.in_flight.after_fork()
+        in_flight = InFlightCalls(
+            "" if self.outbox is None else f"the outbox belongs to the parent of this process; {WAY_OUT}"
+        )
+        if was_closed:
+            in_flight.close()
+        self._begin(in_flight, None)
 
     def renew(self, deadline_s: float | None) -> Outcome | None:
         """Renews the session's lease and acknowledges; None where no session is open."""
@@ -111,12 +140,12 @@ class Core:
         return call.outcome
 
     def close(self) -> None:
-        """Ends the calls under way, closes the session unless an outbox remembers it, and lets everything go."""
+        """Ends the calls under way, closes the session unless an outbox keeps calls of it, and lets everything go."""
         if not self.in_flight.close():
             return
         name = self.session.close()
         is_quiet = self.in_flight.wait_empty(CLOSE_TIMEOUT_S)
-        if name is not None and self.outbox is None and is_quiet:
+        if name is not None and is_quiet and not self.session.has_open_calls:  # else the outbox keeps some
             self._say_farewell(name)
         if self.outbox is not None:
             self.outbox.close()
@@ -135,20 +164,20 @@ class Core:
         call = PendingCall("session.open", encode_params(params), _ADMINISTRATION, headers={"Idempotency-Key": key})
         self._retry_loop.run([call], deadline_s)
         match call.outcome:
-            case Ok(result=result):
-                return _opened(result)
+            case Ok(result=result, replayed=replayed):
+                return _opened(result, replayed)
             case Failed() as failed:
                 raise error_of(failed)
         reason = call.outcome.reason if call.outcome is not None else ""
         raise error_of(Failed(Unreachable(f"no session could be opened: {reason}"), False, tuple(call.attempts)))
 
 
-def _opened(result: dict[str, Any]) -> OpenedSession:
+def _opened(result: dict[str, Any], replayed: bool) -> OpenedSession:
     try:
         opened = msgspec.convert(result, SessionOpened)
     except msgspec.ValidationError as error:
         raise Unreachable(f"no session could be opened: the server's answer is none ({error})") from None
-    return OpenedSession(opened.session, opened.window)
+    return OpenedSession(opened.session, opened.window, replayed)
 
 
 def _new_key() -> str:

@@ -1,7 +1,7 @@
 """Gives calls their identities, has them made, and keeps the books: the session's ledger and the outbox.
 
-    in the outbox ──► identity ──► attempts (retry, 2) ──► out of the outbox ──► acknowledged ──► handed over
-    (exactly-once)    (a write)          │ session_unknown and nothing lost: once more under a new identity
+    identity ──► in the outbox ──► attempts (retry, 2) ──► out of the outbox ──► acknowledged ──► handed over
+    (a write)    (exactly-once)          │ session_unknown and nothing lost: once more under a new identity
                                          └ unknown: exactly-once stays in the outbox; at-most-once is abandoned
 
 The order is the guarantee. A call is in the outbox, with its identity, before an attempt of it can reach the server;
@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ from oncekv.client.retry.pending_call import PendingCall
 from oncekv.client.retry.retry_loop import RetryLoop
 from oncekv.client.semantics import Semantics
 from oncekv.client.session.outbox import Entry, Outbox, OutboxError
-from oncekv.client.session.session import Identity, Session
+from oncekv.client.session.session import Session
 from oncekv.wire.errors import Expired, Overloaded, RpcError, SessionUnknown, TooManySessions, WindowExceeded
 
 __all__ = ["SESSIONS_MAX", "Issuer", "Recovered"]
@@ -66,17 +66,11 @@ class Issuer:
     def issue(self, calls: Sequence[PendingCall], deadline_s: float | None, *, in_batch: bool = False) -> None:
         """Brings every call to its outcome. Raises OutboxError only where nothing was sent and nothing is kept."""
         left = deque(chunks(calls, self._session.window))
-        first = left[0]
         try:
-            self._put(calls, first)
+            self._put(left)
             while left:
                 self._let_older_go_first(left[0], deadline_s)
-                try:
-                    self._make(left[0], deadline_s, in_batch=in_batch)
-                except OutboxError as error:
-                    if left[0] is first:
-                        raise
-                    _give_up(left[0], str(error))
+                self._make(left[0], deadline_s, in_batch=in_batch)
                 self._settle(left.popleft())
         finally:
             self._settle([call for chunk in left for call in chunk])
@@ -100,19 +94,24 @@ class Issuer:
             self._resuming.release()
         return found
 
-    def _put(self, calls: Sequence[PendingCall], first: Sequence[PendingCall]) -> None:
-        """Puts the exactly-once calls into the outbox; those of the first chunk with their identities, if it can."""
-        kept = [call for call in calls if call.kind.is_kept]
+    def _put(self, left: Iterable[Sequence[PendingCall]]) -> None:
+        """Puts the exactly-once calls into the outbox, each with its identity: two copies of the file make one call."""
+        kept: list[PendingCall] = []
+        for chunk in left:
+            new = [call for call in chunk if call.kind.is_kept]
+            kept += new
+            self._plan(new)
         if not kept:
             return
         assert self._outbox is not None, "exactly-once needs an outbox"
-        if not self._keeps_older():  # one that may have to wait gets its identity when it is sent
-            new = [call for call in first if call.kind.is_kept]
-            for call, identity in zip(new, self._session.begin_now(len(new)), strict=False):
-                call.identity = identity
-        rows = [(call.method, call.params, call.identity) for call in kept]
+        rows = [(call.method, call.params, call.identity) for call in kept if call.identity is not None]
         for call, entry_id in zip(kept, self._outbox.put(rows), strict=True):
             call.entry_id = entry_id
+
+    def _plan(self, calls: Sequence[PendingCall]) -> None:
+        for call, identity in zip(calls, self._session.plan(len(calls)) if calls else (), strict=True):
+            call.identity = identity
+            call.is_noted = identity.epoch.name is not None
 
     def _let_older_go_first(self, calls: Sequence[PendingCall], deadline_s: float | None) -> None:
         new = [call for call in calls if call.entry_id is not None]
@@ -120,23 +119,17 @@ class Issuer:
         if not self._keeps_older(first):
             return
         with contextlib.suppress(OutboxError):  # whatever stays, stays
-            self._give_back(new)
             self.resume(deadline_s, first)
         if self._keeps_older(first):
-            for call in new:
-                call.settle(Unknown("not sent: older calls come first; the outbox keeps the call", kept=True))
+            self._keep_unsent(new)
 
-    def _give_back(self, calls: Sequence[PendingCall]) -> None:
-        """Takes back identities that no attempt has used: an older call that needs a place would wait for ever."""
-        held = {
-            call.entry_id: call.identity for call in calls if call.entry_id is not None and call.identity is not None
-        }
-        if self._outbox is None or not held:
-            return
-        self._outbox.assign([(entry_id, None) for entry_id in held])
-        self._session.finish(held.values())
+    def _keep_unsent(self, calls: Sequence[PendingCall]) -> None:
+        """Keeps calls behind older ones. Where the outbox cannot note that nothing was sent, it counts as sent."""
+        if self._outbox is not None:
+            with contextlib.suppress(OutboxError):
+                self._outbox.unsend([call.entry_id for call in calls if call.entry_id is not None])
         for call in calls:
-            call.identity = None
+            call.settle(Unknown("not sent: older calls come first; the outbox keeps the call", kept=True))
 
     def _make(self, calls: Sequence[PendingCall], deadline_s: float | None, *, in_batch: bool = False) -> None:
         for _ in range(SESSIONS_MAX):
@@ -161,46 +154,59 @@ class Issuer:
         return call.outcome
 
     def _identify(self, calls: Sequence[PendingCall], deadline_s: float | None) -> None:
-        """Gives identities to those that need one, to all of them together."""
-        new = [call for call in calls if call.kind.identified and call.identity is None and call.outcome is None]
+        """Gives identities on open sessions to those that need one, to all of them together."""
+        new = [call for call in calls if call.kind.identified and not call.is_noted and call.outcome is None]
         if not new:
             return
         try:
-            for call, identity in zip(new, self._begin(new, deadline_s), strict=True):
-                call.identity = identity
+            self._begin(new, deadline_s)
         except RpcError as refusal:
             is_over = not isinstance(refusal, _TRANSIENT)
             for call in new:
                 call.attempts.extend(getattr(refusal, "attempts", ()))
                 call.settle(Failed(refusal) if is_over else give_up(call.kind, Past(refusal=refusal), refusal.message))
         except OutboxError as error:
-            if not any(call.attempts or call.entry_id is not None for call in calls):
-                raise
-            _give_up(new, str(error))
+            for call in new:
+                call.settle(give_up(call.kind, call.past, str(error)))
 
-    def _begin(self, calls: Sequence[PendingCall], deadline_s: float | None) -> Sequence[Identity]:
-        """Identities that the outbox knows of."""
-        entry_ids = [call.entry_id for call in calls if call.entry_id is not None]
-        if not entry_ids and self._session.would_wait(len(calls)) and self._keeps_older():
-            self.resume(deadline_s)  # kept calls hold the window, and would for ever
-        identities = self._session.begin(len(calls), deadline_s)
+    def _begin(self, calls: Sequence[PendingCall], deadline_s: float | None) -> None:
+        if any(call.entry_id is not None for call in calls):
+            return self._begin_kept(calls, deadline_s)
+        if self._session.would_wait(len(calls)) and self._keeps_older():
+            with contextlib.suppress(OutboxError):
+                self.resume(deadline_s)  # kept calls hold the window, and would for ever
+        for call, identity in zip(calls, self._session.begin(len(calls), deadline_s), strict=True):
+            call.identity, call.is_noted = identity, True
+        return None
+
+    def _begin_kept(self, calls: Sequence[PendingCall], deadline_s: float | None) -> None:
+        """Opens the sessions of calls that are in the outbox, which knows of it before an attempt leaves."""
+        assert self._outbox is not None
+        new = [call for call in calls if call.identity is None]
+        self._plan(new)
         try:
-            if self._outbox is not None and entry_ids:
-                self._outbox.assign(list(zip(entry_ids, identities, strict=True)))
-            elif self._outbox is not None:
-                self._outbox.reserve(identities)
-        except OutboxError:
-            self._session.finish(identities)
+            for call in calls:
+                if call.identity is not None:
+                    self._session.open(call.identity.epoch, deadline_s)
+            self._outbox.assign([(call.entry_id or 0, call.identity) for call in calls if call.identity is not None])
+        except BaseException:  # the outbox has their former identities
+            self._session.finish([call.identity for call in new if call.identity is not None])
+            for call in new:
+                call.identity, call.is_noted = None, False
             raise
-        return identities
+        for call in calls:
+            call.is_noted = True
+            if call.identity is not None and call.identity.epoch.is_recalled and call.identity.epoch.was_open:
+                call.past = Past(lost=True)  # whoever opened it may have made the call, from a copy of the outbox
 
     def _leave_session(self, calls: Sequence[PendingCall]) -> None:
         """The session of some calls is gone, and they surely never ran: they get new identities."""
         for call in calls:
             if call.needs_reissue and call.identity is not None:
                 self._session.forget(call.identity.epoch)
-                self._session.finish([call.identity])
-                call.identity = None
+                if call.entry_id is None:  # the outbox still has this identity of the others, and may have to keep it
+                    self._session.finish([call.identity])
+                call.identity, call.is_noted = None, False
                 call.needs_reissue = False
 
     def _settle(self, calls: Sequence[PendingCall]) -> None:
@@ -240,21 +246,16 @@ class Issuer:
         return [entry for entry in entries if before is None or entry.id < before]
 
     def _again(self, entry: Entry) -> PendingCall:
-        is_sent = entry.session is not None and entry.seq is not None
+        is_sent = entry.session is not None
         return PendingCall(
             entry.method,
             entry.params,
             Kind(Semantics.EXACTLY_ONCE),
-            self._session.recall(entry.session, entry.seq) if is_sent else None,  # type: ignore[arg-type]
+            self._session.recall(entry.key, entry.seq),
             past=Past(lost=is_sent),
             entry_id=entry.id,
+            is_noted=is_sent,
         )
-
-
-def _give_up(calls: Sequence[PendingCall], reason: str) -> None:
-    for call in calls:
-        if call.outcome is None:
-            call.settle(give_up(call.kind, call.past, reason))
 
 
 def _stays(call: PendingCall) -> bool:

@@ -23,6 +23,7 @@ from typing import Any, Literal, Self, TypeAlias
 from oncekv.client.api.batch import Batch
 from oncekv.client.api.core import Core, InFlightCalls
 from oncekv.client.api.issuer import Recovered
+from oncekv.client.fork import Uncopied
 from oncekv.client.outcome import ClientClosed, Failed, Outcome, result_of
 from oncekv.client.retry.backoff import RetryPolicy
 from oncekv.client.retry.decision import Kind
@@ -45,7 +46,7 @@ Timeout: TypeAlias = float | Literal["by semantics"] | None
 """Seconds for the whole call, all its attempts included; None waits for ever."""
 
 
-class Client:
+class Client(Uncopied):
     """One server, one session. Made by `connect`, where its parts are chosen and put together; a context manager."""
 
     def __init__(self, core: Core, semantics: Semantics, timeout_s: Timeout, *, resumes: bool) -> None:
@@ -77,11 +78,13 @@ class Client:
     ) -> Self:
         """A client of one server; use it as a context manager, or close it. Threads may share it: it keeps a
         connection for each that calls at the same time, up to 256 to a link (`connections`), and one session for all.
+        A forked process gets its own of each by itself, but for an outbox: that stays with its parent, and calls are
+        refused (OutboxError).
 
-        server: a URL, `name=url`, a list of either (several links to one server), or a service's name, then looked up
-        in `links` (default: the file that ONCEKV_LINKS names), among the links of `client` if given. timeout_s: for a
-        whole call. outbox: the file that exactly-once needs; under the other semantics it keeps the session for the
-        next process. resume: whether entering finishes what it holds. retry and the rest: see `RetryPolicy` and
+        server: a URL without query or user (calls go to /rpc below it, a prefix is kept), `name=url`, a list of either
+        (several links to one server), or a service's name, then looked up in `links` (default: the file that
+        ONCEKV_LINKS names), among the links of `client` if given. timeout_s: for a whole call. outbox: the file that
+        exactly-once needs. resume: whether entering finishes what it holds. retry and the rest: see `RetryPolicy` and
         `Options`. rng: draws the jitter. environment: another clock, network and random source than the real ones.
 
         Raises BindingError, ValueError for a bad choice, OutboxError.
@@ -95,13 +98,15 @@ class Client:
             sends_timeout=sends_timeout,
             stays_on_good_link=stays_on_good_link,
         )
-        in_flight = InFlightCalls()
-        if environment is None:
-            draw = (rng or random.Random()).uniform
-            environment = Environment(HttpTransport(len(found)), time.monotonic, in_flight.pause, draw)
+
+        def new_environment(in_flight: InFlightCalls) -> Environment:
+            return environment or Environment(
+                HttpTransport(len(found)), time.monotonic, in_flight.pause, (rng or random.Random()).uniform
+            )
+
         memory = None if outbox is None else Outbox(outbox)
         try:
-            core = Core(found, options, environment, memory, in_flight)
+            core = Core(found, options, new_environment, memory)
         except OutboxError:
             if memory is not None:
                 memory.close()

@@ -23,13 +23,15 @@ ATTEMPTS_LISTED_MAX = 64
 class PendingCall:
     """`params` are JSON, encoded once. `has_meta`: they carry a `_meta` of the caller's own, which goes as it is.
 
-    `headers` go with each attempt of a call that is sent alone; `entry_id` is its place in the outbox.
+    `is_noted`: its identity is on an open session, and an outbox that keeps it knows the session's name. `headers` go
+    with each attempt of a call that is sent alone; `entry_id` is its place in the outbox.
     """
 
     method: str
     params: bytes
     kind: Kind
     identity: Identity | None = None
+    is_noted: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     past: Past = field(default_factory=Past)
     attempts: list[Attempt] = field(default_factory=list)

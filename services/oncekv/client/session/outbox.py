@@ -1,7 +1,8 @@
 """The exactly-once client's memory: which calls it owes an answer, in a file that survives the client.
 
-    put      the call is in the file before its first attempt leaves
-    assign   and so is its identity, which a later process needs to ask for the same call again
+    put      the call is in the file with its identity before its first attempt leaves: a later process, or one with
+             a copy of the file, asks for the same call again
+    assign   the session's name, once it is open: from then on an attempt may have left (`unsend`: none has)
     settle   it is taken out before the reply is handed over, so that `acked` never passes a call that may be resumed
 
 The file is SQLite with `synchronous=FULL`: each of these returns once the disk has it. Threads that come together share
@@ -16,6 +17,7 @@ what it confirmed, and belong to one server; a reply handed over just before a c
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sqlite3
 import threading
@@ -24,15 +26,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from oncekv.client.session.session import Identity, OpenedSession, Saved
+from oncekv.client import fork
+from oncekv.client.session.session import Identity
 
 __all__ = ["APPLICATION_ID", "CALLS_MAX", "SCHEMA_VERSION", "Entry", "Outbox", "OutboxBusy", "OutboxError"]
 
 APPLICATION_ID = 0x4F4B564F  # "OKVO"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CALLS_MAX = 10_000
 """Calls without a reply that one outbox holds: an outage shall fill neither the disk nor the next resume."""
 
+WAY_OUT = "make a client with an outbox of its own in each process"
+
+_FROM_1 = (
+    "ALTER TABLE calls ADD COLUMN open_key TEXT",
+    "UPDATE calls SET open_key = session WHERE session IS NOT NULL",  # never asked for: the name is known
+    "UPDATE calls SET open_key = lower(hex(randomblob(24))), seq = 1 WHERE session IS NULL",
+)
 _SCHEMA = Path(__file__).with_name("outbox.sql")
 _T = TypeVar("_T")
 
@@ -46,17 +56,18 @@ class OutboxBusy(OutboxError):
 
 
 class Entry(NamedTuple):
-    """A call in the outbox. `session` and `seq` are None while no attempt of it was ever sent."""
+    """A call in the outbox: `(key, seq)` is its identity. `session` is None while no attempt of it was ever sent."""
 
     id: int
+    key: str
     session: str | None
-    seq: int | None
+    seq: int
     method: str
     params: bytes
 
 
 class Outbox:
-    """An open outbox file; safe for threads. A `Journal` for the session."""
+    """An open outbox file; safe for threads."""
 
     def __init__(self, path: str | Path) -> None:
         """Opens or makes the file. Raises OutboxError: busy, unwritable, not an outbox, or of a newer release."""
@@ -65,64 +76,68 @@ class Outbox:
         self._writer = threading.Lock()
         self._waiting: deque[_Write[Any]] = deque()
         self._is_open = True
+        self._gone = f"{self.path} is closed"
+        fork.watch(self)
+
+    def after_fork(self) -> None:
+        """The file is the parent's. SQLite takes the parent's lock for the child's own: were the child's copy of the
+        connection ever closed, at its exit for example, it would delete the log that the parent still writes to.
+        """
+        if self._is_open:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))  # never freed
+            self._gone = f"the outbox {self.path} belongs to the process that opened it, before a fork; {WAY_OUT}"
+        self._is_open = False
+        self._writer = threading.Lock()
+        self._waiting.clear()
 
     @property
     def calls_begun(self) -> int:
         """How many calls were ever put in, by this process and all earlier ones."""
         return int(self._session_row("SELECT calls_begun FROM session")[0])
 
-    def load(self) -> Saved:
-        """The session as the last process left it."""
-        name, window, next_seq, open_key = self._session_row("SELECT name, seq_window, next_seq, open_key FROM session")
-        if name is None:
-            return Saved(open_key=open_key)
-        unanswered = [seq for (seq,) in self._read("SELECT seq FROM calls WHERE session = ?", name)]
-        numbers = [window, next_seq, *unanswered]
-        if any(type(one) is not int or one < 1 for one in numbers) or max(unanswered, default=0) >= next_seq:
-            raise OutboxError(f"{self.path} is damaged: its session and its calls do not fit together")
-        return Saved(OpenedSession(name, window), next_seq, unanswered, open_key)
+    def load(self) -> list[Entry]:
+        """The calls that earlier processes left. Raises OutboxError where the file is damaged."""
+        entries = self.entries()
+        self._session_row("SELECT calls_begun FROM session")
+        if any(not one.key or not _is_seq(one.seq) for one in entries):
+            raise OutboxError(f"{self.path} is damaged: a call in it has no identity")
+        return entries
 
     def entries(self) -> list[Entry]:
         """The calls without a reply, in the order in which they were put in."""
-        rows = self._read("SELECT id, session, seq, method, CAST(params AS BLOB) FROM calls ORDER BY id")
+        rows = self._read("SELECT id, open_key, session, seq, method, CAST(params AS BLOB) FROM calls ORDER BY id")
         return [Entry(*row) for row in rows]
 
-    def opening(self, key: str) -> None:
-        """A session.open with this key is about to leave."""
-        self._write(lambda run: run("UPDATE session SET open_key = ?", key))
-
-    def opened(self, session: OpenedSession) -> None:
-        """It was answered: a new session, whose seqs begin at 1."""
-        statement = "UPDATE session SET name = ?, seq_window = ?, next_seq = 1, open_key = NULL"
-        self._write(lambda run: run(statement, session.name, session.window))
-
-    def put(self, calls: Sequence[tuple[str, bytes, Identity | None]]) -> list[int]:
-        """Puts calls in: method, params as JSON, and the identity if it has one already; their ids."""
+    def put(self, calls: Sequence[tuple[str, bytes, Identity]]) -> list[int]:
+        """Puts calls in: method, params as JSON, identity; their ids."""
 
         def work(run: _Run) -> list[int]:
             held = run("SELECT count(*) FROM calls").fetchone()[0]
             if held + len(calls) > CALLS_MAX:
                 raise OutboxError(f"{self.path} is full: {held} calls wait to be resumed")
             run("UPDATE session SET calls_begun = calls_begun + ?", len(calls))
-            _reserve(run, [identity for *_, identity in calls])
             return [_insert(run, *call) for call in calls]
 
         return self._write(work)
 
-    def assign(self, calls: Sequence[tuple[int, Identity | None]]) -> None:
-        """Gives calls their identities, before the first attempt under them leaves; None takes an unused one back."""
+    def assign(self, calls: Sequence[tuple[int, Identity]]) -> None:
+        """Gives calls the names of their sessions, or other identities, before the first attempt under them leaves."""
 
         def work(run: _Run) -> None:
-            for entry_id, identity in calls:
-                name, seq = (identity.epoch.name, identity.seq) if identity is not None else (None, None)
-                run("UPDATE calls SET session = ?, seq = ? WHERE id = ?", name, seq, entry_id)
-            _reserve(run, [identity for _, identity in calls])
+            for entry_id, (epoch, seq) in ((entry_id, (one.epoch, one.seq)) for entry_id, one in calls):
+                statement = "UPDATE calls SET open_key = ?, session = ?, seq = ? WHERE id = ?"
+                run(statement, epoch.key, epoch.name, seq, entry_id)
 
         self._write(work)
 
-    def reserve(self, identities: Sequence[Identity]) -> None:
-        """Uses up the seqs of calls that are not kept (at-most-once), so that no later process uses them again."""
-        self._write(lambda run: _reserve(run, identities))
+    def unsend(self, ids: Sequence[int]) -> None:
+        """No attempt of these calls has left after all: whatever is refused later surely did not run."""
+
+        def work(run: _Run) -> None:
+            for entry_id in ids:
+                run("UPDATE calls SET session = NULL WHERE id = ?", entry_id)
+
+        self._write(work)
 
     def settle(self, ids: Sequence[int]) -> None:
         """Takes calls out: their replies are about to be handed over."""
@@ -178,7 +193,7 @@ class Outbox:
 
     def _run(self, statement: str, *values: Any) -> sqlite3.Cursor:
         if not self._is_open:
-            raise OutboxError(f"{self.path} is closed")
+            raise OutboxError(self._gone)
         return self._connection.execute(statement, values)
 
 
@@ -210,20 +225,16 @@ class _Write(Generic[_T]):
         return self._result[0]
 
 
-def _insert(run: _Run, method: str, params: bytes, identity: Identity | None) -> int:
-    session, seq = (identity.epoch.name, identity.seq) if identity is not None else (None, None)
-    statement = "INSERT INTO calls (session, seq, method, params) VALUES (?, ?, ?, ?)"
-    entry_id = run(statement, session, seq, method, params.decode()).lastrowid
+def _insert(run: _Run, method: str, params: bytes, identity: Identity) -> int:
+    epoch = identity.epoch
+    statement = "INSERT INTO calls (open_key, session, seq, method, params) VALUES (?, ?, ?, ?, ?)"
+    entry_id = run(statement, epoch.key, epoch.name, identity.seq, method, params.decode()).lastrowid
     assert entry_id is not None
     return entry_id
 
 
-def _reserve(run: _Run, identities: Sequence[Identity | None]) -> None:
-    """Guarded by the name: a call may still be under way on a session that another thread has just replaced."""
-    last = max((one for one in identities if one is not None), key=lambda one: one.seq, default=None)
-    if last is not None:  # calls that were given identities together have them of one session
-        statement = "UPDATE session SET next_seq = max(next_seq, ?) WHERE name = ?"
-        run(statement, last.seq + 1, last.epoch.name)
+def _is_seq(seq: Any) -> bool:
+    return type(seq) is int and seq >= 1
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -273,7 +284,10 @@ def _check_or_make(connection: sqlite3.Connection, path: Path) -> None:
         for statement in _SCHEMA.read_text(encoding="utf-8").split(";"):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    elif version == 1:
+        for statement in _FROM_1:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("COMMIT")
 
 

@@ -1,15 +1,21 @@
-"""The client's session with the server: opened when first needed, shared by all threads, replaced when it is gone.
+"""The client's sessions with the server: opened when first needed, shared by all threads, replaced when they are gone.
 
-A call begins by taking a seq from the session's ledger and is finished when its reply was handed over or no attempt of
+A call begins by taking a seq from a session's ledger and is finished when its reply was handed over or no attempt of
 it will ever be made again; between the two it is open, and `acked` stays below it. While the window is full, a new
 call waits for an old one, up to its own deadline, and callers get their places in the order in which they came. Calls
 that leave together get theirs together: two batches that each held a part of the window while they waited for the rest
 would wait for each other for ever. `session.open` carries an Idempotency-Key that is kept until an answer came, so that
 a lost reply leaves no second session behind.
 
+That key is also what makes an identity before there is a session: a call that an outbox keeps is written down with
+`(key, seq)`, and whoever has a copy of that file gets the same session for the same key, and so makes the same call.
+New calls go under a key of this process's own: were a session taken over from the file, two copies of it, or an older
+one put back, would give one seq to two calls.
+
 Place on the way: between stub (1) and retry (2): it gives a call its identity. Safe for threads. Guarantee: no two
-calls ever get the same identity, with a `Journal` also across restarts. Limit: the server's lease; a session that is
-gone takes its records with it.
+calls ever get the same identity, whatever becomes of the outbox's file. Limits: the server's lease, for a session that
+is gone takes its records with it; and a key is remembered for 24 hours, so a call that was never sent from a file, but
+was from its copy, may run again after that.
 """
 
 from __future__ import annotations
@@ -18,67 +24,41 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from oncekv.client.outcome import ClientClosed, Unreachable
 from oncekv.client.session.ledger import Ledger
 from oncekv.wire.errors import IdentityReused, WindowExceeded
 from oncekv.wire.identity import WINDOW
 
-__all__ = ["Epoch", "Identity", "Journal", "NoJournal", "OpenedSession", "Saved", "Session"]
+__all__ = ["Epoch", "Identity", "OpenedSession", "Session"]
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """What `session.open` answered. `name` is a secret: whoever holds it is the client."""
+    """What `session.open` answered. `name` is a secret: whoever holds it is the client. `replayed`: it was open."""
 
     name: str
     window: int
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """What a journal knows of an earlier process: the session, if one was open, and its calls without a reply."""
-
-    opened: OpenedSession | None = None
-    next_seq: int = 1
-    unanswered: Iterable[int] = ()
-    open_key: str | None = None
-
-
-class Journal(Protocol):
-    """Remembers the session over the client's own death; each method returns once that is durable."""
-
-    def load(self) -> Saved: ...
-
-    def opening(self, key: str) -> None: ...
-
-    def opened(self, session: OpenedSession) -> None: ...
-
-
-class NoJournal:
-    """A client that starts afresh each time."""
-
-    def load(self) -> Saved:
-        """Nothing."""
-        return Saved()
-
-    def opening(self, key: str) -> None:
-        """Not remembered."""
-
-    def opened(self, session: OpenedSession) -> None:
-        """Not remembered."""
+    replayed: bool = False
 
 
 @dataclass(eq=False, slots=True)
 class Epoch:
-    """One server session, with its books."""
+    """One server session, with its books. `key` opens it; without a `name` it is not open yet.
 
-    name: str
+    `is_recalled`: an earlier process began it; it takes no new calls, and acknowledges what that process knew, no more:
+    a copy of its outbox may still ask for these replies. `was_open`: when it was opened here, somebody had done so.
+    """
+
+    key: str
     ledger: Ledger
+    name: str | None = None
+    is_recalled: bool = False
+    was_open: bool = False
 
     def __repr__(self) -> str:
-        return f"Epoch({self.name[:4]}…, next_seq={self.ledger.next_seq}, acked={self.ledger.acked})"
+        return f"Epoch({(self.name or '')[:4]}…, next_seq={self.ledger.next_seq}, acked={self.ledger.acked})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,34 +69,36 @@ class Identity:
     seq: int
 
     def meta(self) -> dict[str, Any]:
-        """`params._meta` of one attempt."""
+        """`params._meta` of one attempt. Its session is open."""
+        assert self.epoch.name is not None
         return {"session": self.epoch.name, "seq": self.seq, "acked": min(self.epoch.ledger.acked, self.seq - 1)}
 
 
 class Session:
-    """Gives identities. `open_session(key, deadline_s)` makes the call; it raises the definite error if it fails."""
+    """Gives identities. `open_session(key, deadline_s)` makes the call; it raises the definite error if it fails.
+
+    `kept`: key, name (None if it may not be open yet) and seq of the calls that earlier processes left.
+    """
 
     def __init__(
         self,
         open_session: Callable[[str, float | None], OpenedSession],
         new_key: Callable[[], str],
         left_s: Callable[[float | None], float | None],
-        journal: Journal,
+        kept: Iterable[tuple[str, str | None, int]] = (),
     ) -> None:
         self._open_session = open_session
         self._new_key = new_key
         self._left_s = left_s
-        self._journal = journal
         self._opening = threading.Lock()
         self._changed = threading.Condition()
         self._turns: deque[object] = deque()
         self._closed = False
-        saved = journal.load()
-        self._open_key = saved.open_key
         self._epoch: Epoch | None = None
-        if saved.opened is not None:
-            ledger = Ledger(saved.next_seq, saved.unanswered, saved.opened.window)
-            self._epoch = Epoch(saved.opened.name, ledger)
+        self._planned: Epoch | None = None
+        """Has a key and perhaps calls, but no name: what is opened next."""
+        self._epochs = _recalled(kept)
+        """Those with open calls that an outbox may keep, by their keys."""
 
     def begin_now(self, count: int) -> list[Identity]:
         """So many identities, if there is a session, room for all in its window, and nobody before; else none."""
@@ -145,21 +127,44 @@ class Session:
                     self._turns.remove(turn)
                     self._changed.notify_all()
 
-    def finish(self, identities: Iterable[Identity]) -> None:
-        """No attempt of these calls will ever be made again. The books of a session that is gone are closed."""
+    def plan(self, count: int) -> list[Identity]:
+        """Identities for kept calls, at once: where no session has room for them, of one that is yet to be opened."""
         with self._changed:
-            for identity in identities:
-                if identity.epoch is self._epoch:
-                    identity.epoch.ledger.finish(identity.seq)
+            for epoch in (None if self._turns else self._epoch, self._planned):
+                if epoch is not None and (identities := self._take(epoch, count)):
+                    return identities
+            if self._closed:
+                raise ClientClosed()
+            return self._take(self._plan(), count)
+
+    def open(self, epoch: Epoch, deadline_s: float | None) -> None:
+        """Gives the epoch its name: the first thread that needs it asks the server, the others wait."""
+        if epoch.name is not None:
+            return
+        left_s = self._left_s(deadline_s)
+        if not self._opening.acquire(timeout=-1 if left_s is None else max(0.0, left_s)):
+            raise Unreachable("no session could be opened before the deadline")
+        try:
+            if epoch.name is None:
+                self._open(epoch, deadline_s)
+        finally:
+            self._opening.release()
+
+    def finish(self, identities: Iterable[Identity]) -> None:
+        """No attempt of these calls will ever be made again."""
+        with self._changed:
+            for epoch, seq in ((identity.epoch, identity.seq) for identity in identities):
+                if epoch.is_recalled:
+                    continue
+                epoch.ledger.finish(seq)
+                if not epoch.ledger.open_count and epoch not in (self._epoch, self._planned):
+                    self._epochs.pop(epoch.key, None)
             self._changed.notify_all()
 
-    def recall(self, session: str, seq: int) -> Identity:
-        """The identity of a call that began in an earlier process or is still open in this one."""
+    def recall(self, key: str, seq: int) -> Identity:
+        """The identity of a kept call, of an earlier process or of this one."""
         with self._changed:
-            if self._epoch is not None and self._epoch.name == session:
-                return Identity(self._epoch, seq)
-        # Of an older session this process holds no books: its attempts acknowledge nothing.
-        return Identity(Epoch(session, Ledger()), seq)
+            return Identity(self._epochs[key], seq)
 
     def forget(self, epoch: Epoch) -> None:
         """The server does not know this session any more; the next call opens another."""
@@ -180,6 +185,12 @@ class Session:
         """The session now open, as far as this client knows."""
         with self._changed:
             return self._epoch
+
+    @property
+    def has_open_calls(self) -> bool:
+        """Whether a call of the session now open is not finished."""
+        with self._changed:
+            return self._epoch is not None and self._epoch.ledger.open_count > 0
 
     @property
     def window(self) -> int:
@@ -203,37 +214,39 @@ class Session:
         return self._take(epoch, count) if self._turns[0] is turn else []
 
     def _ensure(self, deadline_s: float | None) -> Epoch:
-        """The open session; the first thread that needs one opens it, the others wait for it."""
-        if (epoch := self.epoch) is not None:
-            return epoch
-        left_s = self._left_s(deadline_s)
-        if not self._opening.acquire(timeout=-1 if left_s is None else max(0.0, left_s)):
-            raise Unreachable("no session could be opened before the deadline")
-        try:
-            if (epoch := self.epoch) is not None:
-                return epoch
-            return self._open(deadline_s)
-        finally:
-            self._opening.release()
-
-    def _open(self, deadline_s: float | None) -> Epoch:
-        try:
-            opened = self._open_session(self._key(), deadline_s)
-        except IdentityReused:
-            self._open_key = None  # a key of an earlier process, which asked for another lease
-            opened = self._open_session(self._key(), deadline_s)
-        self._journal.opened(opened)
-        epoch = Epoch(opened.name, Ledger(window=opened.window))
+        """The open session, opened if need be."""
         with self._changed:
-            self._open_key = None
-            self._epoch = epoch
-            self._changed.notify_all()
+            epoch = self._epoch or self._planned or self._plan()
+        self.open(epoch, deadline_s)
         return epoch
 
-    def _key(self) -> str:
-        """The Idempotency-Key of the present opening: the same until an answer came."""
-        if self._open_key is None:
+    def _plan(self) -> Epoch:
+        self._planned = epoch = Epoch(self._new_key(), Ledger())
+        self._epochs[epoch.key] = epoch
+        return epoch
+
+    def _open(self, epoch: Epoch, deadline_s: float | None) -> None:
+        try:
+            opened = self._open_session(epoch.key, deadline_s)
+        except IdentityReused:  # a key of an earlier process, which asked for another lease
             key = self._new_key()
-            self._journal.opening(key)
-            self._open_key = key
-        return self._open_key
+            opened = self._open_session(key, deadline_s)
+            with self._changed:
+                epoch.key = key
+                self._epochs[key] = epoch
+        with self._changed:
+            epoch.name, epoch.was_open = opened.name, opened.replayed
+            if not epoch.is_recalled:
+                epoch.ledger.window = opened.window
+                self._epoch = self._epoch or epoch
+            if self._planned is epoch:
+                self._planned = None
+            self._changed.notify_all()
+
+
+def _recalled(kept: Iterable[tuple[str, str | None, int]]) -> dict[str, Epoch]:
+    epochs: dict[str, Epoch] = {}
+    for key, name, seq in sorted(kept, key=lambda one: one[2]):  # the lowest seq says what was acknowledged
+        epoch = epochs.setdefault(key, Epoch(key, Ledger(seq), is_recalled=True))
+        epoch.name = epoch.name or name
+    return epochs

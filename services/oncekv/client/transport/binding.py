@@ -1,6 +1,7 @@
 """From a server's name to the links that lead to it.
 
-    "http://127.0.0.1:8001"             one link, named after its URL; a bare URL gets the path /rpc
+    "http://127.0.0.1:8001"             one link, named after its URL: calls go to http://127.0.0.1:8001/rpc
+    "https://host/prefix"               behind a proxy that puts the server there: calls go to https://host/prefix/rpc
     "kv-1=http://127.0.0.1:8001"        one link with a name of its own
     ["http://…:21001", "http://…:21002"]  several links to ONE server: a retry moves on to the next
     "kv-1"                              a service, looked up in a links file: every link to it, or those of one client
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
+import requests
 
 __all__ = ["HOST_VARIABLE", "LINKS_VARIABLE", "BindingError", "Link", "bind"]
 
@@ -64,6 +66,9 @@ def bind(
 
 
 def _rpc_url(url: str) -> str:
+    """Where calls go: /rpc below the URL, unless it ends in that already."""
+    if "@" in url.partition("://")[2].partition("/")[0]:  # not shown: it may hold a password
+        raise BindingError("the URL has a user or a password before its host; leave them out, and give a token instead")
     try:
         parts = urlsplit(url)
         has_host = bool(parts.hostname) and parts.port != 0
@@ -71,9 +76,18 @@ def _rpc_url(url: str) -> str:
         raise BindingError(f"{url!r} is no URL: {error}") from None
     if parts.scheme not in ("http", "https") or not has_host or any(letter.isspace() for letter in url):
         raise BindingError(f"{url!r} is no http:// or https:// URL with a host")
-    if parts.query or parts.fragment:
+    if "?" in url or "#" in url:
         raise BindingError(f"{url!r} has a query or a fragment; give the address alone")
-    return url if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}/rpc"
+    return _checked(f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/rpc')}/rpc")
+
+
+def _checked(url: str) -> str:
+    """A URL that the transport takes: a host such as .b would else be an error of the first call."""
+    try:
+        requests.Request("POST", url).prepare()
+    except (requests.RequestException, ValueError) as error:
+        raise BindingError(f"{url!r} is no URL: {error}") from None
+    return url
 
 
 def _look_up(

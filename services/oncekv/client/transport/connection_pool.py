@@ -18,16 +18,21 @@ is the system's own time; a host with several addresses gets the timeout for eac
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import socket
 import threading
 import time
+from http.client import HTTPResponse, parse_headers
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from oncekv.client import fork
 
 __all__ = ["CONNECTIONS_MAX", "Adapter", "attempt"]
 
@@ -125,6 +130,13 @@ class _TimedSocket:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._head = b""
+        fork.watch(self)
+
+    def after_fork(self) -> None:
+        """Closes the child's copy: the parent's connection stays as it is, and a TLS one hears no farewell."""
+        with contextlib.suppress(OSError):
+            if (descriptor := self._sock.detach()) >= 0:
+                os.close(descriptor)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
@@ -163,13 +175,31 @@ def _timed(sock: Any) -> Any:
     return _TimedSocket(sock)
 
 
+class _FinalResponse(HTTPResponse):
+    """Passes over interim replies (RFC 9110, 15.2): http.client knows 100 alone, and would take 103 for the reply.
+
+    101 is none of them: after it the connection speaks another protocol.
+    """
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            line: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # typeshed leaves it out
+            if not 101 < line[1] < 200:
+                return line
+            parse_headers(self.fp)
+
+
 class _Connection(HTTPConnection):
+    response_class = _FinalResponse
+
     def connect(self) -> None:
         super().connect()
         self.sock = _timed(self.sock)
 
 
 class _TlsConnection(HTTPSConnection):
+    response_class = _FinalResponse
+
     def connect(self) -> None:
         super().connect()
         self.sock = _timed(self.sock)

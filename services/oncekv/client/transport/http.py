@@ -11,6 +11,7 @@ byte was written. Limit: that of `connections`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http.client import SWITCHING_PROTOCOLS
 from typing import Any, Protocol
 
 import requests
@@ -73,7 +74,7 @@ class HttpTransport:
     def _exchange(self, request: requests.PreparedRequest, timeout_s: float) -> Received | Lost:
         reply = self._adapter.send(request, stream=True, timeout=(timeout_s, timeout_s)).raw
         try:
-            body = _read_whole(reply)
+            body = _read_whole(reply) if reply.status != SWITCHING_PROTOCOLS else Lost("bad reply: HTTP 101")
         except BaseException:
             _give_up(reply)
             raise

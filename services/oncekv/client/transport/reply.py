@@ -1,10 +1,10 @@
 """What came back over HTTP, read as the result of each call that was sent: bytes in, results out.
 
 A body counts as a reply only if it is whole, UTF-8 JSON, a JSON-RPC 2.0 response and carries the id that was
-sent. Anything else is `Lost`, never a failure: Toxiproxy's `limit_data` for one cuts the header so that an
-effect which did happen answers with HTTP 200, an empty body and no error at all. HTTP statuses that say that
-nothing ran are definite; every 5xx but our own 503 `overloaded` is not, since a server may fail after it has
-run the call.
+sent, of the same type. Anything else is `Lost`, never a failure: Toxiproxy's `limit_data` for one cuts the header so
+that an effect which did happen answers with HTTP 200, an empty body and no error at all. HTTP statuses that say that
+nothing ran are definite; every 5xx but our own 503 `overloaded` is not, since a server may fail after it has run the
+call.
 
 Place on the way: between transport (3) and `verdict` (2), on the way back. Pure.
 """
@@ -12,7 +12,7 @@ Place on the way: between transport (3) and `verdict` (2), on the way back. Pure
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 import msgspec
 
@@ -69,7 +69,7 @@ def _pick(members: list[Any], ids: Sequence[int], retry_after_s: float | None) -
     found: _Responses = {}
     for member in members:
         request_id = member.get("id") if isinstance(member, dict) else None
-        if type(request_id) is int and request_id not in found:
+        if _is_id(request_id) and request_id not in found:
             try:
                 found[request_id] = _body_of(member, retry_after_s)
             except _BadReply as fault:
@@ -94,11 +94,16 @@ def _response(content: Any, request_id: int | None, received: Received, retry_af
         if isinstance(error, _BY_STATUS.get(received.status, ())):
             return result
         raise _BadReply(error.message if error is not None else "not an error")
-    is_ours = request_id is not None and content.get("id") == request_id
+    is_ours = request_id is not None and _is_id(content.get("id")) and content["id"] == request_id
     is_for_the_body = content.get("id") is None and isinstance(error, _FOR_THE_WHOLE_BODY)
     if not is_ours and not is_for_the_body:
         raise _BadReply("the id of another request")
     return _marked(result, received)
+
+
+def _is_id(member: Any) -> TypeGuard[int]:
+    """Of the type that we send: to Python 1 is equal to 1.0 and to True, to JSON it is not."""
+    return type(member) is int
 
 
 def _body_of(response: dict[str, Any], retry_after_s: float | None) -> AttemptResult:
@@ -114,7 +119,7 @@ def _body_of(response: dict[str, Any], retry_after_s: float | None) -> AttemptRe
 
 
 def _errored(member: Any, retry_after_s: float | None) -> Errored:
-    if not isinstance(member, dict) or not isinstance(member.get("code"), int):
+    if not isinstance(member, dict) or type(member.get("code")) is not int:
         raise _BadReply("not a JSON-RPC error")
     data = member.get("data")
     facts = dict(data) if isinstance(data, dict) else {}
