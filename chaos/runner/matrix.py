@@ -33,7 +33,7 @@ from chaos.runtime.toxiproxy import VERSION as TOXIPROXY_VERSION
 __all__ = ["FolderTaken", "run_is_good", "run_matrix"]
 
 OWN_FILES = (evidence.SUMMARY, "table.md", "report.html", "no-links.json", "addresses.json")
-LIBRARIES = ("flask", "granian", "msgspec", "requests", "toxiproxy-python")
+LIBRARIES = ("flask", "httptools", "msgspec", "requests", "toxiproxy-python")
 
 
 class FolderTaken(Exception):

@@ -49,6 +49,7 @@ class Node:
         self.app = _flask(self)
         self.pages = self.app.wsgi_app
         """What every path but `/rpc` goes to, as WSGI."""
+        self.page("GET", "/healthz")  # Flask imports at its first page, for which there may be no descriptor later
         self.app.wsgi_app = WsgiEndpoint(self.served, self.pages)  # type: ignore[method-assign]  # Flask's own hook
         self._watchdog = Watchdog(self.running, components.config.call_watch_ms)
         self._watchdog.start()
