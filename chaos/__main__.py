@@ -214,7 +214,7 @@ def _parser() -> argparse.ArgumentParser:
             "--model",
             choices=MODELS,
             default=Serving.model,
-            help="how: one event loop for all, or a thread for each request that runs (default: %(default)s)",
+            help="how: one event loop for all, or one thread per connection (default: %(default)s)",
         )
         command.add_argument(
             "--workers",

@@ -1,4 +1,4 @@
-"""Section 4, rule 3: a duplicate that arrives while the first still runs waits for it and gets its reply."""
+"""docs/protocol.md, rule 3: a duplicate that arrives while the first still runs waits for it and gets its reply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 4, rule 4: an identity stands for one method with one set of params; another payload is refused."""
+"""docs/protocol.md, rule 4: an identity stands for one method with one set of params; another payload is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 4, rule 2: refusals are never recorded; the identity is as unused after one as before."""
+"""docs/protocol.md, rule 2: refusals are never recorded; the identity is as unused after one as before."""
 
 from __future__ import annotations
 

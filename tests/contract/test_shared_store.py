@@ -1,4 +1,4 @@
-"""Section 4, rule 1: the rules hold across workers, and across servers that share one store."""
+"""docs/protocol.md, rule 1: the rules hold across workers, and across servers that share one store."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ harmless.
     exactly-once    until a reply, over outages and   yes        once / none / never reported while the outbox lives
                     the client's own restart                     (and the server keeps the session)
 
-Place on the way: chosen at the stub (1), obeyed by `verdict` (2). Pure.
+Place on the way: chosen at the stub (1), obeyed by `decision` (2). Pure.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--model",
         choices=models(),
         default=Config.model,
-        help="who waits: one event loop for all, or a thread for each request that runs (default: %(default)s)",
+        help="who waits: one event loop for all, or one thread per connection (default: %(default)s)",
     )
     add(
         "--workers",

@@ -1,4 +1,4 @@
-"""Each cell of the table in `verdict`: semantics, what was lost before, and how this attempt ended."""
+"""Each cell of the table in `decision`: semantics, what was lost before, and how this attempt ended."""
 
 import pytest
 

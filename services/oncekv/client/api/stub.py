@@ -77,7 +77,7 @@ class Client(Uncopied):
         environment: Environment | None = None,
     ) -> Self:
         """A client of one server; use it as a context manager, or close it. Threads may share it: it keeps a
-        connection for each that calls at the same time, up to 256 to a link (`connections`), and one session for all.
+        connection for each that calls at the same time, up to 256 to a link (`connection_pool`), and one session for all.
         A forked process gets its own of each by itself, but for an outbox: that stays with its parent, and calls are
         refused (OutboxError).
 

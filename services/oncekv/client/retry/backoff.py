@@ -6,7 +6,7 @@ a retry is drawn evenly from 0 up to a ceiling that doubles, so that clients tha
 back together.
 
 Place on the way: retry (2), between the stub (1) and the transport (3); *whether* to try again is decided in
-`verdict`. Guarantee: a wait never reaches past the call's deadline; attempts and waits are bounded by the
+`decision`. Guarantee: a wait never reaches past the call's deadline; attempts and waits are bounded by the
 policy. Limit: under exactly-once without a deadline the number of attempts is bounded by nothing but the
 outage.
 """

@@ -8,7 +8,7 @@ calls of a batch take effect in their order, and a chunk that is lost, or refuse
 next one left meanwhile, a put would undo the later put of the same batch. One connection for both would not help: it
 is what breaks.
 
-Place on the way: asked by `issue`, between stub (1) and retry (2). Pure.
+Place on the way: asked by `issuer`, between stub (1) and retry (2). Pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One call on its way: what was asked, how it is identified, and what its attempts have left behind so far.
 
-Place on the way: made by `issue` between stub (1) and retry (2), carried through every attempt. Plain data.
+Place on the way: made by `issuer` between stub (1) and retry (2), carried through every attempt. Plain data.
 """
 
 from __future__ import annotations

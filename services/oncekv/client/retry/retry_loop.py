@@ -12,7 +12,7 @@ time: run later, it would be one effect too many. For one with an identity it is
 attempt that runs late is no loss, for the next one is answered from its record, whereas refusing it would, on an
 overloaded server, make every retry queue up behind from the start. Exactly-once wants its effect however late.
 
-Place on the way: retry (2). Thin: decisions are in `verdict` and `retry`; clock, pause, random source and transport
+Place on the way: retry (2). Thin: decisions are in `decision` and `backoff`; clock, pause, random source and transport
 come from outside, so the same loop runs in a simulated network. Guarantee: no wait and no attempt reaches past the
 deadline. Limit: one that closing the client interrupts ends like one whose deadline has passed.
 """

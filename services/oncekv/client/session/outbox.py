@@ -10,7 +10,7 @@ one transaction: the first to get the writer's lock commits for all who wait. SQ
 process out, and lets it in the moment the first one dies; a lock file of our own would be one more thing to leave
 behind.
 
-Place on the way: beside `issue`, between stub (1) and retry (2). Guarantee: a call put in is finished with its own
+Place on the way: beside `issuer`, between stub (1) and retry (2). Guarantee: a call put in is finished with its own
 identity, or reported as unknown when the server's session is gone. Limits: the file must live, on a disk that keeps
 what it confirmed, and belong to one server; a reply handed over just before a crash is not handed over again.
 """

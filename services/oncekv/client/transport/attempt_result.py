@@ -5,7 +5,7 @@
     Lost       something was sent and no usable reply came            -> it may have run, or may yet run
     NotSent    no byte of the request left this machine               -> it surely never ran
 
-Place on the way: made by transport (3) and `reply`, weighed by `verdict` (2). `NotSent` is claimed only where
+Place on the way: made by transport (3) and `reply`, weighed by `decision` (2). `NotSent` is claimed only where
 it is certain; whatever is doubtful is `Lost`.
 """
 

@@ -6,7 +6,7 @@ that an effect which did happen answers with HTTP 200, an empty body and no erro
 nothing ran are definite; every 5xx but our own 503 `overloaded` is not, since a server may fail after it has run the
 call.
 
-Place on the way: between transport (3) and `verdict` (2), on the way back. Pure.
+Place on the way: between transport (3) and `decision` (2), on the way back. Pure.
 """
 
 from __future__ import annotations

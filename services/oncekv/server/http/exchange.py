@@ -1,6 +1,6 @@
 """An exchange: one request that arrived whole, until its reply; here the two server models part, and meet again.
 
-    threads      answer   every step of dispatch on the request's own thread, which waits for the committer
+    threads      answer   every step of dispatch on the connection's own thread, which waits for the committer
     event loop   start    a step that needs the committer is left there and comes back as a callback; one that may
                           wait for the store is done elsewhere, and comes back too
 
