@@ -1,7 +1,7 @@
 """Single messages are lost, chosen beforehand: the 1st request of this call, the 2nd reply of that one.
 
-Silence on a link (`blackhole`) takes whatever comes while it lasts. This takes aim: which messages of which call are lost
-is a pure function of the seed, so the same run again loses the same messages of every call that it gets to.
+Silence on a link (`blackhole`) takes whatever comes while it lasts. This takes aim: which messages of which call are
+lost is a pure function of the seed, so the same run again loses the same messages of every call that it gets to.
 """
 
 from __future__ import annotations

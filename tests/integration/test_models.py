@@ -26,7 +26,7 @@ IN_ONE = ("--writer", "thread")
 def _dumps(node: Node) -> int:
     """How often the watchdog has barked; each time with the stacks of all threads."""
     log = node.server.log.read_text()
-    count = log.count("a call has stood for over")
+    count = log.count("a call has been stuck for over")
     assert log.count("Current thread") == count
     return count
 

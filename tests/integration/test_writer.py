@@ -149,7 +149,7 @@ def test_a_standing_committer_shows_its_stacks(tmp_path: Path) -> None:
             caller.ok("debug.failpoint", name="after_execute", action="sleep:3000")
             caller.ok("kv.put", key="k", value="x")
         said = server.log.read_text()
-        assert said.count("a call has stood for over 600 ms") == 2, "the worker's, and the writer's"
+        assert said.count("a call has been stuck for over 600 ms") == 2, "the worker's, and the writer's"
         assert "committer.py" in said
 
 

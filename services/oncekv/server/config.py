@@ -42,4 +42,4 @@ class Config:
     body_bytes_max: int = 4 * MIB
     batch_reply_bytes_max: int = 64 * MIB
     call_watch_ms: int = 30_000
-    """A call that stands for longer makes the watchdog dump the stacks of all threads. No option sets it."""
+    """A call that is stuck for longer makes the watchdog dump the stacks of all threads. No option sets it."""

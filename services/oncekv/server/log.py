@@ -7,7 +7,7 @@ import os
 import sys
 from typing import NoReturn
 
-__all__ = ["Trouble", "end_server", "log", "set_up_logging"]
+__all__ = ["StateLog", "end_server", "log", "set_up_logging"]
 
 log = logging.getLogger("oncekv.server")
 
@@ -23,7 +23,7 @@ def end_server(why: str) -> NoReturn:
     os._exit(1)
 
 
-class Trouble:
+class StateLog:
     """Says what is wrong when it begins and what is well when it is over, not once for each call that meets it."""
 
     def __init__(self, over: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from oncekv.server.engine.components import read_counters
 from oncekv.server.engine.storage.base import Store, StoreFailed, StoreRefused
-from oncekv.server.log import Trouble, log
+from oncekv.server.log import StateLog, log
 
 __all__ = ["Readiness"]
 
@@ -28,7 +28,7 @@ class Readiness:
         self._lock = threading.Lock()
         self._write_at_s = monotonic_s()
         self._failure = ""
-        self._trouble = Trouble("the store is ready again")
+        self._trouble = StateLog("the store is ready again")
 
     def fault(self) -> str:
         """Why the server is not ready; empty when it is."""

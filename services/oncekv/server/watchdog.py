@@ -1,4 +1,4 @@
-"""The watchdog: when a call stands for longer than its bound, the log gets the stacks of all threads.
+"""The watchdog: when a call is stuck for longer than its bound, the log gets the stacks of all threads.
 
 A deadlock, a lock held too long, an event loop that somebody blocks: from outside they all look like silence. The dump
 says who waits for what, once for each incident; the call itself is left alone, for nobody knows what it has done.
@@ -15,12 +15,12 @@ import threading
 
 from oncekv.server.log import log
 
-__all__ = ["Running", "Watchdog"]
+__all__ = ["RequestsInFlight", "Watchdog"]
 
 TICKS = 30
 
 
-class Running:
+class RequestsInFlight:
     """The requests that are not yet answered, and since which tick. Safe for threads: each step is one of a dict's."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Running:
 class Watchdog:
     """Looks at what runs, once a tick."""
 
-    def __init__(self, running: Running, bound_ms: int) -> None:
+    def __init__(self, running: RequestsInFlight, bound_ms: int) -> None:
         self._running = running
         self._bound_ms = bound_ms
         self._ended = threading.Event()
@@ -58,11 +58,11 @@ class Watchdog:
         self._thread.join()
 
     def _watch(self) -> None:
-        barked = False
+        reported = False
         while not self._ended.wait(self._bound_ms / 1000 / TICKS):
             self._running.tick += 1
-            stands = self._running.ticks_max() > TICKS
-            if stands and not barked:
-                log.error("a call has stood for over %d ms; the stacks of all threads:", self._bound_ms)
+            is_stuck = self._running.ticks_max() > TICKS
+            if is_stuck and not reported:
+                log.error("a call has been stuck for over %d ms; the stacks of all threads:", self._bound_ms)
                 faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
-            barked = stands
+            reported = is_stuck

@@ -60,7 +60,7 @@ def check(committer: Committer, call: Call) -> None:
 def admit(self: PersistedDedup, group: Group, attempt: Attempt, now_ms: int) -> Reply | None:
     """It was checked already."""
     if attempt.key is None and attempt.meta.session is not None:
-        self._enter(group, attempt.meta, attempt.meta.session, now_ms)
+        self._renew_and_acknowledge(group, attempt.meta, attempt.meta.session, now_ms)
     return None
 
 

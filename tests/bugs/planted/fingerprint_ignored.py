@@ -16,14 +16,14 @@ from oncekv.wire.envelope import Reply
 from tests.bugs.base import Bug, replaced
 
 
-def same_call(record: Record | KeyedRecord | None, attempt: Attempt) -> Reply | None:
+def find_duplicate(record: Record | KeyedRecord | None, attempt: Attempt) -> Reply | None:
     """The identity says it all."""
     return None if record is None else record.reply
 
 
 def plant() -> AbstractContextManager[None]:
     """A record answers whatever comes under its identity."""
-    return replaced(persisted, same_call=same_call)
+    return replaced(persisted, find_duplicate=find_duplicate)
 
 
 BUG = Bug(

@@ -18,7 +18,7 @@ from tests.bugs.base import Bug, replaced
 def admit(self: PersistedDedup, group: Group, attempt: Attempt, now_ms: int) -> None:
     """Whoever has a session may run."""
     if attempt.key is None and attempt.meta.session is not None:
-        self._enter(group, attempt.meta, attempt.meta.session, now_ms)
+        self._renew_and_acknowledge(group, attempt.meta, attempt.meta.session, now_ms)
 
 
 def settle(self: PersistedDedup, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:

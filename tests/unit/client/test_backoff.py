@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oncekv.client.retry import backoff
-from oncekv.client.retry.backoff import RetryPolicy, attempt_timeout_s, ceiling_s, wait_s
+from oncekv.client.retry.backoff import RetryPolicy, attempt_timeout_s, backoff_delay_s, delay_ceiling_s
 
 POLICY = RetryPolicy(first_delay_s=0.1, factor=2, delay_max_s=1.0, attempts_max=None, attempt_min_s=0.01)
 
@@ -19,18 +19,20 @@ def highest(low, high):
 
 def test_the_ceiling_doubles_up_to_its_bound():
     """The longest wait grows exponentially and then stays at delay_max_s."""
-    assert [ceiling_s(POLICY, attempts) for attempts in range(1, 7)] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.0, 1.0])
+    assert [delay_ceiling_s(POLICY, attempts) for attempts in range(1, 7)] == pytest.approx(
+        [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    )
 
 
 def test_the_ceiling_of_a_very_long_outage_is_still_the_bound():
     """The ten-thousandth retry waits no longer than delay_max_s, and computing that overflows nothing."""
-    assert ceiling_s(POLICY, 10_000) == 1.0
+    assert delay_ceiling_s(POLICY, 10_000) == 1.0
 
 
 def test_full_jitter_draws_evenly_from_nothing_to_the_ceiling():
     """A wait may be anything from 0 to the ceiling, and is half of it on average."""
     draw = random.Random(7).uniform
-    waits = [wait_s(POLICY, 3, None, None, draw) or 0.0 for _ in range(4000)]
+    waits = [backoff_delay_s(POLICY, 3, None, None, draw) or 0.0 for _ in range(4000)]
     assert min(waits) < 0.01
     assert max(waits) > 0.39
     assert sum(waits) / len(waits) == pytest.approx(0.2, rel=0.05)
@@ -38,28 +40,28 @@ def test_full_jitter_draws_evenly_from_nothing_to_the_ceiling():
 
 def test_retry_after_is_a_lower_bound():
     """A server that asks for half a second gets at least half a second."""
-    assert wait_s(POLICY, 1, None, 0.5, highest) == 0.5
-    assert wait_s(POLICY, 4, None, 0.5, highest) == pytest.approx(0.8)
+    assert backoff_delay_s(POLICY, 1, None, 0.5, highest) == 0.5
+    assert backoff_delay_s(POLICY, 4, None, 0.5, highest) == pytest.approx(0.8)
 
 
 def test_retry_after_is_itself_bounded():
     """No server can put a client to sleep for an hour."""
     policy = RetryPolicy(retry_after_max_s=3.0)
-    assert wait_s(policy, 1, None, 3600.0, highest) == 3.0
+    assert backoff_delay_s(policy, 1, None, 3600.0, highest) == 3.0
 
 
 def test_no_wait_reaches_past_the_deadline():
     """Where the wait and the shortest attempt do not fit before the deadline, there is no next attempt."""
-    assert wait_s(POLICY, 1, 0.2, None, highest) == pytest.approx(0.1)
-    assert wait_s(POLICY, 1, 0.105, None, highest) is None
-    assert wait_s(POLICY, 1, 5.0, 10.0, highest) is None
+    assert backoff_delay_s(POLICY, 1, 0.2, None, highest) == pytest.approx(0.1)
+    assert backoff_delay_s(POLICY, 1, 0.105, None, highest) is None
+    assert backoff_delay_s(POLICY, 1, 5.0, 10.0, highest) is None
 
 
 def test_attempts_are_bounded():
     """With attempts_max there is no wait after the last one."""
     policy = RetryPolicy(attempts_max=2)
-    assert wait_s(policy, 1, None, None, highest) is not None
-    assert wait_s(policy, 2, None, None, highest) is None
+    assert backoff_delay_s(policy, 1, None, None, highest) is not None
+    assert backoff_delay_s(policy, 2, None, None, highest) is None
 
 
 @given(
@@ -70,7 +72,7 @@ def test_attempts_are_bounded():
 )
 def test_a_wait_keeps_all_its_bounds_at_once(attempts, left_s, wish_s, share):
     """Whatever comes together: never negative, never past the deadline, never over both bounds."""
-    wait = wait_s(POLICY, attempts, left_s, wish_s, lambda low, high: low + share * (high - low))
+    wait = backoff_delay_s(POLICY, attempts, left_s, wish_s, lambda low, high: low + share * (high - low))
     if wait is not None:
         assert 0 <= wait <= max(POLICY.delay_max_s, POLICY.retry_after_max_s)
         assert left_s is None or wait < left_s

@@ -77,9 +77,9 @@ class Client(Uncopied):
         environment: Environment | None = None,
     ) -> Self:
         """A client of one server; use it as a context manager, or close it. Threads may share it: it keeps a
-        connection for each that calls at the same time, up to 256 to a link (`connection_pool`), and one session for all.
-        A forked process gets its own of each by itself, but for an outbox: that stays with its parent, and calls are
-        refused (OutboxError).
+        connection for each that calls at the same time, up to 256 to a link (`connection_pool`), and one session for
+        all. A forked process gets its own of each by itself, but for an outbox: that stays with its parent, and calls
+        are refused (OutboxError).
 
         server: a URL without query or user (calls go to /rpc below it, a prefix is kept), `name=url`, a list of either
         (several links to one server), or a service's name, then looked up in `links` (default: the file that

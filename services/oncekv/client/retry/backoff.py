@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["RetryPolicy", "attempt_timeout_s", "ceiling_s", "wait_s"]
+__all__ = ["RetryPolicy", "attempt_timeout_s", "backoff_delay_s", "delay_ceiling_s"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class RetryPolicy:
             raise ValueError("attempts_max must be at least 1, or None")
 
 
-def wait_s(
+def backoff_delay_s(
     policy: RetryPolicy,
     attempts: int,
     remaining_s: float | None,
@@ -60,7 +60,7 @@ def wait_s(
     """
     if policy.attempts_max is not None and attempts >= policy.attempts_max:
         return None
-    wait = uniform(0.0, ceiling_s(policy, attempts))
+    wait = uniform(0.0, delay_ceiling_s(policy, attempts))
     if retry_after_s is not None:
         wait = max(wait, min(retry_after_s, policy.retry_after_max_s))
     if remaining_s is not None and wait + policy.attempt_min_s > remaining_s:
@@ -68,7 +68,7 @@ def wait_s(
     return wait
 
 
-def ceiling_s(policy: RetryPolicy, attempts: int) -> float:
+def delay_ceiling_s(policy: RetryPolicy, attempts: int) -> float:
     """The longest jittered wait after `attempts` attempts."""
     assert attempts >= 1
     ceiling = policy.first_delay_s

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from oncekv.client.outcome import Attempt
-from oncekv.client.retry.backoff import attempt_timeout_s, wait_s
+from oncekv.client.retry.backoff import attempt_timeout_s, backoff_delay_s
 from oncekv.client.retry.decision import decide, give_up
 from oncekv.client.retry.options import Options
 from oncekv.client.retry.pending_call import PendingCall
@@ -118,7 +118,7 @@ class RetryLoop:
             retry_after_s for result in results if (retry_after_s := _retry_after_s(result)) is not None
         ]
         left_s = self.left_s(deadline_s)
-        seconds = wait_s(
+        seconds = backoff_delay_s(
             self._options.retry, rounds, left_s, max(retry_after_waits_s, default=None), self.environment.uniform
         )
         if seconds is None:

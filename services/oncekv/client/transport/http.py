@@ -4,8 +4,8 @@
 from the environment, no redirects, and no retry of its own, for a retry that the policy does not know of would be an
 attempt that nobody counts. What is the same for every request to a link is prepared once.
 
-Place on the way: transport (3), between retry (2) and the link (4), over `connection_pool`. Guarantee: `NotSent` only if no
-byte was written. Limit: that of `connection_pool`.
+Place on the way: transport (3), between retry (2) and the link (4), over `connection_pool`. Guarantee: `NotSent` only
+if no byte was written. Limit: that of `connection_pool`.
 """
 
 from __future__ import annotations

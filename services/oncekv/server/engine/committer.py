@@ -23,7 +23,7 @@ from oncekv.server.engine.storage.base import StoreFailed, StoreRefused
 from oncekv.server.engine.storage.staged import Effect, Group
 from oncekv.server.engine.storage.writer_cache import WriterCache
 from oncekv.server.failpoints import Dropped
-from oncekv.server.log import Trouble, end_server, log
+from oncekv.server.log import StateLog, end_server, log
 from oncekv.wire.envelope import Reply, failure, mark_replayed, success
 from oncekv.wire.errors import ApplicationError, InternalError, Overloaded, RpcError
 
@@ -66,7 +66,7 @@ class Committer(BaseCommitter):
         self._stopping = False
         self._failing = False
         """The store broke off the last write: until one succeeds that no call waits for, none is run."""
-        self._trouble = Trouble("the store takes writes again")
+        self._trouble = StateLog("the store takes writes again")
         self._sweep_at_s = components.monotonic_s()
         self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
 

@@ -32,7 +32,7 @@ class MessageSender:
         self._queued: deque[bytes] = deque()
         self._changed = threading.Condition()
         self.bytes_queued = 0
-        threading.Thread(target=self._work, name="send", daemon=True).start()
+        threading.Thread(target=self._work, name="ipc-send", daemon=True).start()
 
     def send(self, message: bytes) -> None:
         """Soon. Raises OSError when the other end has closed."""

@@ -19,7 +19,7 @@ from oncekv.server.engine.call import BaseCommitter, Submission, Watch
 from oncekv.server.engine.components import Components, read_counters
 from oncekv.server.engine.ipc_channel import READ_BYTES, MessageReader, MessageSender
 from oncekv.server.engine.ipc_messages import apply_answers, pack_calls, unpack_answers
-from oncekv.server.log import Trouble, end_server
+from oncekv.server.log import StateLog, end_server
 from oncekv.wire.errors import Overloaded
 
 __all__ = ["RemoteCommitter"]
@@ -41,10 +41,10 @@ class RemoteCommitter(BaseCommitter):
         self._waiting: dict[int, Submission] = {}
         self._number = 0
         self._stopping = threading.Event()
-        self._receiving = threading.Thread(target=self._receive_all, name="hear", daemon=True)
+        self._receiving = threading.Thread(target=self._receive_all, name="receive", daemon=True)
 
     def start(self) -> None:
-        threading.Thread(target=self._tick, name="tick", daemon=True).start()
+        threading.Thread(target=self._tick, name="lease-clock", daemon=True).start()
 
     def listen(self, watch: Watch | None) -> None:
         if watch:
@@ -107,7 +107,7 @@ class RemoteCommitter(BaseCommitter):
     def _tick(self) -> None:
         """Keep the lease clock going, and with those of the others on this store."""
         ticks = 0
-        trouble = Trouble("the store says what its time is")
+        trouble = StateLog("the store says what its time is")
         while not self._stopping.wait(TICK_S):
             ticks += 1
             self._components.clock.now_ms()

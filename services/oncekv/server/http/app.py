@@ -25,7 +25,7 @@ from oncekv.server.http.wsgi import WsgiEndpoint
 from oncekv.server.readiness import Readiness
 from oncekv.server.rpc.dispatcher import Dispatcher
 from oncekv.server.rpc.wiring import make_components
-from oncekv.server.watchdog import Running, Watchdog
+from oncekv.server.watchdog import RequestsInFlight, Watchdog
 
 __all__ = ["Node", "create_app"]
 
@@ -44,7 +44,7 @@ class Node:
         self.committer: BaseCommitter = (
             Committer(components) if channel is None else RemoteCommitter(components, channel)
         )
-        self.running = Running()
+        self.running = RequestsInFlight()
         self.served = ServerContext(components.config, Dispatcher(components), self.committer, self.running)
         self.app = _flask(self)
         self.pages = self.app.wsgi_app

@@ -121,7 +121,7 @@ class Connection(ABC):
         self._waiting.clear()
         self.limit(None)
 
-    def let_write(self, can_write: bool) -> None:
+    def set_writable(self, can_write: bool) -> None:
         """Whether the client fetches its replies."""
         self._can_write = can_write
         if can_write:

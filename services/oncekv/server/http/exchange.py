@@ -19,7 +19,7 @@ from oncekv.server.http import endpoint
 from oncekv.server.http.endpoint import HttpError, HttpReply
 from oncekv.server.log import log
 from oncekv.server.rpc.dispatcher import MAY_WAIT, Answer, Caller, Commit, Dispatcher, KeyMisplaced, Step
-from oncekv.server.watchdog import Running
+from oncekv.server.watchdog import RequestsInFlight
 
 __all__ = ["BODY_BYTES_LARGE", "Exchange", "Scheduler", "ServerContext"]
 
@@ -51,7 +51,7 @@ class ServerContext(NamedTuple):
     config: Config
     dispatch: Dispatcher
     committer: BaseCommitter
-    running: Running
+    running: RequestsInFlight
 
 
 class Exchange:

@@ -80,9 +80,9 @@ class Acceptor:
     twice a second, and says so once a minute.
     """
 
-    def __init__(self, listener: socket.socket, let_in: Callable[[socket.socket], object]) -> None:
+    def __init__(self, listener: socket.socket, handle_connection: Callable[[socket.socket], object]) -> None:
         self._listener = listener
-        self._let_in = let_in
+        self._let_in = handle_connection
         self._closed = threading.Event()
         self._said_s = -SCARCE_LOG_S
         self._thread = threading.Thread(target=self._accept, name="accept", daemon=True)

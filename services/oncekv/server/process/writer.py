@@ -19,7 +19,7 @@ from oncekv.server.engine.components import Components
 from oncekv.server.engine.ipc_channel import MessageReader, send
 from oncekv.server.engine.ipc_messages import pack_answers, unpack_calls
 from oncekv.server.log import end_server, log
-from oncekv.server.watchdog import Running, Watchdog
+from oncekv.server.watchdog import RequestsInFlight, Watchdog
 
 __all__ = ["serve_workers"]
 
@@ -44,7 +44,9 @@ class _Request:
 class _WorkerChannel:
     """One worker's channel: a thread takes its calls in, another sends the answers."""
 
-    def __init__(self, channel: socket.socket, components: Components, committer: Committer, running: Running) -> None:
+    def __init__(
+        self, channel: socket.socket, components: Components, committer: Committer, running: RequestsInFlight
+    ) -> None:
         self._channel = channel
         self._methods = components.facts.methods
         self._committer = committer
@@ -101,7 +103,7 @@ class _WorkerChannel:
 
 def serve_workers(components: Components, channels: Sequence[socket.socket], announce: Callable[[], object]) -> int:
     """Commit what comes on these channels until all are closed; the exit code."""
-    running = Running()
+    running = RequestsInFlight()
     watchdog = Watchdog(running, components.config.call_watch_ms)
     watchdog.start()
     committer = Committer(components)

@@ -24,7 +24,7 @@ from oncekv.server.engine.dedup.base import IdempotencyKey
 from oncekv.server.engine.method import Context, Kind, Method
 from oncekv.server.engine.storage.base import StoreRefused
 from oncekv.server.failpoints import Dropped
-from oncekv.server.log import Trouble, log
+from oncekv.server.log import StateLog, log
 from oncekv.wire.envelope import Request, decode, encode_batch, encode_reply, failure
 from oncekv.wire.errors import InternalError, InvalidParams, MethodNotFound, Overloaded, Refused, RpcError, TooLarge
 from oncekv.wire.identity import NO_META, CallMeta, read_meta
@@ -81,7 +81,7 @@ class Dispatcher:
         self._clock = components.clock
         self._metrics = components.metrics
         self._monotonic_s = components.monotonic_s
-        self._trouble = Trouble("reads are answered again")
+        self._trouble = StateLog("reads are answered again")
 
     def steps(self, body: bytes, caller: Caller) -> Steps:
         """Run what the body asks for; the last step is the answer. Raises KeyMisplaced before anything has run."""

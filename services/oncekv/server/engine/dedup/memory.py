@@ -10,7 +10,7 @@ from collections import defaultdict
 
 from oncekv.server.config import Config
 from oncekv.server.engine.dedup.base import Attempt, DedupGate, IdempotencyKey
-from oncekv.server.engine.dedup.persisted import KEY_KEPT_MS, check_seq, same_call
+from oncekv.server.engine.dedup.persisted import KEY_KEPT_MS, check_seq, find_duplicate
 from oncekv.server.engine.sessions import Sessions
 from oncekv.server.engine.storage.base import KeyedRecord, Reader, Record
 from oncekv.server.engine.storage.staged import Group
@@ -40,15 +40,15 @@ class MemoryDedup:
         meta = attempt.meta
         if attempt.key is not None:
             kept = self._staged_keyed.get(attempt.key) or self._keyed.get(attempt.key)
-            return same_call(kept if kept and kept.expires_ms > now_ms else None, attempt)
+            return find_duplicate(kept if kept and kept.expires_ms > now_ms else None, attempt)
         if meta.session is None:
             return None
-        self._enter(group, meta, meta.session, now_ms)
+        self._renew_and_acknowledge(group, meta, meta.session, now_ms)
         if meta.seq is None:
             return None
         check_seq(meta.seq, self._acked[meta.session])
         staged = self._staged.get((meta.session, meta.seq))
-        return same_call(staged or self._records[meta.session].get(meta.seq), attempt)
+        return find_duplicate(staged or self._records[meta.session].get(meta.seq), attempt)
 
     def settle(self, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:  # noqa: ARG002 gate's signature
         meta = attempt.meta
@@ -68,7 +68,7 @@ class MemoryDedup:
         self._staged.clear()
         self._staged_keyed.clear()
 
-    def _enter(self, group: Group, meta: CallMeta, session: str, now_ms: int) -> None:
+    def _renew_and_acknowledge(self, group: Group, meta: CallMeta, session: str, now_ms: int) -> None:
         try:
             self._sessions.live(group, session, now_ms)
         except SessionUnknown:

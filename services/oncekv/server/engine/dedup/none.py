@@ -10,14 +10,14 @@ from oncekv.server.engine.storage.staged import Group
 from oncekv.wire.envelope import Reply
 from oncekv.wire.identity import CallMeta
 
-__all__ = ["Ignored", "make"]
+__all__ = ["NoDedup", "make"]
 
 
 def make(_config: Config, _sessions: Sessions) -> DedupGate:
-    return Ignored()
+    return NoDedup()
 
 
-class Ignored:
+class NoDedup:
     """No gate at all."""
 
     def admit(self, group: Group, attempt: Attempt, now_ms: int) -> Reply | None:  # noqa: ARG002 the gate's signature

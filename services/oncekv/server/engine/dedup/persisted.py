@@ -21,7 +21,7 @@ from oncekv.wire.envelope import Reply
 from oncekv.wire.errors import IdentityReused, StaleCall, WindowExceeded
 from oncekv.wire.identity import WINDOW, CallMeta
 
-__all__ = ["KEY_KEPT_MS", "PersistedDedup", "check_seq", "make", "same_call"]
+__all__ = ["KEY_KEPT_MS", "PersistedDedup", "check_seq", "find_duplicate", "make"]
 
 KEY_KEPT_MS = 24 * 60 * 60 * 1000
 
@@ -42,11 +42,11 @@ class PersistedDedup:
             return self._admit_keyed(group, attempt, attempt.key, now_ms)
         if meta.session is None:
             return None
-        session = self._enter(group, meta, meta.session, now_ms)
+        session = self._renew_and_acknowledge(group, meta, meta.session, now_ms)
         if meta.seq is None:
             return None
         check_seq(meta.seq, session.acked)
-        return same_call(group.record(session, meta.seq), attempt)
+        return find_duplicate(group.record(session, meta.seq), attempt)
 
     def settle(self, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
         meta = attempt.meta
@@ -71,7 +71,7 @@ class PersistedDedup:
     def finished(self, *, committed: bool) -> None:
         """Nothing is kept outside the store."""
 
-    def _enter(self, group: Group, meta: CallMeta, name: str, now_ms: int) -> Session:
+    def _renew_and_acknowledge(self, group: Group, meta: CallMeta, name: str, now_ms: int) -> Session:
         """The live session, with what this attempt acknowledges taken in: it holds whatever becomes of the call."""
         session = self._sessions.live(group, name, now_ms)
         if meta.acked > session.acked:
@@ -82,7 +82,7 @@ class PersistedDedup:
         record = group.keyed(*key)
         if record is None or record.expires_ms <= now_ms:
             return None
-        return same_call(record, attempt)
+        return find_duplicate(record, attempt)
 
 
 def check_seq(seq: int, acked: int) -> None:
@@ -93,7 +93,7 @@ def check_seq(seq: int, acked: int) -> None:
         raise WindowExceeded(acked=acked, window=WINDOW)
 
 
-def same_call(record: Record | KeyedRecord | None, attempt: Attempt) -> Reply | None:
+def find_duplicate(record: Record | KeyedRecord | None, attempt: Attempt) -> Reply | None:
     """The recorded reply, if there is one. Raises IdentityReused when the record is of another call."""
     if record is None:
         return None

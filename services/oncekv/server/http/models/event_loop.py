@@ -46,7 +46,7 @@ def serve(node: Node, address: Address, announce: Callable[[], object]) -> int:
         acceptor.close()
         loop.call_soon_threadsafe(host.drain)
 
-    acceptor = Acceptor(listen(address, shared=True), host.let_in)
+    acceptor = Acceptor(listen(address, shared=True), host.handle_connection)
     # Not by the loop's own signal handlers: a loop that somebody blocks would not hear that it is to end.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
@@ -90,10 +90,10 @@ class _Connection(Connection, asyncio.Protocol):
     eof_received = Connection.receive_end
 
     def pause_writing(self) -> None:
-        self.let_write(False)
+        self.set_writable(False)
 
     def resume_writing(self) -> None:
-        self.let_write(True)
+        self.set_writable(True)
 
 
 class _Handler:
@@ -111,7 +111,7 @@ class _Handler:
         self._is_woken = False
         self._joining: set[asyncio.Task[Any]] = set()  # the loop itself holds its tasks only weakly
 
-    def let_in(self, client: socket.socket) -> None:
+    def handle_connection(self, client: socket.socket) -> None:
         """Serve this connection; called on another thread."""
         client.setblocking(False)
         self._loop.call_soon_threadsafe(self._join, client)

@@ -33,7 +33,7 @@ READ_BYTES = 64 * 1024
 def serve(node: Node, address: Address, announce: Callable[[], object]) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     host = _Handler(node)
-    acceptor = Acceptor(listen(address, shared=True), host.let_in)
+    acceptor = Acceptor(listen(address, shared=True), host.handle_connection)
     drain = Drain(lambda: len(node.running), node.close)
     stopping = threading.Event()
 
@@ -64,7 +64,7 @@ class _Handler:
         self._clients: set[_Client] = set()
         self._left = threading.Condition()
 
-    def let_in(self, client: socket.socket) -> None:
+    def handle_connection(self, client: socket.socket) -> None:
         """Serve this connection, on a thread of its own. Raises RuntimeError when there is none to be had."""
         if len(self._clients) >= CONNECTIONS_MAX:
             client.close()
