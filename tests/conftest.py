@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from chaos.runtime.local import LocalServer
+from tests.support import side_by_side
 from tests.support.across_restarts import Crossing
 from tests.support.caller import Caller
 from tests.support.seed import SEED
@@ -29,63 +30,33 @@ def pytest_report_header() -> str:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """With NO_SKIPS=1 (.ci/run sets it) a skipped test fails the run: what should run there must run."""
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["left_out"] = session.config.stash.get(_LEFT_OUT, 0)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("NO_SKIPS") == "1" and reporter and reporter.stats.get("skipped"):
         reporter.write_line(f"{len(reporter.stats['skipped'])} tests were skipped, and NO_SKIPS=1 forbids it")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-LONGEST_FIRST = (
-    "test_containers", "test_compose_up", "test_scenarios", "test_storm", "test_bugs", "test_chaos_command",
-    "test_durability", "test_races", "test_simulated_network",
-)  # fmt: skip
-_LEFT_OUT = pytest.StashKey[int]()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes (`-n`): a file's tests stay together, since they share servers; the longest files first.
-
-    Contract tests stay together by file and model. Containers have one engine and the names of one project.
-    """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=_rank)
-
-
-def _group(item: pytest.Item) -> str:
-    if item.path.stem in ("test_containers", "test_compose_up"):
-        return "containers"
-    callspec = getattr(item, "callspec", None)
-    model = callspec.params.get("model", "") if callspec and "contract" in item.path.parts else ""
-    return f"{item.path.stem}-{model}".replace(" ", "")
-
-
-def _rank(item: pytest.Item) -> int:
-    stem = item.path.stem
-    return LONGEST_FIRST.index(stem) if stem in LONGEST_FIRST else len(LONGEST_FIRST)
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Say what may run beside what, and what begins first."""
+    side_by_side.arrange(items)
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
-    """Count what `-m` leaves out; under xdist each worker counts all of it."""
-    if items:
-        stash = items[0].config.stash
-        stash[_LEFT_OUT] = stash.get(_LEFT_OUT, 0) + len(items)
+    """Count what is left to `make test-long`."""
+    side_by_side.count_left_out(items)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """What a worker left out, told by the worker at its end."""
-    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)
+    """A worker of pytest-xdist ends; each has left out the same."""
+    side_by_side.take_over(node)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The last lines say what did not run here."""
-    left_out = terminalreporter.config.stash.get(_LEFT_OUT, 0)
-    expression = terminalreporter.config.getoption("markexpr")
-    if left_out and expression == "not long":
-        terminalreporter.write_line(f"{left_out} long repetitions were left to `make test-long`")
+    if left_out := side_by_side.left_out(terminalreporter.config):
+        terminalreporter.write_line(f"{left_out} long repetitions are left to `make test-long`")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

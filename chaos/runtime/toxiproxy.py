@@ -32,7 +32,7 @@ VERSION = "2.12.0"
 _MODULE = "github.com/Shopify/toxiproxy/v2"
 _RELEASE = f"https://github.com/Shopify/toxiproxy/releases/tag/v{VERSION}"
 _IMAGE = f"ghcr.io/shopify/toxiproxy:{VERSION}"
-_TOOLS = Path(__file__).resolve().parents[1] / ".tools"
+_TOOLS = Path(__file__).resolve().parents[2] / ".tools"
 _NAME = "toxiproxy-server"
 
 _BUILD_TIMEOUT_S = 600.0

@@ -6,12 +6,8 @@ well: what a client does wrong it does wrong whoever serves it. The controls lik
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
 
@@ -25,7 +21,7 @@ from oncekv.server.engine import committer, sessions
 from oncekv.server.engine.dedup import persisted
 from oncekv.server.engine.storage import sqlite_queries, staged
 from tests.bugs.base import Bug
-from tests.bugs.hunt import AT_ONCE, Hunt, hunt
+from tests.bugs.hunt import hunt
 from tests.bugs.planted import bugs
 from tests.bugs.table import render
 from tests.bugs.trial import Caught, Plan, Trial, run
@@ -40,39 +36,6 @@ PARTS = (
     retry_loop, retry_loop.RetryLoop, core.Core, issuer, outbox.Outbox, session.Identity, committer.Committer,
     sessions.Sessions, persisted, persisted.PersistedDedup, sqlite_queries.SqliteView, staged.Group, decision,
 )  # fmt: skip
-T = TypeVar("T")
-
-
-def _a_few_at_a_time(
-    request: pytest.FixtureRequest, test: Callable[..., None], trial: Callable[..., T]
-) -> Iterator[Mapping[str, Future[T]]]:
-    """The trials that the chosen cases of a test ask for, by their ids: most of a trial's time is waiting."""
-    cases: list[Any] = [item for item in request.session.items if getattr(item, "function", None) is test]
-    stop = threading.Event()
-    pool = ThreadPoolExecutor(AT_ONCE)
-    yield {case.callspec.id: pool.submit(trial, **case.callspec.params, stop=stop) for case in cases}
-    stop.set()
-    pool.shutdown(cancel_futures=True)
-
-
-@pytest.fixture(scope="module")
-def hunts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Any]]:
-    """Every hunt."""
-
-    def trial(bug: Bug, model: str, stop: threading.Event) -> Hunt:
-        return hunt(bug, SEED, tmp_path_factory.mktemp(bug.name), (), stop, model)
-
-    yield from _a_few_at_a_time(request, test_the_bug_is_caught, trial)
-
-
-@pytest.fixture(scope="module")
-def controls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Any]]:
-    """Every cell without a bug."""
-
-    def trial(scenario: str, column: str, model: str, stop: threading.Event) -> Trial:
-        return run(Plan(scenario, column, SEED, model=model), tmp_path_factory.mktemp(scenario) / "trial", stop)
-
-    yield from _a_few_at_a_time(request, test_what_catches_a_bug_is_green_without_it, trial)
 
 
 def _long(model: str) -> list[pytest.MarkDecorator]:
@@ -85,19 +48,18 @@ def _long(model: str) -> list[pytest.MarkDecorator]:
     [pytest.param(*one, marks=_long(one[1])) for one in ON_MODELS],
     ids=lambda what: getattr(what, "name", what),
 )
-def test_the_bug_is_caught(hunts: Mapping[str, Any], bug: Bug, model: str, request: Any) -> None:
+def test_the_bug_is_caught(bug: Bug, model: str, tmp_path: Path) -> None:
     """What the bug does wrong is found by a scenario that the bug names."""
-    found = hunts[request.node.callspec.id].result()
+    found = hunt(bug, SEED, tmp_path, model=model)
+    assert found.plan is not None, found.problems
     assert found.good, found.problems
     assert found.plan.model == model
 
 
 @pytest.mark.parametrize(("scenario", "column", "model"), [pytest.param(*cell, marks=_long(cell[2])) for cell in CELLS])
-def test_what_catches_a_bug_is_green_without_it(
-    controls: Mapping[str, Any], scenario: str, column: str, model: str, request: Any
-) -> None:
+def test_what_catches_a_bug_is_green_without_it(scenario: str, column: str, model: str, tmp_path: Path) -> None:
     """A scenario that is always red would prove nothing."""
-    assert controls[request.node.callspec.id].result().problems == []
+    assert run(Plan(scenario, column, SEED, model=model), tmp_path / "trial").problems == []
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -190,24 +188,12 @@ def _interrupt(scenario: str, out: Path) -> Interrupted:
     return Interrupted(exit_code, said, _of_session(run.pid), out)
 
 
-@pytest.fixture(scope="module")
-def interrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Interrupted]:
-    """The chosen scenarios, each interrupted at another moment of its fault; a few at a time."""
-    root = tmp_path_factory.mktemp("interrupted")
-    test = test_ctrl_c_in_the_middle_of_any_scenario
-    items: list[Any] = [item for item in request.session.items if getattr(item, "function", None) is test]
-    chosen = [item.callspec.params["scenario"] for item in items]
-    with ThreadPoolExecutor(4) as pool:
-        runs = {name: pool.submit(_interrupt, name, root / name) for name in chosen}
-        return {name: run.result() for name, run in runs.items()}
-
-
 @pytest.mark.parametrize(
     "scenario", [pytest.param(name, marks=[] if name in SHORT else [pytest.mark.long]) for name in LOCAL]
 )
-def test_ctrl_c_in_the_middle_of_any_scenario(interrupted: Mapping[str, Interrupted], scenario: str) -> None:
+def test_ctrl_c_in_the_middle_of_any_scenario(scenario: str, tmp_path: Path) -> None:
     """No process is left, so no toxic either; what was done so far is reported, its history included."""
-    run = interrupted[scenario]
+    run = _interrupt(scenario, tmp_path / "out")
     assert run.exit_code == 130, run.said
     assert run.left == []
     assert "Traceback" not in run.said

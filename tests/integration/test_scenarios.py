@@ -1,16 +1,17 @@
 """Real partitions, lost messages and crashes: at-most-once holds, and the harness is seen to fail where it must.
 
-The whole matrix is measured once, several cells at a time; each test looks at one cell.
+`make test` measures each cell of the matrix once, on the default model; `make test-long` on the others.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,28 +25,43 @@ from chaos.runner.cell import COLUMNS, Column, Effort, Task, run_cell
 from chaos.runner.environment import Environment
 from chaos.runner.matrix import run_matrix
 from chaos.runtime import open_runtime
-from chaos.runtime.base import Runtime
+from chaos.runtime.base import MODELS, Runtime, Serving
 from chaos.scenarios import scenarios
 from chaos.scenarios.base import Scenario
 from tests.support.seed import SEED
 
 BY_NAME = {column.name: column for column in COLUMNS}
 HERE = [scenario for scenario in scenarios().values() if scenario.runs_on("local")]
-TASKS = [Task(scenario, column, Effort(SEED)) for scenario in HERE for column in COLUMNS]
 PERSISTED = ("at-most-once", "exactly-once")
+Key = tuple[str, str, str]
+CELLS: list[Key] = [(model, row.name, column.name) for model in MODELS for row in HERE for column in COLUMNS]
+JUDGED_AGAIN = [
+    *(("lost-reply", column.name) for column in COLUMNS),
+    *(("volume-lost", "maybe"), ("client-crash", "exactly-once"), ("bank", "at-most-once")),
+]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the matrix leaves its evidence."""
-    return tmp_path_factory.mktemp("matrix")
+def _each(keys: Sequence[Key]) -> pytest.MarkDecorator:
+    """Tests of one cell run in one process, which measures it once; `make test` has the default model."""
+    cases = []
+    for key in keys:
+        marks = [pytest.mark.xdist_group("/".join(key)), *([] if key[0] == Serving.model else [pytest.mark.long])]
+        cases.append(pytest.param(*key, marks=marks))
+    return pytest.mark.parametrize(("model", "name", "column"), cases)
 
 
-@pytest.fixture(scope="module")
-def cells(folder: Path) -> Mapping[tuple[str, str], Cell]:
-    """Every cell of the matrix, on local processes and a real Toxiproxy."""
-    cells = run_matrix("local", TASKS, folder / "run", "pytest", lambda *_: None)
-    return {(cell.scenario, cell.column): cell for cell in cells}
+@pytest.fixture(scope="session")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str, str], Cell]:
+    """Measures a cell of the matrix when first asked for it, on local processes and a real Toxiproxy."""
+    root = tmp_path_factory.mktemp("cells")
+
+    @functools.cache
+    def measure(model: str, name: str, column: str) -> Cell:
+        folder = root / model / name / column
+        with contextlib.closing(open_runtime("local", folder / "runtime", Serving(model))) as runtime:
+            return _run(runtime, scenarios()[name], BY_NAME[column], folder / "cell")
+
+    return measure
 
 
 @pytest.fixture(scope="module")
@@ -59,33 +75,35 @@ def _run(runtime: Runtime, scenario: Scenario, column: Column, folder: Path) -> 
     return run_cell(runtime, Task(scenario, column, Effort(SEED)), folder, threading.Event())
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_every_cell_comes_out_as_it_must(cells: Mapping[tuple[str, str], Cell], task: Task) -> None:
+@_each(CELLS)
+def test_every_cell_comes_out_as_it_must(
+    cells: Callable[[str, str, str], Cell], model: str, name: str, column: str
+) -> None:
     """The fault fired, kept promises are kept, controls are red, the healthy system is healthy before and after."""
-    cell = cells[task.scenario.name, task.column.name]
+    cell = cells(model, name, column)
     assert cell.good, (cell.problems, cell.violations, cell.repeat)
-    assert cell.fired >= task.scenario.has_fault
+    assert cell.fired >= scenarios()[name].has_fault
     assert not cell.unsteady
 
 
-@pytest.mark.parametrize("semantics", PERSISTED)
-@pytest.mark.parametrize("name", [row.name for row in HERE if not row.must_break & set(PERSISTED)])
-def test_no_call_runs_twice_whatever_breaks(cells: Mapping[tuple[str, str], Cell], name: str, semantics: str) -> None:
+@_each([key for key in CELLS if key[2] in PERSISTED and not scenarios()[key[1]].must_break & set(PERSISTED)])
+def test_no_call_runs_twice_whatever_breaks(
+    cells: Callable[[str, str, str], Cell], model: str, name: str, column: str
+) -> None:
     """At most one effect per call, counted in the store, under every fault; and an order of all calls that fits."""
-    cell = cells[name, semantics]
+    cell = cells(model, name, column)
     assert cell.kept, cell.violations
     assert cell.effects["2+"] == 0
     assert cell.linearizable == "yes"
 
 
-def test_a_run_can_be_judged_again_from_its_files_alone(
-    cells: Mapping[tuple[str, str], Cell], folder: Path, tmp_path: Path
-) -> None:
+def test_a_run_can_be_judged_again_from_its_files_alone(tmp_path: Path) -> None:
     """Elsewhere, with nothing running, the same verdicts come out; and a token added to a dump is found."""
+    tasks = [Task(scenarios()[name], BY_NAME[column], Effort(SEED)) for name, column in JUDGED_AGAIN]
+    cells = run_matrix("local", tasks, tmp_path / "run", "pytest", lambda *_: None)
     copy = tmp_path / "elsewhere"
-    shutil.copytree(folder / "run", copy, ignore=shutil.ignore_patterns("data*", "*.outbox*", "*.log"))
-    for cell in rejudge(copy):
-        assert cell.as_json() == cells[cell.scenario, cell.column].as_json()
+    shutil.copytree(tmp_path / "run", copy, ignore=shutil.ignore_patterns("data*", "*.outbox*", "*.log"))
+    assert [cell.as_json() for cell in rejudge(copy)] == [cell.as_json() for cell in cells]
     place = copy / "lost-reply--at-most-once"
     store = json.loads((place / evidence.STORE).read_bytes())
     log = next(key for key in store["rows"] if key.startswith("log/"))

@@ -1,0 +1,69 @@
+"""Tests in several processes (`-n`, pytest-xdist): what must stay together, what begins first, what was left out.
+
+Tests of one group run in one process, one after the other; a test without a group runs wherever there is room. A group
+is made where tests share what is dear to start, or what a machine has once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+__all__ = ["arrange", "count_left_out", "left_out", "take_over"]
+
+CONTAINERS = ("test_containers", "test_compose_up")
+"""One engine, which is slow when two ask at once; and the images are built by the first."""
+LONGEST_FIRST = (
+    *CONTAINERS, "test_storm", "test_races", "test_durability", "test_bugs", "test_scenarios", "test_chaos_command",
+    "test_simulated_network",
+)  # fmt: skip
+"""What begins last ends last: a long test at the end would leave the other processes idle."""
+_LEFT_OUT = pytest.StashKey[int]()
+
+
+def arrange(items: list[pytest.Item]) -> None:
+    """Give each test its group, and put the longest first; else their order stays."""
+    for item in items:
+        group = None if item.get_closest_marker("xdist_group") else _group(item)
+        if group is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=_rank)
+
+
+def _group(item: pytest.Item) -> str | None:
+    """Contract tests share the servers of a model; unit tests are too short to be sent one by one."""
+    if item.path.stem in CONTAINERS:
+        return "containers"
+    if "contract" in item.path.parts:
+        callspec = getattr(item, "callspec", None)
+        model = callspec.params.get("model", "") if callspec else ""
+        shared = "across-restarts" if "crossings" in getattr(item, "fixturenames", ()) else item.path.stem
+        return f"{shared}-{model}".replace(" ", "")
+    return f"{item.path.parent.name}/{item.path.stem}" if {"unit", "browser"} & set(item.path.parts) else None
+
+
+def _rank(item: pytest.Item) -> int:
+    stem = item.path.stem
+    return LONGEST_FIRST.index(stem) if stem in LONGEST_FIRST else len(LONGEST_FIRST)
+
+
+def count_left_out(items: Sequence[pytest.Item]) -> None:
+    """Tests that `-m` left out. A worker of pytest-xdist counts for all: each collects everything."""
+    long = sum(1 for item in items if item.get_closest_marker("long"))
+    if long:
+        config = items[0].config
+        config.stash[_LEFT_OUT] = config.stash.get(_LEFT_OUT, 0) + long
+        if hasattr(config, "workeroutput"):
+            config.workeroutput["left_out"] = config.stash[_LEFT_OUT]
+
+
+def take_over(worker: Any) -> None:
+    """What a worker counted, told at its end."""
+    worker.config.stash[_LEFT_OUT] = getattr(worker, "workeroutput", {}).get("left_out", 0)
+
+
+def left_out(config: pytest.Config) -> int:
+    """How many long repetitions did not run because `-m` left them out."""
+    return config.stash.get(_LEFT_OUT, 0)
