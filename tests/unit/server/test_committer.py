@@ -228,6 +228,16 @@ def test_what_failed_is_not_counted_as_an_effect(bench: Bench) -> None:
     assert 'oncekv_effects_total{method="kv.append"} 1.0' in counted()
 
 
+def test_groups_are_counted_with_their_calls(bench: Bench) -> None:
+    """Those that carried calls, and not the committer's own."""
+    session = bench.open()
+    bench.run(*(bench.to_append(session, seq) for seq in range(1, 6)))
+    bench.run_idle()
+    text = bench.components.metrics.text().decode()
+    assert "oncekv_commit_groups_total 2.0" in text
+    assert "oncekv_commit_group_calls_sum 6.0" in text
+
+
 def test_the_queue_is_bounded_by_calls_and_bytes(tmp_path: Path) -> None:
     """Over either bound a request is refused at once, its first calls admitted; one alone may be of any size."""
     bench = Bench(f"sqlite:///{tmp_path}/kv.db", queue_max=3, queue_bytes_max=100)

@@ -50,3 +50,13 @@ def test_an_idle_clock_is_saved_less_often() -> None:
     assert not clock.save_is_due(now_ms, idle=True)
     clock.saved(now_ms)
     assert not clock.save_is_due(now_ms, idle=False)
+
+
+def test_a_second_is_a_thousand_milliseconds() -> None:
+    """A lease that was asked for in milliseconds runs out by them, and not a part in a thousand early."""
+    now_s = 0.0
+    clock = LeaseClock(lambda: now_s, 5)
+    for _ in range(1000):
+        now_s += 0.5
+        clock.now_ms()
+    assert clock.now_ms() == 5 + 500_000
