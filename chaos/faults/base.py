@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
+from chaos.runner.environment import EnvironmentFailed
 
 if TYPE_CHECKING:
     from chaos.runner.environment import Environment
 
-__all__ = ["Fault"]
+__all__ = ["Fault", "wait_felt"]
+
+FELT_MAX_S = 20.0
+
+
+def wait_felt(env: Environment, is_felt: Callable[[], bool]) -> None:
+    """On a busy machine few calls come in the time that a fault is held: wait until it is felt, or none can come."""
+    assert env.workload is not None
+    running = env.workload.running
+    with contextlib.suppress(EnvironmentFailed):  # the verdict finds out
+        env.wait_until(lambda: is_felt() or not running(), FELT_MAX_S, "the fault is felt")
 
 
 class Fault:

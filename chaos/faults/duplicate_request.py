@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
-from chaos.faults.base import Fault
+from chaos.faults.base import Fault, wait_felt
 from chaos.judging.judge import shortened
 from chaos.net.message_proxy import DUPLICATE, PASS, MessageProxy
 from chaos.net.replies import ReplySummary
@@ -39,6 +39,10 @@ class DuplicateRequest(Fault):
         self._proxies = env.proxies
         for proxy in self._proxies:
             proxy.rule = _rule(env.seed, proxy.name)
+
+    def hold(self, env: Environment, hold_s: float) -> None:
+        env.wait(hold_s)
+        wait_felt(env, lambda: any(proxy.doubled for proxy in env.proxies))
 
     def heal(self, env: Environment) -> None:
         for proxy in env.proxies:

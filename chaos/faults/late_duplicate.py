@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
-from chaos.faults.base import Fault
+from chaos.faults.base import Fault, wait_felt
 from chaos.judging.judge import shortened
 from chaos.net.message_proxy import KEEP_COPY, LOSE_REQUEST, PASS, Delivered
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LateDuplicate", "late", "untrue"]
 
+CALLS_MIN = 16  # with the usual effort two of each lane
 ACKNOWLEDGE_S = 0.4  # several calls of each client: each acknowledges all before it
 
 
@@ -39,9 +40,9 @@ class LateDuplicate(Fault):
         _tell_all(env, lambda call, attempt: KEEP_COPY)
 
     def hold(self, env: Environment, hold_s: float) -> None:
-        env.wait(hold_s)
+        _go_on(env, hold_s)
         _tell_all(env, lambda call, attempt: PASS)
-        env.wait(ACKNOWLEDGE_S)
+        _go_on(env, ACKNOWLEDGE_S)
         if self._restart:
             # A client's next call would acknowledge anew, and tell a server that forgot the watermark what it was. It
             # must come after the copies, as it may in any network.
@@ -97,6 +98,14 @@ def untrue(copy: Delivered) -> str | None:
     if copy.first is not None and copy.said.content != copy.first:
         return f"a late copy of {copy.call} was replayed {copy.said.content}, first {copy.first}"
     return None
+
+
+def _go_on(env: Environment, seconds: float) -> None:
+    """So long, and until some calls have ended meanwhile: each acknowledges those before it."""
+    assert env.workload is not None
+    workload, due = env.workload, env.workload.settled + CALLS_MIN
+    env.wait(seconds)
+    wait_felt(env, lambda: workload.settled >= due)
 
 
 def _tell_all(env: Environment, rule: Callable[[str, int], str]) -> None:

@@ -39,7 +39,7 @@ class RefusedRetry(TargetedLoss):
     def is_felt(self, env: Environment) -> bool:
         """Whether somebody was told unknown: the reply was lost, and no retry may say what ran."""
         assert env.workload is not None
-        return not env.workload.running() or any(call.told == "unknown" for call in list(env.workload.told))
+        return any(call.told == "unknown" for call in list(env.workload.told))
 
     def fired(self, counts: Counts) -> int:
         """Refusals that were handed to a client; where every call is tried again, only those of retries."""

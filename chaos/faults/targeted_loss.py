@@ -6,15 +6,13 @@ lost is a pure function of the seed, so the same run again loses the same messag
 
 from __future__ import annotations
 
-import contextlib
 import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
-from chaos.faults.base import Fault
+from chaos.faults.base import Fault, wait_felt
 from chaos.net.message_proxy import LOSE_REPLY, LOSE_REQUEST, PASS, MessageProxy
-from chaos.runner.environment import EnvironmentFailed
 
 if TYPE_CHECKING:
     from chaos.runner.environment import Environment
@@ -31,7 +29,6 @@ PLANS: Plans = (
     (0.04, (LOSE_REPLY, LOSE_REQUEST, LOSE_REPLY)),
 )
 """The share of the calls, and what becomes of their attempts, from the first on. All others pass."""
-FELT_MAX_S = 20.0
 
 
 def plan_for(seed: str, proxy: str, call: str, plans: Plans = PLANS) -> tuple[str, ...]:
@@ -57,15 +54,12 @@ class TargetedLoss(Fault):
             proxy.rule = _rule(env.seed, proxy.name, self._plans)
 
     def hold(self, env: Environment, hold_s: float) -> None:
-        """For `hold_s`, and on a busy machine for as long as it takes until the plans have had their effect."""
         env.wait(hold_s)
-        with contextlib.suppress(EnvironmentFailed):  # the verdict finds out
-            env.wait_until(lambda: self.is_felt(env), FELT_MAX_S, "the plans have had their effect")
+        wait_felt(env, lambda: self.is_felt(env))
 
     def is_felt(self, env: Environment) -> bool:
-        """Whether what must come of it has come, or can no more, since all calls have ended."""
-        has_ended = env.workload is not None and not env.workload.running()
-        return has_ended or any(proxy.lost_replies for proxy in self._proxies)
+        """Whether what must come of it has come."""
+        return any(proxy.lost_replies for proxy in env.proxies)
 
     def heal(self, env: Environment) -> None:
         for proxy in env.proxies:

@@ -51,7 +51,13 @@ def _env(**more: Any) -> Any:
         )
         for number in range(2)
     ]
-    return SimpleNamespace(seed="7", proxies=proxies, revive=lambda: None, wait=lambda seconds: None, **more)
+    usual = {
+        "workload": SimpleNamespace(settled=0, told=[], running=lambda: False),
+        "wait_until": lambda holds, _timeout_s, _what: holds(),
+    }
+    return SimpleNamespace(
+        seed="7", proxies=proxies, revive=lambda: None, wait=lambda seconds: None, **{**usual, **more}
+    )
 
 
 def test_which_messages_are_lost_depends_on_the_seed_alone() -> None:
@@ -133,7 +139,15 @@ def test_copies_come_after_the_acknowledgement_and_the_restart(restart: bool) ->
     server = SimpleNamespace(kill=lambda: done.append("kill"), restart=lambda: done.append("restart"))
     env = _env(server=server, ask=lambda _method: {"delivery": "persisted"})
     env.wait = lambda seconds: done.append(env.proxies[0].rule("c0-1", 1))
+    env.workload = SimpleNamespace(settled=0, running=lambda: True)
+    env.wait_until = lambda holds, _timeout_s, _what: settle(holds)
     copy = Delivered("c0-1", 1, 200, ReplySummary("stale_call"))
+
+    def settle(holds: Any) -> None:
+        """So many calls must have ended that those that were kept are acknowledged."""
+        assert not holds()
+        env.workload.settled += 16
+        assert holds()
 
     def deliver(proxy: Any, *, forget: bool) -> list[Delivered]:
         done.append(f"deliver/{proxy.rule('c0-1', 1)}/{forget}")
@@ -150,9 +164,11 @@ def test_copies_come_after_the_acknowledgement_and_the_restart(restart: bool) ->
     assert fault.fired(NOTHING) == 2
 
 
-@pytest.mark.parametrize("fault", [TargetedLoss(), RefusedRetry()], ids=lambda fault: type(fault).__name__)
+@pytest.mark.parametrize(
+    "fault", [TargetedLoss(), RefusedRetry(), DuplicateRequest()], ids=lambda fault: type(fault).__name__
+)
 @pytest.mark.parametrize("ends_by", ["its effect", "the last call"])
-def test_aimed_faults_stay_until_they_are_felt(fault: TargetedLoss, ends_by: str) -> None:
+def test_aimed_faults_stay_until_they_are_felt(fault: Fault, ends_by: str) -> None:
     """On a busy machine few calls come in its time: it stays until what must come of it has come, or cannot."""
     calls: list[Any] = [SimpleNamespace(told="ok")]
     is_over: list[bool] = []
@@ -163,14 +179,14 @@ def test_aimed_faults_stay_until_they_are_felt(fault: TargetedLoss, ends_by: str
         looks.append(holds())
         if ends_by == "its effect":
             calls.append(SimpleNamespace(told="unknown"))
-            env.proxies[0].lost_replies = 1
+            env.proxies[0].lost_replies = env.proxies[0].doubled = 1
         else:
             is_over.append(True)
         looks.append(holds())
 
     env.wait_until = wait_until
     for proxy in env.proxies:
-        proxy.lost_replies = 0
+        proxy.lost_replies = proxy.doubled = 0
     fault.inject(env)
     fault.hold(env, 0.5)
     assert looks == [False, True]
