@@ -16,7 +16,7 @@ from tests.support import side_by_side
 from tests.support.across_restarts import Crossing
 from tests.support.caller import Caller
 from tests.support.seed import SEED
-from tests.support.server import MODELS, WAYS, Node
+from tests.support.server import MODELS, WAYS, Node, words_of
 
 # A busy machine is no finding: no test judges an absolute time.
 hypothesis.settings.register_profile("oncekv", deadline=None)
@@ -79,7 +79,7 @@ def model(request: pytest.FixtureRequest) -> str:
 
 
 def _start(data_dir: Path, model: str, *, token: str | None = None, **options: Any) -> Node:
-    words = ["--model", *model.split(), *options.pop("extra_args", [])]
+    words = [*words_of(model, options.get("workers", 1)), *options.pop("extra_args", [])]
     server = LocalServer(data_dir, extra_args=words, **options).start()
     return Node(server, Caller(server.url, token))
 

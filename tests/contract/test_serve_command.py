@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from chaos.runtime.local import LocalServer, ServerError, sqlite_url
-from tests.support.server import oncekv
+from tests.support.server import oncekv, words_of
 from tests.support.waiting import at_once
 
 LISTEN = ["--listen", "127.0.0.1:0"]
@@ -35,7 +35,7 @@ def serve(store, *more, listen="127.0.0.1:0"):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_one_ready_line(tmp_path, workers, model):
     """stdout gets one JSON line when the server can serve, and never anything else; logs go to stderr."""
-    with LocalServer(tmp_path / "data", workers=workers, extra_args=["--model", *model.split()]) as server:
+    with LocalServer(tmp_path / "data", workers=workers, extra_args=words_of(model, workers)) as server:
         assert os.getpgid(server.pid) == server.members()[0] or server.pid in server.members()
         with socket.create_connection(("127.0.0.1", server.port), 5):
             pass
@@ -116,7 +116,7 @@ def test_the_port_of_another_oncekv_is_busy(node, tmp_path, workers, model):
     """Two servers never share a port by accident: half of the calls would go to the wrong store."""
     port = node.server.port
     one_line(
-        serve(tmp_path / "kv.db", "--workers", workers, "--model", *model.split(), listen=f"127.0.0.1:{port}"),
+        serve(tmp_path / "kv.db", "--workers", workers, *words_of(model, int(workers)), listen=f"127.0.0.1:{port}"),
         str(port),
     )
     assert node.kv.ok("server.info")["boot"] == node.server.boot

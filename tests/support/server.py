@@ -13,12 +13,17 @@ from tests.support.caller import Caller
 from tests.support.replies import Answer
 from tests.support.waiting import until
 
-__all__ = ["MODELS", "WAYS", "Node", "oncekv"]
+__all__ = ["MODELS", "WAYS", "Node", "oncekv", "words_of"]
 
 MODELS = ("event-loop", "threads")
 """What `oncekv serve --model` takes; the first is the default."""
 WAYS = (*MODELS, "event-loop --writer thread")
 """What the contract is tested on, the default first; several workers have tests of their own."""
+
+
+def words_of(model: str, workers: int = 1) -> list[str]:
+    """For `oncekv serve`; several workers have a writer's process in any case."""
+    return ["--model", *(model.split() if workers == 1 else model.split()[:1])]
 
 
 @dataclass(frozen=True)
