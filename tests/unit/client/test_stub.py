@@ -28,6 +28,7 @@ from oncekv.wire.errors import (
     InvalidParams,
     InvalidRequest,
     Overloaded,
+    SessionUnknown,
     TooManySessions,
     VersionMismatch,
     WindowExceeded,
@@ -340,6 +341,25 @@ def test_a_lost_session_is_replaced_if_the_call_surely_never_ran():
     assert isinstance(outcome, Ok)
     assert [attempt.result for attempt in outcome.attempts] == ["error: session_unknown", "ok"]
     assert network.metas[-1]["seq"] == 1
+
+
+def test_a_call_that_needs_another_session_while_the_client_closes_is_kept(tmp_path):
+    """Its session is gone, it surely never ran, and no call begins any more: for exactly-once that is no end."""
+    clients: list[Client] = []
+
+    class Closing(ModelServer):
+        def _gate(self, session, method, params, meta):
+            clients[0]._core.session.close()
+            raise SessionUnknown
+
+    network = Scripted(server=Closing())
+    with client(network, semantics="exactly-once", outbox=tmp_path / "o") as kv:
+        clients.append(kv)
+        outcome = append(kv)
+        assert isinstance(outcome, Unknown)
+        assert (outcome.kept, kv.unanswered) == (True, 1)
+    with client(Scripted(), semantics="exactly-once", outbox=tmp_path / "o") as kv:
+        assert [type(one.outcome) for one in kv.recovered] == [Unknown], "sent once, under a session that is gone"
 
 
 def test_a_server_that_forgets_every_session_at_once_is_not_tried_for_ever():
@@ -664,6 +684,27 @@ def test_a_call_that_the_outbox_holds_never_ends_as_an_outbox_error(tmp_path):
         box.assign = assign
         assert [type(one.outcome) for one in kv.resume()] == [Ok]
     assert network.server.effects == {"x": 1}
+
+
+def test_an_outbox_that_cannot_be_read_keeps_what_is_in_it(tmp_path):
+    """The older call cannot be resumed then, so the new one, which is in the file, is kept behind it and not sent."""
+    network = Scripted("ok", LOST)
+    with client(network, outbox=tmp_path / "o", **EXACTLY) as kv:
+        assert isinstance(append(kv, "old"), Unknown)
+        box = kv._core.outbox
+        assert box is not None
+        entries = box.entries
+
+        def unreadable():
+            raise OutboxError("disk gone")
+
+        box.entries = unreadable
+        outcome = append(kv, "new")
+        assert isinstance(outcome, Unknown)
+        assert (outcome.kept, outcome.attempts) == (True, ())
+        box.entries = entries
+        assert [type(one.outcome) for one in kv.resume()] == [Ok, Ok]
+    assert network.server.values["k"] == "oldnew"
 
 
 @pytest.mark.parametrize("status", [400, 411, 413, 415])

@@ -32,14 +32,15 @@ from oncekv.client.retry.retry_loop import RetryLoop
 from oncekv.client.semantics import Semantics
 from oncekv.client.session.outbox import Entry, Outbox, OutboxError
 from oncekv.client.session.session import Session
-from oncekv.wire.errors import Expired, Overloaded, RpcError, SessionUnknown, TooManySessions, WindowExceeded
+from oncekv.wire.errors import Expired, Overloaded, RpcError, SessionUnknown, TooManySessions
 
 __all__ = ["SESSIONS_MAX", "Issuer", "Recovered"]
 
 SESSIONS_MAX = 4
 """How many sessions one call is tried on; a server that forgets each of them at once is not worth a fifth."""
 
-_TRANSIENT = (Unreachable, ClientClosed, WindowExceeded, Overloaded, Expired, TooManySessions)
+_TRANSIENT = (Unreachable, ClientClosed, Overloaded, Expired, TooManySessions)
+"""Why a session may be refused to a kept call now and not for ever: it stays. Others are told the refusal as it is."""
 
 
 @dataclass(frozen=True, slots=True)
