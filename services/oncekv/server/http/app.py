@@ -22,6 +22,7 @@ from oncekv.server.failpoints import Failpoints
 from oncekv.server.http.endpoint import HttpError, HttpReply
 from oncekv.server.http.exchange import ServerContext
 from oncekv.server.http.wsgi import WsgiEndpoint
+from oncekv.server.log import log
 from oncekv.server.readiness import Readiness
 from oncekv.server.rpc.dispatcher import Dispatcher
 from oncekv.server.rpc.wiring import make_components
@@ -57,7 +58,11 @@ class Node:
 
     def page(self, verb: str, path: str) -> HttpReply:
         """What Flask says to a path that is not `/rpc`; none of its pages has a body or a query."""
-        page = Response.from_app(self.pages, create_environ(path, method=verb), buffered=True)
+        try:
+            page = Response.from_app(self.pages, create_environ(path, method=verb), buffered=True)
+        except Exception:  # on the event loop nobody else would answer
+            log.exception("the page %s failed", path)
+            return HttpError("500 Internal Server Error", "the server failed").reply()
         return HttpReply(page.status, list(page.headers), page.get_data())
 
     def close(self) -> None:
