@@ -91,7 +91,7 @@ class ComposeServer:
             state = json.loads(docker("inspect", "--format", "{{json .State}}", self.container))
         except ServerError:  # its container is gone, as after `lose_data`
             return -signal.SIGKILL
-        if state["RequestsInFlight"]:
+        if state["Running"]:
             return None
         code = int(state["ExitCode"])
         return 128 - code if code > 128 else code
