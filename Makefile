@@ -13,16 +13,17 @@ MATRIX_ARGS  ?= matrix --out out/matrix
 BUGS_ARGS    ?=
 TEST_PATHS   ?= tests/unit tests/contract tests/integration tests/browser tests/bugs
 TEST_ARGS    ?=
-# Most tests wait for timeouts most of the time, so more processes than cores pay. `-n 0` runs them in one.
-TEST_SIDE_BY_SIDE ?= -n 4 --dist loadgroup --no-loadscope-reorder
+# Most tests wait most of the time, so more processes than cores pay. What must stay together, and what begins first,
+# stands in tests/support/side_by_side.py. TEST_SIDE_BY_SIDE= runs one test after the other.
+TEST_SIDE_BY_SIDE ?= -n 6 --dist loadgroup --no-loadscope-reorder
 # For example: make bench BENCH_ARGS='--only writes identity'
 BENCH_ARGS   ?=
 # For example: make requirements PIN_ARGS=--upgrade
 PIN_ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toxiproxy demo matrix bugs bench bench-quick concurrency test test-long test-unit lint format images images-offline \
-  up down logs requirements clean
+.PHONY: help setup toxiproxy demo matrix bugs bench bench-quick concurrency test test-long test-all test-unit lint format images \
+  images-offline up down logs requirements clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -82,8 +83,11 @@ logs: ## Follow what the clients in the containers do and are told
 test: setup toxiproxy ## Run the tests: unit, contract, integration, browser, planted bugs (eight minutes on two cores)
 	@$(PY) -m pytest $(TEST_SIDE_BY_SIDE) -m 'not long' $(TEST_PATHS) $(TEST_ARGS)
 
-test-long: setup toxiproxy ## Run the long repetitions: more storms, Ctrl-C in every scenario, bugs on the other model
+test-long: setup toxiproxy ## Run what `test` leaves out: more storms, Ctrl-C in every scenario, the other model
 	@$(PY) -m pytest $(TEST_SIDE_BY_SIDE) -m long $(TEST_PATHS) $(TEST_ARGS)
+
+test-all: setup toxiproxy ## Run both in one run, as .ci/run does
+	@$(PY) -m pytest $(TEST_SIDE_BY_SIDE) $(TEST_PATHS) $(TEST_ARGS)
 
 test-unit: setup ## Run the unit tests alone (no Toxiproxy)
 	@$(PY) -m pytest tests/unit $(TEST_ARGS)

@@ -42,6 +42,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     side_by_side.arrange(items)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """In a worker of pytest-xdist: the groups were heard."""
+    side_by_side.check(session)
+
+
 def pytest_deselected(items: list[pytest.Item]) -> None:
     """Count what is left to `make test-long`."""
     side_by_side.count_left_out(items)

@@ -40,6 +40,8 @@ BREAKS = [
     "disconnect",
     "bank",
 ]
+SHORT = ("lost-reply", "partition", "crash-after-commit", "clock-jump", "pause", "disconnect")
+"""One of each kind of fault; the others are for `make test-long`."""
 # Said inside a container: which of these addresses can be reached from there.
 PROBE = """
 import socket, sys
@@ -73,7 +75,9 @@ def _run(runtime: ComposeRuntime, scenario: str, column: str, folder: Path) -> C
     return run_cell(runtime, Task(scenarios()[scenario], BY_NAME[column], Effort(SEED)), folder, threading.Event())
 
 
-@pytest.mark.parametrize("scenario", BREAKS)
+@pytest.mark.parametrize(
+    "scenario", [pytest.param(name, marks=[] if name in SHORT else [pytest.mark.long]) for name in BREAKS]
+)
 def test_at_most_once_holds_in_containers(runtime: ComposeRuntime, scenario: str, tmp_path: Path) -> None:
     """No call has two effects and no acknowledged one is lost, whatever breaks; and it provably broke."""
     cell = _run(runtime, scenario, "at-most-once", tmp_path)
@@ -82,6 +86,7 @@ def test_at_most_once_holds_in_containers(runtime: ComposeRuntime, scenario: str
     assert cell.effects["2+"] == 0
 
 
+@pytest.mark.long
 def test_the_other_model_holds_in_containers(
     runtime: ComposeRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,9 +103,9 @@ def test_the_other_model_holds_in_containers(
 @pytest.mark.parametrize(
     ("scenario", "column"),
     [
-        ("crash-after-commit", "exactly-once"),
+        pytest.param("crash-after-commit", "exactly-once", marks=pytest.mark.long),
         ("crash-after-commit", "at-most-once/memory"),
-        ("lost-reply", "at-least-once"),
+        pytest.param("lost-reply", "at-least-once", marks=pytest.mark.long),
         ("volume-lost", "exactly-once"),
     ],
 )

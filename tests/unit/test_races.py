@@ -39,7 +39,10 @@ from tests.support.seed import SEED
 from tests.support.thread_switches import hasty_switching
 from tests.support.waiting import at_once
 
-RACY = ("committer.py", "exchange.py", "far.py", "ledger.py", "outbox.py", "session.py", "watchdog.py", "writer.py")
+RACY = (
+    "committer.py", "exchange.py", "remote_committer.py", "ledger.py", "outbox.py", "session.py", "watchdog.py",
+    "writer.py",
+)  # fmt: skip
 THREADS = 12
 CALLS = 30
 WAIT_MAX_S = 30.0
