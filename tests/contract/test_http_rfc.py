@@ -112,7 +112,7 @@ CASES = {
 @pytest.fixture(scope="module")
 def by_workers(kv, fresh_for_module):
     """A caller of a server with one worker, and one of a server with two."""
-    return {1: kv, 2: fresh_for_module(extra_args=["--workers", "2"]).kv}
+    return {1: kv, 2: fresh_for_module(workers=2).kv}
 
 
 @pytest.mark.parametrize("workers", [1, 2])

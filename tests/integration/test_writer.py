@@ -24,12 +24,12 @@ from tests.support.waiting import at_once, in_background, until
 PROGRAM = """
 import sys
 from oncekv import cli
-from oncekv.server import {module}
+import oncekv.server.{module} as module
 
 def fail(*_):
     raise MemoryError("planted")
 
-{module}.{name} = fail
+module.{name} = fail
 sys.exit(cli.main())
 """
 SOON = """
@@ -124,7 +124,12 @@ def test_while_the_writer_stands_reads_go_on_and_writes_wait(own_writer: Node) -
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [("writer", "pack_answers"), ("writer", "unpack_calls"), ("far", "pack_calls")]
+    ("module", "name"),
+    [
+        ("process.writer", "pack_answers"),
+        ("process.writer", "unpack_calls"),
+        ("engine.remote_committer", "pack_calls"),
+    ],
 )
 @pytest.mark.parametrize("workers", [1, 2])
 def test_nobody_waits_for_a_way_that_is_broken(tmp_path: Path, module: str, name: str, workers: int) -> None:
