@@ -15,7 +15,7 @@ from oncekv.server.config import Config, StartupError, UsageError
 from oncekv.server.engine.storage import check_url, open_store, sqlite
 from oncekv.server.engine.storage.base import Changes, Row, StoreBusy, StoreFailed, StoreRefused
 from oncekv.server.engine.storage.sqlite import SqliteStore
-from oncekv.server.engine.storage.sqlite_files import make_file
+from oncekv.server.engine.storage.sqlite_files import check_rights, make_file
 from oncekv.server.readiness import PAUSE_S, Readiness
 from oncekv.server.rpc.wiring import make_components
 
@@ -431,3 +431,20 @@ def test_a_start_beside_another_never_takes_its_store_away(path: Path, monkeypat
         with pytest.raises(StartupError, match="another process"):
             open_store(f"sqlite:///{path}")
         assert path.exists()
+
+
+def test_a_log_that_another_process_removes_meanwhile_is_no_lack_of_rights(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who closes a store last removes its log; a start that looks at the log at that moment is not refused."""
+    real, log = os.access, path.with_name("kv.db-wal")
+
+    def access(place: str, mode: int) -> bool:
+        if place.endswith("-wal"):
+            log.unlink()
+        return real(place, mode)
+
+    assert log.exists()
+    monkeypatch.setattr(os, "access", access)
+    check_rights(path)
+    assert not log.exists()

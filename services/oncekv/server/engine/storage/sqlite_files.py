@@ -71,7 +71,9 @@ def check_rights(path: Path) -> None:
     """
     beside = os.path.realpath(path)
     for place in (os.path.dirname(beside), *(f"{beside}{suffix}" for suffix in SUFFIXES)):
-        if os.path.lexists(place) and not os.access(place, os.R_OK | os.W_OK):
+        if not os.path.lexists(place) or os.access(place, os.R_OK | os.W_OK):
+            continue
+        if os.path.lexists(place):  # else whoever closed the store last has just removed its log
             raise PermissionError(errno.EACCES, f"{shown(Path(place))} may not be written")
 
 
