@@ -40,11 +40,6 @@ _FAILURES = (WrkFailed, RpcFailed, ServerError, BaselineFailed, SchemaUnknown)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; the exit code."""
     args = _parser().parse_args(arguments)
-    try:
-        find_wrk()
-    except WrkMissing as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     out = args.out / args.what
     data = out / "data"
@@ -54,6 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"bench: cannot write to {out}: {error.strerror}; name another --out", file=sys.stderr)
         return console.USAGE
+    try:
+        find_wrk()
+    except WrkMissing as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
     run = Run(EFFORTS[args.effort], ResultSet(out / f"{args.what}.json", {"effort": args.effort, **facts(data)}), data)
     measures = _chosen(args)
     code = _measure(run, measures, _shares(args.what))

@@ -43,6 +43,7 @@ RACY = (
     "committer.py", "exchange.py", "remote_committer.py", "ledger.py", "outbox.py", "session.py", "watchdog.py",
     "writer.py",
 )  # fmt: skip
+RACES_MAX = 20
 THREADS = 12
 CALLS = 30
 WAIT_MAX_S = 30.0
@@ -190,7 +191,8 @@ def test_a_gate_that_checks_before_it_acts_is_caught(node: Node, channel: Way) -
     with load("check-then-act").plant():
         _race_attempts(node, channel, one_after_the_other)
         with pytest.raises(AssertionError):
-            _race_attempts(node, channel)
+            for _ in range(RACES_MAX):  # on a busy machine a race is not lost every time
+                _race_attempts(node, channel)
 
 
 def one_after_the_other(thunks: Sequence[Callable[[], T]], _timeout_s: float) -> list[T]:
