@@ -1,6 +1,6 @@
 """Replies, as a message proxy reads and writes them: what one says, and refusals of its own. Pure.
 
-A refusal of the message proxy's is what the server sends where it refuses (services/oncekv/server/http/endpoint.py),
+A refusal of the message proxy's is what the server sends where it refuses (services/oncerpc/server/http/endpoint.py),
 byte for byte but for its wish: it asks for no pause, so that a run need not wait.
 """
 
@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+import oncekv.kv  # noqa: F401 its errors are in the registry
 from chaos.net.framing import Message
-from oncekv.wire.envelope import encode_reply, failure
-from oncekv.wire.errors import REGISTRY, InvalidRequest, Overloaded
+from oncerpc.wire.envelope import encode_reply, failure
+from oncerpc.wire.errors import REGISTRY, InvalidRequest, Overloaded
 
 __all__ = ["NO_ANSWER", "REFUSE_413", "REFUSE_503", "ReplySummary", "read", "refusal"]
 

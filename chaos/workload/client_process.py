@@ -34,7 +34,7 @@ import msgspec
 from chaos.workload.clients import ClientPlan, open_client
 from chaos.workload.workload import ClientDied, told_of
 from oncekv.client import Attempt, Client, Failed, Ok, Outcome, Unknown
-from oncekv.wire.errors import RpcError
+from oncerpc.wire.errors import KnownError
 
 __all__ = ["ClientProcess", "UnderWay", "main"]
 
@@ -211,8 +211,8 @@ def _load(said: dict[str, Any]) -> Outcome:
     if said["told"] == "ok":
         return Ok(said["result"], said["replayed"], attempts)
     if said["told"] == "definite":
-        error = RpcError(said["reason"])
-        error.name = said["error"]  # type: ignore[misc]  # it stands for a class that only the process has seen
+        error = KnownError(said["reason"])  # it stands for a class that only the process has seen
+        error.name = said["error"]
         return Failed(error, said["replayed"], attempts)
     return Unknown(said["reason"], said["kept"], attempts)
 

@@ -12,12 +12,13 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import oncekv
+import oncekv.kv
 from oncekv import console
 
 __all__ = ["main"]
 
 # Imported by name and only when asked for: `call` need not wait for what a server is made of.
-_COMMANDS = {"serve": "oncekv.server.command", "call": "oncekv.client.api.command"}
+_COMMANDS = {"serve": "oncekv.server.command", "call": "oncerpc.client.api.command"}
 
 _HELP = """\
 commands:
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _param_kinds(method: str) -> Mapping[str, str] | None:
     """Which params of a method are strings; None for an unknown method."""
-    methods = importlib.import_module("oncekv.server.rpc.methods")
+    methods = importlib.import_module("oncekv.kv.methods")
     kinds: Mapping[str, str] | None = methods.params_of(method)
     return kinds
 

@@ -14,12 +14,13 @@ import pytest
 from chaos.runner.cell import COLUMNS
 from chaos.runtime.base import MODELS, Serving
 from chaos.scenarios import scenarios
-from oncekv.client.api import core, issuer
-from oncekv.client.retry import decision, retry_loop
-from oncekv.client.session import outbox, session
-from oncekv.server.engine import committer, sessions
-from oncekv.server.engine.dedup import persisted
+from oncekv.server.engine import committer
 from oncekv.server.engine.storage import sqlite_queries, staged
+from oncerpc.client.api import core, issuer
+from oncerpc.client.retry import decision, retry_loop
+from oncerpc.client.session import outbox, session
+from oncerpc.server import sessions
+from oncerpc.server.dedup import persisted
 from tests.bugs.base import Bug
 from tests.bugs.hunt import hunt
 from tests.bugs.planted import bugs

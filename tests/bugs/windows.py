@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from oncekv.server.engine.call import Call
 from oncekv.server.engine.committer import Committer
 from oncekv.server.engine.storage.base import Changes
 from oncekv.server.engine.storage.sqlite_queries import SqliteView
+from oncerpc.server.rpc.call import Call
 from tests.bugs.base import replaced
 
 __all__ = ["after_execute_moved", "in_two_commits"]

@@ -11,7 +11,7 @@ import pytest
 from chaos.runtime.links import Links
 from chaos.runtime.toxiproxy import Toxiproxy
 from oncekv.client import Environment, Ok, RetryPolicy, connect
-from oncekv.client.transport.http import HttpTransport
+from oncerpc.client.transport.http import HttpTransport
 from tests.support.seed import unique
 from tests.support.waiting import at_once
 

@@ -7,7 +7,7 @@ import pytest
 
 from chaos.runtime.local import LocalServer
 from oncekv.client import Failed, Ok, RetryPolicy, Semantics, Unknown, connect
-from oncekv.wire.errors import VersionMismatch
+from oncekv.kv.errors import VersionMismatch
 from tests.support.seed import unique
 
 MAYBE, AT_LEAST, AT_MOST, EXACTLY = Semantics

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from oncekv.client import connect
-from oncekv.client.session.outbox import Outbox
+from oncerpc.client.session.outbox import Outbox
 from tests.support.seed import unique
 
 BEGIN = """

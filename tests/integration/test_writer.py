@@ -35,7 +35,7 @@ sys.exit(cli.main())
 SOON = """
 import sys
 from oncekv import cli
-from oncekv.server.watchdog import Watchdog
+from oncerpc.server.watchdog import Watchdog
 
 init = Watchdog.__init__
 Watchdog.__init__ = lambda self, running, _bound_ms: init(self, running, 600)

@@ -10,15 +10,15 @@ from typing import Any
 import msgspec
 
 from oncekv.server.config import Config
-from oncekv.server.engine.call import Call
 from oncekv.server.engine.committer import Committer
-from oncekv.server.engine.components import Components
-from oncekv.server.engine.dedup.base import IdempotencyKey
-from oncekv.server.engine.leases import LeaseClock
 from oncekv.server.engine.storage import open_store
 from oncekv.server.engine.storage.base import Store, StoreRefused, Writer
-from oncekv.server.rpc.wiring import make_components
-from oncekv.wire.identity import NO_META, CallMeta
+from oncekv.server.wiring import make_components
+from oncerpc.server.dedup.base import IdempotencyKey
+from oncerpc.server.leases import LeaseClock
+from oncerpc.server.rpc.call import Call
+from oncerpc.server.rpc.components import Components
+from oncerpc.wire.identity import NO_META, CallMeta
 
 __all__ = ["Bench", "Failing", "name_of", "told"]
 
@@ -54,7 +54,7 @@ class Bench:
         self.store = Failing(open_store(url))
         self.now_s = 0.0
         components = make_components(config, self.store, 1, None)
-        self.components: Components = dataclasses.replace(
+        self.components: Components[Store] = dataclasses.replace(
             components, monotonic_s=lambda: self.now_s, clock=LeaseClock(lambda: self.now_s, 0)
         )
         self.committer = Committer(self.components)

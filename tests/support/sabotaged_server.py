@@ -20,7 +20,7 @@ from typing import Any
 
 from oncekv import cli
 from oncekv.server import command
-from oncekv.server.rpc.dispatcher import Dispatcher
+from oncerpc.server.rpc.dispatcher import Dispatcher
 
 __all__ = ["main", "spoilt"]
 

@@ -18,7 +18,7 @@ import oncekv
 __all__ = ["hasty_switching"]
 
 SWITCH_S = 5e-6
-ONCEKV = Path(oncekv.__file__).parent
+SERVICES = Path(oncekv.__file__).parents[1]
 
 
 @contextlib.contextmanager
@@ -32,7 +32,7 @@ def hasty_switching(*files: str) -> Iterator[None]:
         frame.f_trace_opcodes = True
         return _step
 
-    assert not (gone := [name for name in files if not any(ONCEKV.rglob(name))]), f"renamed? nothing races in {gone}"
+    assert not (gone := [name for name in files if not any(SERVICES.rglob(name))]), f"renamed? nothing races in {gone}"
     usual_s = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_S)
     threading.settrace(trace)

@@ -17,9 +17,9 @@ import pytest
 from bench.report.targets import TARGETS
 from chaos.runner.cell import COLUMNS
 from chaos.scenarios import scenarios
-from oncekv.server.engine.method import Method
-from oncekv.server.rpc.methods import all_methods
-from oncekv.wire.errors import REGISTRY
+from oncekv.kv.methods import all_methods
+from oncerpc.server.rpc.method import Method
+from oncerpc.wire.errors import REGISTRY
 from tests.bugs.planted import bugs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)\)")
 def errors_table() -> str:
     """Code, name, definite, recorded, when: one line an error."""
     lines = ["| code | name | definite | recorded | when |", "| --- | --- | --- | --- | --- |"]
-    for code, error in REGISTRY.items():
+    for code, error in sorted(REGISTRY.items(), key=lambda one: max(one[0], 0)):  # JSON-RPC's own as it lists them
         definite, recorded = ("yes" if flag else "no" for flag in (error.definite, error.recorded))
         lines.append(f"| {code} | {error.name} | {definite} | {recorded} | {error.when} |")
     return "\n".join(lines)

@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from oncekv.client.api.batch import Batch, Later
-from oncekv.client.api.stub import Client
-from oncekv.client.outcome import result_of
 from oncekv.kv import typed_calls
 from oncekv.kv.results import Appended, Deleted, Incremented, Page, Row, TxnDone, Written
+from oncerpc.client.api.batch import Batch, Later
+from oncerpc.client.api.stub import Client
+from oncerpc.client.outcome import result_of
 
 __all__ = ["KvBatch", "KvClient", "connect"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from oncekv.wire.results import Result
-from oncekv.wire.structs import build_structs
+from oncerpc.wire.results import Result
+from oncerpc.wire.structs import build_structs
 
 __all__ = ["Appended", "Deleted", "Incremented", "Item", "Page", "Row", "TxnDone", "Written"]
 

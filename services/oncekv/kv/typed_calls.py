@@ -12,8 +12,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from oncekv.client.outcome import Ok
 from oncekv.kv.results import Appended, Deleted, Incremented, Page, Row, TxnDone, Written
+from oncerpc.client.outcome import Ok
 
 __all__ = ["Op", "TypedCall", "append", "delete", "get", "increment", "list_keys", "put", "txn"]
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 from msgspec import Meta
 
-from oncekv.server.engine.method import INTEGER_MAX
-from oncekv.server.engine.storage.base import Row
-from oncekv.wire.errors import TooLarge, VersionMismatch
+from oncekv.kv.errors import VersionMismatch
+from oncerpc.server.rpc.method import INTEGER_MAX
+from oncerpc.wire.errors import TooLarge
 
-__all__ = ["Key", "Rows", "Version", "Writable", "check_key", "check_value", "check_version", "utf8_length"]
+__all__ = [
+    "Key",
+    "Pages",
+    "Row",
+    "Rows",
+    "Version",
+    "Writable",
+    "check_key",
+    "check_value",
+    "check_version",
+    "utf8_length",
+]
 
 KEY_BYTES_MAX = 1024
 VALUE_BYTES_MAX = 1024 * 1024
@@ -20,10 +31,23 @@ Key = Annotated[str, Meta(min_length=1)]
 Version = Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
 
 
+class Row(NamedTuple):
+    """One key's value and the number of its changes since it was created."""
+
+    value: str
+    version: int
+
+
 class Rows(Protocol):
     """Keys to read."""
 
     def row(self, key: str) -> Row | None: ...
+
+
+class Pages(Protocol):
+    """Keys to list."""
+
+    def page(self, prefix: str, after: str, limit: int, bytes_max: int) -> list[tuple[str, Row]]: ...
 
 
 class Writable(Rows, Protocol):

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 from oncekv.server.config import Config, StartupError, UsageError
-from oncekv.server.engine.dedup import deliveries
 from oncekv.server.engine.storage import check_url
 from oncekv.server.http.models import models
-from oncekv.server.log import set_up_logging
+from oncerpc.server.dedup import deliveries
+from oncerpc.server.log import set_up_logging
 
 __all__ = ["configure", "run"]
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from oncekv.server.engine.components import read_counters
 from oncekv.server.engine.storage.base import Store, StoreFailed, StoreRefused
-from oncekv.server.log import StateLog, log
+from oncerpc.server.log import StateLog, log
+from oncerpc.server.rpc.components import read_counters
 
 __all__ = ["Readiness"]
 

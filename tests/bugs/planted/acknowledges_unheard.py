@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any
 
-from oncekv.client.session.session import Identity
+from oncerpc.client.session.session import Identity
 from tests.bugs.base import Bug, replaced
 
 

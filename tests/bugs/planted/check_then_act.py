@@ -12,15 +12,15 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
-from oncekv.server.engine.call import Call, Submission
 from oncekv.server.engine.committer import Committer
-from oncekv.server.engine.dedup.base import Attempt
-from oncekv.server.engine.dedup.persisted import PersistedDedup
 from oncekv.server.engine.storage.base import Writer
 from oncekv.server.engine.storage.staged import Group
-from oncekv.server.failpoints import Dropped
-from oncekv.wire.envelope import Reply, mark_replayed
-from oncekv.wire.errors import RpcError
+from oncerpc.server.dedup.base import Attempt
+from oncerpc.server.dedup.persisted import PersistedDedup
+from oncerpc.server.failpoints import Dropped
+from oncerpc.server.rpc.call import Call, Submission
+from oncerpc.wire.envelope import Reply, mark_replayed
+from oncerpc.wire.errors import RpcError
 from tests.bugs.base import Bug, replaced
 
 real_admit, real_settle = PersistedDedup.admit, PersistedDedup.settle

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from oncekv.server.engine.dedup import memory, persisted
+from oncerpc.server.dedup import memory, persisted
 from tests.bugs.base import Bug, replaced
 
 

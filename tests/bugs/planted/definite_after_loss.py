@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from oncekv.client.outcome import Failed, Unknown
-from oncekv.client.retry import decision
-from oncekv.client.retry.decision import Kind, Past, Verdict
-from oncekv.client.transport.attempt_result import Errored
+from oncerpc.client.outcome import Failed, Unknown
+from oncerpc.client.retry import decision
+from oncerpc.client.retry.decision import Kind, Past, Verdict
+from oncerpc.client.transport.attempt_result import Errored
 from tests.bugs.base import Bug, replaced
 
 real_judge_error = decision._judge_error

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from oncekv.server.engine.dedup import persisted
-from oncekv.server.engine.dedup.base import Attempt
 from oncekv.server.engine.storage.base import KeyedRecord, Record
-from oncekv.wire.envelope import Reply
+from oncerpc.server.dedup import persisted
+from oncerpc.server.dedup.base import Attempt
+from oncerpc.wire.envelope import Reply
 from tests.bugs.base import Bug, replaced
 
 

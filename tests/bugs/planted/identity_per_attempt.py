@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from oncekv.client.api.core import Core
-from oncekv.client.retry.pending_call import PendingCall
-from oncekv.client.retry.retry_loop import RetryLoop
-from oncekv.client.session.session import Session
-from oncekv.client.transport.attempt_result import AttemptResult
+from oncerpc.client.api.core import Core
+from oncerpc.client.retry.pending_call import PendingCall
+from oncerpc.client.retry.retry_loop import RetryLoop
+from oncerpc.client.session.session import Session
+from oncerpc.client.transport.attempt_result import AttemptResult
 from tests.bugs.base import Bug, replaced
 
 real_init, real_send = Core.__init__, RetryLoop._send

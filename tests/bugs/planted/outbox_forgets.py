@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from oncekv.client.session.outbox import Outbox
+from oncerpc.client.session.outbox import Outbox
 from tests.bugs.base import Bug, replaced
 
 real_init = Outbox.__init__

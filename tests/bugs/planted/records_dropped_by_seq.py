@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from oncekv.server.engine.dedup.base import Attempt
-from oncekv.server.engine.dedup.persisted import PersistedDedup
 from oncekv.server.engine.storage.staged import Group
-from oncekv.wire.envelope import Reply
+from oncerpc.server.dedup.base import Attempt
+from oncerpc.server.dedup.persisted import PersistedDedup
+from oncerpc.wire.envelope import Reply
 from tests.bugs.base import Bug, replaced
 
 real_settle = PersistedDedup.settle

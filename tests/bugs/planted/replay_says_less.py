@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager
 
 import msgspec
 
-from oncekv.server.engine.dedup.base import Attempt
-from oncekv.server.engine.dedup.persisted import PersistedDedup
 from oncekv.server.engine.storage.staged import Group
-from oncekv.wire.envelope import Reply, success
+from oncerpc.server.dedup.base import Attempt
+from oncerpc.server.dedup.persisted import PersistedDedup
+from oncerpc.wire.envelope import Reply, success
 from tests.bugs.base import Bug, replaced
 
 real_admit = PersistedDedup.admit

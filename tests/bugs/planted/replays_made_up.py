@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from oncekv.server.engine.dedup.base import Attempt
-from oncekv.server.engine.dedup.persisted import PersistedDedup
 from oncekv.server.engine.storage.staged import Group
-from oncekv.wire.envelope import Reply, success
-from oncekv.wire.errors import StaleCall
+from oncerpc.server.dedup.base import Attempt
+from oncerpc.server.dedup.persisted import PersistedDedup
+from oncerpc.wire.envelope import Reply, success
+from oncerpc.wire.errors import StaleCall
 from tests.bugs.base import Bug, replaced
 
 real_admit = PersistedDedup.admit

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from oncekv.server.engine.call import Call
 from oncekv.server.engine.committer import Committer, _Ticket
 from oncekv.server.engine.storage.staged import Group
+from oncerpc.server.rpc.call import Call
 from tests.bugs.base import Bug, replaced
 from tests.bugs.windows import after_execute_moved
 

@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager
 from itertools import count
 
 from oncekv.server.config import Config
-from oncekv.server.engine.sessions import Sessions
 from oncekv.server.engine.storage.base import Session
 from oncekv.server.engine.storage.staged import Group
+from oncerpc.server.sessions import Sessions
 from tests.bugs.base import Bug, replaced
 
 real_init = Sessions.__init__

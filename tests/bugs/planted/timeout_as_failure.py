@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from oncekv.client.api import issuer
-from oncekv.client.outcome import Failed, Outcome, Unreachable
-from oncekv.client.retry import retry_loop
-from oncekv.client.retry.decision import Kind, Past
-from oncekv.client.retry.decision import give_up as real_give_up
+from oncerpc.client.api import issuer
+from oncerpc.client.outcome import Failed, Outcome, Unreachable
+from oncerpc.client.retry import retry_loop
+from oncerpc.client.retry.decision import Kind, Past
+from oncerpc.client.retry.decision import give_up as real_give_up
 from tests.bugs.base import Bug, replaced
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from oncekv.server.engine.sessions import Sessions
-from oncekv.server.engine.storage.base import Session
 from oncekv.server.engine.storage.staged import Group
+from oncerpc.server.records import Session
+from oncerpc.server.sessions import Sessions
 from tests.bugs.base import Bug, replaced
 
 real_live = Sessions.live

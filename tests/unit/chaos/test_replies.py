@@ -8,11 +8,12 @@ import pytest
 
 from chaos.net.framing import Message
 from chaos.net.replies import REFUSE_413, REFUSE_503, ReplySummary, read, refusal
-from oncekv.client.outcome import HttpRefused
-from oncekv.client.transport.attempt_result import Errored
-from oncekv.client.transport.reply import Received, read_single
-from oncekv.wire.envelope import encode_reply, failure, mark_replayed, success
-from oncekv.wire.errors import Overloaded, RpcError, StaleCall, VersionMismatch
+from oncekv.kv.errors import VersionMismatch
+from oncerpc.client.outcome import HttpRefused
+from oncerpc.client.transport.attempt_result import Errored
+from oncerpc.client.transport.reply import Received, read_single
+from oncerpc.wire.envelope import encode_reply, failure, mark_replayed, success
+from oncerpc.wire.errors import Overloaded, RpcError, StaleCall
 from tests.unit.client.loopback import ok
 
 

@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 from oncekv.client import Environment, RetryPolicy, connect
-from oncekv.client.transport.attempt_result import Lost, NotSent
+from oncerpc.client.transport.attempt_result import Lost, NotSent
 
 from .simulation import ModelServer, Network
 

@@ -16,18 +16,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from oncekv.client.retry.retry_loop import Environment
-from oncekv.client.transport.attempt_result import Lost, NotSent
-from oncekv.client.transport.reply import Received
-from oncekv.wire.envelope import Reply, encode_batch, encode_reply, failure, mark_replayed, success
-from oncekv.wire.errors import (
+from oncekv.kv.errors import VersionMismatch
+from oncerpc.client.retry.retry_loop import Environment
+from oncerpc.client.transport.attempt_result import Lost, NotSent
+from oncerpc.client.transport.reply import Received
+from oncerpc.wire.envelope import Reply, encode_batch, encode_reply, failure, mark_replayed, success
+from oncerpc.wire.errors import (
     IdentityReused,
     InternalError,
     Overloaded,
     RpcError,
     SessionUnknown,
     StaleCall,
-    VersionMismatch,
     WindowExceeded,
 )
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncekv.client.retry import backoff
-from oncekv.client.retry.backoff import RetryPolicy, attempt_timeout_s, backoff_delay_s, delay_ceiling_s
+from oncerpc.client.retry import backoff
+from oncerpc.client.retry.backoff import RetryPolicy, attempt_timeout_s, backoff_delay_s, delay_ceiling_s
 
 POLICY = RetryPolicy(first_delay_s=0.1, factor=2, delay_max_s=1.0, attempts_max=None, attempt_min_s=0.01)
 

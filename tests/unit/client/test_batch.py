@@ -5,10 +5,10 @@ import json
 import pytest
 
 from oncekv.client import Failed, Ok, Unknown, Unreachable
-from oncekv.client.session.outbox import OutboxError
-from oncekv.client.transport.reply import Received
+from oncekv.kv.errors import VersionMismatch
 from oncekv.kv.results import Appended
-from oncekv.wire.errors import VersionMismatch
+from oncerpc.client.session.outbox import OutboxError
+from oncerpc.client.transport.reply import Received
 
 from .scripted import LOST, REFUSED, Scripted, client
 from .simulation import ModelServer

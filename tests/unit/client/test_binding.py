@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from oncekv.client.transport.binding import BindingError, Link, bind
+from oncerpc.client.transport.binding import BindingError, Link, bind
 
 
 @pytest.fixture

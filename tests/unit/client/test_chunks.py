@@ -1,14 +1,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncekv.client.retry.chunks import BYTES_MAX, CALLS_MAX, chunks
-from oncekv.client.retry.decision import Kind
-from oncekv.client.retry.pending_call import PendingCall
-from oncekv.client.semantics import Semantics
-from oncekv.client.session.ledger import Ledger
-from oncekv.client.session.session import Epoch, Identity
-from oncekv.client.transport.request import encode_request
-from oncekv.wire.identity import SEQ_MAX
+from oncerpc.client.retry.chunks import BYTES_MAX, CALLS_MAX, chunks
+from oncerpc.client.retry.decision import Kind
+from oncerpc.client.retry.pending_call import PendingCall
+from oncerpc.client.semantics import Semantics
+from oncerpc.client.session.ledger import Ledger
+from oncerpc.client.session.session import Epoch, Identity
+from oncerpc.client.transport.request import encode_request
+from oncerpc.wire.identity import SEQ_MAX
 
 KIND = Kind(Semantics.AT_MOST_ONCE)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from oncekv.client.session.ledger import Ledger
-from oncekv.client.session.outbox import Outbox, OutboxError
-from oncekv.client.session.session import Epoch, Identity, OpenedSession, Session
-from oncekv.wire.errors import WindowExceeded
+from oncerpc.client.session.ledger import Ledger
+from oncerpc.client.session.outbox import Outbox, OutboxError
+from oncerpc.client.session.session import Epoch, Identity, OpenedSession, Session
+from oncerpc.wire.errors import WindowExceeded
 from tests.support.thread_switches import hasty_switching
 from tests.support.waiting import at_once
 

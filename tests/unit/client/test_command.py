@@ -11,8 +11,8 @@ import pytest
 
 from oncekv.cli import main
 from oncekv.client import Semantics, Unknown
-from oncekv.client.api import command
-from oncekv.client.api.stub import Client
+from oncerpc.client.api import command
+from oncerpc.client.api.stub import Client
 
 from .loopback import Loopback, ok, request_of
 from .simulation import ModelServer
@@ -295,8 +295,8 @@ def test_an_interrupted_command_says_what_is_known(call, url, tmp_path, monkeypa
 
 def test_serving_needs_no_client_and_calling_no_server(monkeypatch, capsys):
     """Each command imports only its own half until it needs the other."""
-    for name in [name for name in sys.modules if name.startswith("oncekv.server")]:
+    for name in [name for name in sys.modules if name.startswith(("oncekv.server", "oncekv.kv.methods"))]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(SystemExit):
         main(["call", "--help"])
-    assert "oncekv.server.rpc.methods" not in sys.modules
+    assert "oncekv.kv.methods" not in sys.modules

@@ -2,22 +2,22 @@
 
 import pytest
 
-from oncekv.client.outcome import Failed, HttpRefused, Ok, Unknown, UnlistedError, Unreachable
-from oncekv.client.retry.decision import Kind, Past, Step, decide, give_up
-from oncekv.client.semantics import Semantics, is_harmless
-from oncekv.client.transport.attempt_result import Answered, Errored, Lost, NotSent
-from oncekv.wire.errors import (
+from oncekv.kv.errors import VersionMismatch
+from oncerpc.client.outcome import Failed, HttpRefused, Ok, Unknown, UnlistedError, Unreachable
+from oncerpc.client.retry.decision import Kind, Past, Step, decide, give_up
+from oncerpc.client.semantics import Semantics, is_harmless
+from oncerpc.client.transport.attempt_result import Answered, Errored, Lost, NotSent
+from oncerpc.wire.errors import (
     REGISTRY,
     ApplicationError,
     Expired,
     IdentityReused,
     InternalError,
+    KnownError,
     Overloaded,
-    RpcError,
     SessionUnknown,
     StaleCall,
     TooManySessions,
-    VersionMismatch,
 )
 
 MAYBE, AT_LEAST, AT_MOST, EXACTLY = Semantics
@@ -28,7 +28,7 @@ FRESH, LOST = Past(), Past(lost=True)
 LATER = [Overloaded, Expired, TooManySessions]
 RECORDED = [kind for kind in REGISTRY.values() if issubclass(kind, ApplicationError)]
 SPECIAL = [InternalError, IdentityReused, SessionUnknown, StaleCall]
-FINAL: list[type[RpcError]] = [
+FINAL: list[type[KnownError]] = [
     *(kind for kind in REGISTRY.values() if kind not in [*LATER, *RECORDED, *SPECIAL]),
     HttpRefused,
 ]

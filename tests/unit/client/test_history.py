@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from oncekv.client.api.history import History
-from oncekv.client.outcome import Attempt, Failed, Ok, Unknown
-from oncekv.wire.errors import VersionMismatch
+from oncekv.kv.errors import VersionMismatch
+from oncerpc.client.api.history import History
+from oncerpc.client.outcome import Attempt, Failed, Ok, Unknown
 
 ATTEMPTS = (Attempt(1, "l", 0.0, 0.1, "timed out"), Attempt(2, "l", 0.2, 0.1, "ok"))
 

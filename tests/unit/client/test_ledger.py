@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncekv.client.session.ledger import Ledger
+from oncerpc.client.session.ledger import Ledger
 
 
 def test_acked_follows_the_finished_calls_without_a_gap():

@@ -9,10 +9,10 @@ from contextlib import closing
 import pytest
 
 from oncekv.client import connect
-from oncekv.client.session import outbox as module
-from oncekv.client.session.ledger import Ledger
-from oncekv.client.session.outbox import APPLICATION_ID, Entry, Outbox, OutboxBusy, OutboxError
-from oncekv.client.session.session import Epoch, Identity
+from oncerpc.client.session import outbox as module
+from oncerpc.client.session.ledger import Ledger
+from oncerpc.client.session.outbox import APPLICATION_ID, Entry, Outbox, OutboxBusy, OutboxError
+from oncerpc.client.session.session import Epoch, Identity
 
 EPOCH = Epoch("key-1", Ledger(), "s" * 22)
 PLANNED = Epoch("key-2", Ledger())
@@ -91,7 +91,7 @@ def test_one_client_at_a_time(path):
         box.put([("kv.put", b"{}", IDENTITY)])
         with pytest.raises(OutboxBusy, match=r"^another client has the outbox .* open; one at a time$"):
             Outbox(path)
-        program = f"from oncekv.client.session.outbox import Outbox; Outbox({str(path)!r})"
+        program = f"from oncerpc.client.session.outbox import Outbox; Outbox({str(path)!r})"
         other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         assert "OutboxBusy" in other.stderr
         assert len(box.load()) == 1
@@ -101,8 +101,8 @@ def test_one_client_at_a_time(path):
 def test_the_outbox_of_a_killed_process_opens_at_once(path):
     """SIGKILL leaves neither a lock behind nor half a transaction."""
     program = (
-        "import os, signal; from oncekv.client.session.outbox import Outbox;"
-        "from oncekv.client.session.session import Epoch, Identity;"
+        "import os, signal; from oncerpc.client.session.outbox import Outbox;"
+        "from oncerpc.client.session.session import Epoch, Identity;"
         f"box = Outbox({str(path)!r}); box.put([('kv.put', b'{{}}', Identity(Epoch('key', None), 1))]);"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )

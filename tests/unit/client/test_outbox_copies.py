@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from oncekv.client import Failed, Ok, Unknown
-from oncekv.client.transport.reply import Received
+from oncerpc.client.transport.reply import Received
 
 from .scripted import LOST, REFUSED, Scripted, append, client
 from .simulation import ModelServer

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncekv.client.transport.request import encode_params, encode_request
+from oncerpc.client.transport.request import encode_params, encode_request
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 JSON = st.recursive(

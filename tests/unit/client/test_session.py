@@ -2,9 +2,9 @@ import threading
 
 import pytest
 
-from oncekv.client.outcome import ClientClosed, Unreachable
-from oncekv.client.session.session import OpenedSession, Session
-from oncekv.wire.errors import IdentityReused, WindowExceeded
+from oncerpc.client.outcome import ClientClosed, Unreachable
+from oncerpc.client.session.session import OpenedSession, Session
+from oncerpc.wire.errors import IdentityReused, WindowExceeded
 from tests.support.waiting import at_once, in_background, until
 
 

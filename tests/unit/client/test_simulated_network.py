@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from oncekv.client import RetryPolicy, Semantics, connect
-from oncekv.client.outcome import Failed, Ok, Outcome, Unknown
-from oncekv.client.retry import chunks, retry_loop
-from oncekv.client.retry.decision import decide
-from oncekv.client.session.ledger import Ledger
-from oncekv.client.session.outbox import Outbox
-from oncekv.client.transport.attempt_result import Lost
+from oncerpc.client.outcome import Failed, Ok, Outcome, Unknown
+from oncerpc.client.retry import chunks, retry_loop
+from oncerpc.client.retry.decision import decide
+from oncerpc.client.session.ledger import Ledger
+from oncerpc.client.session.outbox import Outbox
+from oncerpc.client.transport.attempt_result import Lost
 
 from .simulation import CrashedError, ModelServer, Network
 

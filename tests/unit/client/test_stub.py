@@ -19,21 +19,21 @@ from oncekv.client import (
     Unreachable,
     connect,
 )
-from oncekv.client.session.outbox import OutboxError
-from oncekv.client.transport.reply import Received
+from oncekv.kv.errors import VersionMismatch
 from oncekv.kv.results import Appended, Written
-from oncekv.wire.envelope import encode_reply, failure
-from oncekv.wire.errors import (
+from oncerpc.client.session.outbox import OutboxError
+from oncerpc.client.transport.reply import Received
+from oncerpc.wire.envelope import encode_reply, failure
+from oncerpc.wire.errors import (
     Expired,
     InvalidParams,
     InvalidRequest,
     Overloaded,
     SessionUnknown,
     TooManySessions,
-    VersionMismatch,
     WindowExceeded,
 )
-from oncekv.wire.results import ReplayMark
+from oncerpc.wire.results import ReplayMark
 
 from .scripted import LOST, NO_JITTER, REFUSED, Scripted, append, client
 from .simulation import ModelServer

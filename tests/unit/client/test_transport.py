@@ -8,10 +8,10 @@ from contextlib import closing
 
 import pytest
 
-from oncekv.client.transport import http as module
-from oncekv.client.transport.attempt_result import Lost, NotSent
-from oncekv.client.transport.http import HttpTransport
-from oncekv.client.transport.reply import Received, read_single
+from oncerpc.client.transport import http as module
+from oncerpc.client.transport.attempt_result import Lost, NotSent
+from oncerpc.client.transport.http import HttpTransport
+from oncerpc.client.transport.reply import Received, read_single
 
 from .loopback import Loopback, ok, request_of, reset
 

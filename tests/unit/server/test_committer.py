@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from oncekv.server.engine.call import Call, Submission
-from oncekv.server.engine.components import read_counters
 from oncekv.server.engine.storage.base import StoreFailed, StoreRefused
-from oncekv.wire.identity import CallMeta
+from oncerpc.server.rpc.call import Call, Submission
+from oncerpc.server.rpc.components import read_counters
+from oncerpc.wire.identity import CallMeta
 from tests.support.committing import Bench, name_of, told
 
 GONE = StoreRefused("the store's file is not there")
@@ -38,7 +38,7 @@ def test_a_session_that_a_failed_group_opened_is_not_known(
     bench: Bench, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody was given it, and the store does not have it: a call under its name is refused and runs nothing."""
-    monkeypatch.setattr("oncekv.server.rpc.wiring.secrets.token_urlsafe", lambda _bytes: "never-given-out")
+    monkeypatch.setattr("oncerpc.server.rpc.wiring.secrets.token_urlsafe", lambda _bytes: "never-given-out")
     bench.store.error = error
     assert name_of(bench.run(bench.call("session.open"))) == "internal_error"
     bench.store.error = None
@@ -197,7 +197,7 @@ def test_a_store_that_is_gone_refuses_all_and_nothing_began(bench: Bench) -> Non
 @pytest.mark.parametrize("error", [FULL, GONE], ids=["full", "gone"])
 def test_the_log_says_it_once(bench: Bench, error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     """A line when it begins and one when it is over, no traceback, however many calls were refused between."""
-    caplog.set_level(logging.INFO, "oncekv.server")
+    caplog.set_level(logging.INFO, "oncerpc")
     session = bench.open()
     bench.store.error = error
     for seq in range(1, 50):

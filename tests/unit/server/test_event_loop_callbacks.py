@@ -14,7 +14,7 @@ from oncekv.server.config import Config
 from oncekv.server.engine.storage import open_store
 from oncekv.server.http.app import Node
 from oncekv.server.http.models.event_loop import _Handler, _logged
-from oncekv.server.rpc.wiring import make_components
+from oncekv.server.wiring import make_components
 from tests.support.thread_switches import hasty_switching
 from tests.support.waiting import at_once
 

@@ -9,12 +9,12 @@ import pytest
 
 from oncekv.server.config import Config
 from oncekv.server.engine import committer as module
-from oncekv.server.engine.call import Call, Submission
 from oncekv.server.engine.committer import SHARE_MAX, Committer
 from oncekv.server.engine.storage import open_store
-from oncekv.server.rpc.dispatcher import _NO_METHOD
-from oncekv.server.rpc.wiring import make_components
-from oncekv.wire.identity import NO_META
+from oncekv.server.wiring import make_components
+from oncerpc.server.rpc.call import Call, Submission
+from oncerpc.server.rpc.dispatcher import _NO_METHOD
+from oncerpc.wire.identity import NO_META
 
 DEPTH = 10_000
 GROUP_MAX = 256

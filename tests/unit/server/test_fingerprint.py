@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from oncekv.server.rpc.methods import all_methods
-from oncekv.wire.fingerprint import fingerprint
+from oncekv.kv.methods import all_methods
+from oncerpc.wire.fingerprint import fingerprint
 
 
 def _of(method: str, params: dict[str, Any]) -> str:

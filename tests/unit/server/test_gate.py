@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
-from oncekv.server.engine.components import read_counters
-from oncekv.server.engine.dedup.memory import MemoryDedup
-from oncekv.server.engine.dedup.persisted import KEY_KEPT_MS
-from oncekv.wire.identity import WINDOW, CallMeta
+from oncerpc.server.dedup.memory import MemoryDedup
+from oncerpc.server.dedup.persisted import KEY_KEPT_MS
+from oncerpc.server.rpc.components import read_counters
+from oncerpc.wire.identity import WINDOW, CallMeta
 from tests.support.committing import Bench, name_of, told
 
 MINUTE_MS = 60_000

@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from oncekv.server.engine.call import Call
-from oncekv.server.engine.dedup.base import IdempotencyKey
+from oncekv.kv.methods import all_methods
 from oncekv.server.engine.ipc_messages import apply_answers, pack_answers, pack_calls, unpack_answers, unpack_calls
-from oncekv.server.rpc.methods import all_methods
-from oncekv.wire.envelope import success
-from oncekv.wire.errors import Overloaded
-from oncekv.wire.fingerprint import fingerprint
-from oncekv.wire.identity import NO_META, CallMeta
+from oncerpc.server.dedup.base import IdempotencyKey
+from oncerpc.server.rpc.call import Call
+from oncerpc.wire.envelope import success
+from oncerpc.wire.errors import Overloaded
+from oncerpc.wire.fingerprint import fingerprint
+from oncerpc.wire.identity import NO_META, CallMeta
 
 PARAMS: dict[str, dict[str, Any]] = {
     "kv.put": {"key": "k\0é", "value": "x" * 10_000, "if_version": 2**62},

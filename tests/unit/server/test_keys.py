@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oncekv.server.config import Config
-from oncekv.server.engine.dedup.base import IdempotencyKey
-from oncekv.server.engine.dedup.persisted import KEY_KEPT_MS, PersistedDedup
-from oncekv.server.engine.sessions import Sessions
 from oncekv.server.engine.storage import open_store
 from oncekv.server.engine.storage.staged import Group
-from oncekv.wire.envelope import Reply
-from oncekv.wire.identity import NO_META, CallMeta
+from oncerpc.server.dedup.base import IdempotencyKey
+from oncerpc.server.dedup.persisted import KEY_KEPT_MS, PersistedDedup
+from oncerpc.server.sessions import Sessions
+from oncerpc.wire.envelope import Reply
+from oncerpc.wire.identity import NO_META, CallMeta
 
 DAY_MS = 24 * 60 * 60 * 1000
 KEY = IdempotencyKey(b"", "order-17")

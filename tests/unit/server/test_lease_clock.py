@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oncekv.server.engine.leases import GAP_MAX_MS, LeaseClock
+from oncerpc.server.leases import GAP_MAX_MS, LeaseClock
 
 
 class Time:

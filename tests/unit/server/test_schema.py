@@ -8,7 +8,7 @@ from pathlib import Path
 
 from oncekv.server.engine.storage import open_store
 from oncekv.server.engine.storage.sqlite import APPLICATION_ID
-from oncekv.wire.envelope import Reply
+from oncerpc.wire.envelope import Reply
 
 SCHEMA_1 = f"""
 CREATE TABLE kv (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL, version INTEGER NOT NULL);

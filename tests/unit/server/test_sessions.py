@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from oncekv.server.config import Config
-from oncekv.server.engine.sessions import SWEEP_PORTION, Sessions
 from oncekv.server.engine.storage import open_store
 from oncekv.server.engine.storage.base import Store
 from oncekv.server.engine.storage.staged import Group
-from oncekv.wire.errors import SessionUnknown, TooManySessions
+from oncerpc.server.sessions import SWEEP_PORTION, Sessions
+from oncerpc.wire.errors import SessionUnknown, TooManySessions
 
 MINUTE_MS = 60_000
 

@@ -17,7 +17,7 @@ from oncekv.server.engine.storage.base import Changes, Row, StoreBusy, StoreFail
 from oncekv.server.engine.storage.sqlite import SqliteStore
 from oncekv.server.engine.storage.sqlite_files import check_rights, make_file
 from oncekv.server.readiness import PAUSE_S, Readiness
-from oncekv.server.rpc.wiring import make_components
+from oncekv.server.wiring import make_components
 
 
 @pytest.fixture

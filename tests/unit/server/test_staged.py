@@ -10,7 +10,7 @@ import pytest
 from oncekv.server.engine.storage import open_store
 from oncekv.server.engine.storage.base import Row, Store
 from oncekv.server.engine.storage.staged import Effect, Group
-from oncekv.wire.envelope import Reply
+from oncerpc.wire.envelope import Reply
 
 
 @pytest.fixture

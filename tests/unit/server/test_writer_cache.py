@@ -12,9 +12,6 @@ from pathlib import Path
 import pytest
 
 from oncekv.server.config import Config
-from oncekv.server.engine.dedup.base import IdempotencyKey
-from oncekv.server.engine.dedup.persisted import PersistedDedup
-from oncekv.server.engine.sessions import Sessions
 from oncekv.server.engine.storage import open_store
 from oncekv.server.engine.storage import writer_cache as known_module
 from oncekv.server.engine.storage.base import Counters, Session, Store
@@ -22,9 +19,12 @@ from oncekv.server.engine.storage.record_slots import Slots
 from oncekv.server.engine.storage.sqlite_queries import SqliteView
 from oncekv.server.engine.storage.staged import Effect, Group
 from oncekv.server.engine.storage.writer_cache import WriterCache
-from oncekv.wire.envelope import Reply
-from oncekv.wire.errors import Refused
-from oncekv.wire.identity import CallMeta
+from oncerpc.server.dedup.base import IdempotencyKey
+from oncerpc.server.dedup.persisted import PersistedDedup
+from oncerpc.server.sessions import Sessions
+from oncerpc.wire.envelope import Reply
+from oncerpc.wire.errors import Refused
+from oncerpc.wire.identity import CallMeta
 from tests.support.seed import SEED
 
 NAMES = [f"name-{number}" for number in range(6)]

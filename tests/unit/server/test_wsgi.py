@@ -19,7 +19,7 @@ GET = {"jsonrpc": "2.0", "id": 2, "method": "kv.get", "params": {"key": "k"}}
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[FlaskClient]:
     """Flask's test client of an empty store."""
-    app = create_app(Config(f"sqlite:///{tmp_path}/kv.db"), open_store(f"/{tmp_path}/kv.db"))
+    app = create_app(Config(store_url=f"sqlite:///{tmp_path}/kv.db"), open_store(f"/{tmp_path}/kv.db"))
     yield app.test_client()
     app.extensions["oncekv"].close()
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncekv.wire.envelope import decode, encode_batch, encode_reply, failure, mark_replayed, success
-from oncekv.wire.errors import REGISTRY, InvalidRequest, ParseError, VersionMismatch
+from oncekv.kv.errors import VersionMismatch
+from oncerpc.wire.envelope import decode, encode_batch, encode_reply, failure, mark_replayed, success
+from oncerpc.wire.errors import REGISTRY, InvalidRequest, ParseError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),

@@ -15,15 +15,15 @@ import pytest
 PROGRAM = """
     import sys, tempfile
     import msgspec, msgspec._utils
-    from oncekv.wire import structs
+    from oncerpc.wire import structs
     {spoil}
     from oncekv.kv import typed_calls
     from oncekv.server.http.app import create_app
     from oncekv.server.config import Config
-    from oncekv.server.rpc.methods import methods
+    from oncekv.kv.methods import all_methods
     from oncekv.server.engine.storage import open_store
     from oncekv.kv import results as kv_results
-    from oncekv.wire import identity, results as wire_results
+    from oncerpc.wire import identity, results as wire_results
 
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{{folder}}/kv.db"
@@ -34,7 +34,7 @@ PROGRAM = """
     real = msgspec._utils._eval_type
     msgspec._utils._eval_type = lambda *args, **more: (built.append(1), real(*args, **more))[1]
     results = [getattr(module, name) for module in (kv_results, wire_results) for name in module.__all__]
-    for shape in [identity.CallMeta, *results, *(one.params for one in methods(failpoints=True).values())]:
+    for shape in [identity.CallMeta, *results, *(one.params for one in all_methods().values())]:
         try:
             msgspec.convert({{}}, shape)
         except msgspec.ValidationError:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from oncekv.kv.results import Appended
 from oncekv.kv.values import Key, Writable, check_key, check_value
-from oncekv.server.engine.method import Kind, Method, Params
-from oncekv.wire.errors import TooLarge
+from oncerpc.server.rpc.method import Kind, Method, Params
+from oncerpc.wire.errors import TooLarge
 
 
 class Append(Params):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from oncekv.kv import results
 from oncekv.kv.values import Key, Rows, check_key
-from oncekv.server.engine.method import Kind, Method, Params
-from oncekv.wire.errors import TooLarge
+from oncerpc.server.rpc.method import Kind, Method, Params
+from oncerpc.wire.errors import TooLarge
 
 
 class Get(Params):

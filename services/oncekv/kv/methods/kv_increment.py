@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+from oncekv.kv.errors import NotAnInteger
 from oncekv.kv.results import Incremented
 from oncekv.kv.values import Key, Writable, check_key
-from oncekv.server.engine.method import INTEGER_MAX, INTEGER_MIN, Integer, Kind, Method, Params
-from oncekv.wire.errors import NotAnInteger, TooLarge
+from oncerpc.server.rpc.method import INTEGER_MAX, INTEGER_MIN, Integer, Kind, Method, Params
+from oncerpc.wire.errors import TooLarge
 
 # At most 19 digits that count, so that a value of a million digits costs no million-digit arithmetic.
 _INTEGER = re.compile(r"(-?)0*([0-9]{1,19})")

@@ -7,9 +7,9 @@ from typing import Annotated
 from msgspec import Meta
 
 from oncekv.kv.results import Item, Page
-from oncekv.server.engine.method import RESULT_BYTES_MAX, Kind, Method, Params
-from oncekv.server.engine.storage.base import Reader
-from oncekv.wire.errors import TooLarge
+from oncekv.kv.values import Pages
+from oncerpc.server.rpc.method import RESULT_BYTES_MAX, Kind, Method, Params
+from oncerpc.wire.errors import TooLarge
 
 LIMIT_MAX = 1000
 
@@ -20,7 +20,7 @@ class List(Params):
     after: str = ""
 
 
-def list_keys(reader: Reader, params: List) -> Page:
+def list_keys(reader: Pages, params: List) -> Page:
     found = reader.page(params.prefix, params.after, params.limit, RESULT_BYTES_MAX)
     items = [Item(key, row.value, row.version) for key, row in found]
     more = len(items) == params.limit and reader.page(params.prefix, items[-1].key, 1, 2 * RESULT_BYTES_MAX)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from oncekv.kv.errors import VersionMismatch
 from oncekv.kv.results import Written
 from oncekv.kv.values import Key, Version, Writable, check_key, check_value, check_version
-from oncekv.server.engine.method import Kind, Method, Params
-from oncekv.wire.errors import TooLarge, VersionMismatch
+from oncerpc.server.rpc.method import Kind, Method, Params
+from oncerpc.wire.errors import TooLarge
 
 
 class Put(Params):

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from oncekv.kv.errors import NotAnInteger, VersionMismatch
 from oncekv.kv.methods.kv_append import Append, append
 from oncekv.kv.methods.kv_delete import Delete, delete
 from oncekv.kv.methods.kv_get import Get, get
@@ -17,8 +18,8 @@ from oncekv.kv.methods.kv_increment import Increment, increment
 from oncekv.kv.methods.kv_put import Put, put
 from oncekv.kv.results import Row, TxnDone
 from oncekv.kv.values import Key, Version, Writable, check_key, check_version, utf8_length
-from oncekv.server.engine.method import RESULT_BYTES_MAX, Kind, Method, Params
-from oncekv.wire.errors import NotAnInteger, TooLarge, VersionMismatch
+from oncerpc.server.rpc.method import RESULT_BYTES_MAX, Kind, Method, Params
+from oncerpc.wire.errors import TooLarge
 
 OPS_MAX = 128
 

@@ -16,16 +16,16 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from oncekv.server.engine.call import BaseCommitter, Call, Submission, Watch
-from oncekv.server.engine.components import Components
-from oncekv.server.engine.method import Context, Kind
-from oncekv.server.engine.storage.base import StoreFailed, StoreRefused
+from oncekv.server.engine.storage.base import Store, StoreFailed, StoreRefused
 from oncekv.server.engine.storage.staged import Effect, Group
 from oncekv.server.engine.storage.writer_cache import WriterCache
-from oncekv.server.failpoints import Dropped
-from oncekv.server.log import StateLog, end_server, log
-from oncekv.wire.envelope import Reply, failure, mark_replayed, success
-from oncekv.wire.errors import ApplicationError, InternalError, Overloaded, RpcError
+from oncerpc.server.failpoints import Dropped
+from oncerpc.server.log import StateLog, end_server, log
+from oncerpc.server.rpc.call import BaseCommitter, Call, Submission, Watch
+from oncerpc.server.rpc.components import Components
+from oncerpc.server.rpc.method import Context, Kind
+from oncerpc.wire.envelope import Reply, failure, mark_replayed, success
+from oncerpc.wire.errors import ApplicationError, InternalError, KnownError, Overloaded, RpcError
 
 __all__ = ["Committer"]
 
@@ -49,7 +49,7 @@ class _Ticket:
 class Committer(BaseCommitter):
     """The one writer of this server."""
 
-    def __init__(self, components: Components) -> None:
+    def __init__(self, components: Components[Store]) -> None:
         self._facts = components.facts
         self._config = components.config
         self._failpoints = components.facts.failpoints
@@ -156,7 +156,7 @@ class Committer(BaseCommitter):
     def _commit(self, calls: Sequence[Call], *, save_clock: bool) -> None:
         """One transaction. While the store fails no call is run, so what fails then is refused, and definite."""
         refusing = self._failing and bool(calls)
-        told: type[RpcError] | None = None
+        told: type[KnownError] | None = None
         try:
             with self._store.write() as writer:
                 self._run_calls(Group(writer, self._cache), calls, save_clock=save_clock)
@@ -242,7 +242,7 @@ class Committer(BaseCommitter):
             self._sweep_at_s = now_s + TICK_S
         group.forget_keyed(now_ms)
 
-    def _fail_all(self, calls: Sequence[Call], error: type[RpcError]) -> None:
+    def _fail_all(self, calls: Sequence[Call], error: type[KnownError]) -> None:
         for call in calls:
             call.fail(error())
 

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 
-from oncekv.server.log import end_server, log
+from oncerpc.server.log import end_server, log
 
 __all__ = ["READ_BYTES", "MessageReader", "MessageSender", "send"]
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
-from oncekv.server.engine.call import Call
-from oncekv.server.engine.dedup.base import IdempotencyKey
-from oncekv.server.engine.method import Method
-from oncekv.wire.envelope import Reply
-from oncekv.wire.identity import CallMeta
+from oncerpc.server.dedup.base import IdempotencyKey
+from oncerpc.server.rpc.call import Call
+from oncerpc.server.rpc.method import Method
+from oncerpc.wire.envelope import Reply
+from oncerpc.wire.identity import CallMeta
 
 __all__ = ["apply_answers", "pack_answers", "pack_calls", "unpack_answers", "unpack_calls"]
 

@@ -15,12 +15,13 @@ import threading
 import time
 from collections.abc import Iterable
 
-from oncekv.server.engine.call import BaseCommitter, Submission, Watch
-from oncekv.server.engine.components import Components, read_counters
 from oncekv.server.engine.ipc_channel import READ_BYTES, MessageReader, MessageSender
 from oncekv.server.engine.ipc_messages import apply_answers, pack_calls, unpack_answers
-from oncekv.server.log import StateLog, end_server
-from oncekv.wire.errors import Overloaded
+from oncekv.server.engine.storage.base import Store
+from oncerpc.server.log import StateLog, end_server
+from oncerpc.server.rpc.call import BaseCommitter, Submission, Watch
+from oncerpc.server.rpc.components import Components, read_counters
+from oncerpc.wire.errors import Overloaded
 
 __all__ = ["RemoteCommitter"]
 
@@ -32,7 +33,7 @@ DEATH_S = 0.5
 class RemoteCommitter(BaseCommitter):
     """One worker's end of the channel to the writer."""
 
-    def __init__(self, components: Components, channel: socket.socket) -> None:
+    def __init__(self, components: Components[Store], channel: socket.socket) -> None:
         self._components = components
         self._channel = channel
         self._sender = MessageSender(channel)

@@ -13,20 +13,20 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import create_environ
 
 from oncekv.server.config import Config
-from oncekv.server.engine.call import BaseCommitter
 from oncekv.server.engine.committer import Committer
-from oncekv.server.engine.components import Components
 from oncekv.server.engine.remote_committer import RemoteCommitter
 from oncekv.server.engine.storage.base import Store
-from oncekv.server.failpoints import Failpoints
-from oncekv.server.http.endpoint import HttpError, HttpReply
-from oncekv.server.http.exchange import ServerContext
-from oncekv.server.http.wsgi import WsgiEndpoint
-from oncekv.server.log import log
 from oncekv.server.readiness import Readiness
-from oncekv.server.rpc.dispatcher import Dispatcher
-from oncekv.server.rpc.wiring import make_components
-from oncekv.server.watchdog import RequestsInFlight, Watchdog
+from oncekv.server.wiring import make_components
+from oncerpc.server.failpoints import Failpoints
+from oncerpc.server.http.endpoint import HttpError, HttpReply
+from oncerpc.server.http.exchange import ServerContext
+from oncerpc.server.http.wsgi import WsgiEndpoint
+from oncerpc.server.log import log
+from oncerpc.server.rpc.call import BaseCommitter
+from oncerpc.server.rpc.components import Components
+from oncerpc.server.rpc.dispatcher import Dispatcher
+from oncerpc.server.watchdog import RequestsInFlight, Watchdog
 
 __all__ = ["Node", "create_app"]
 
@@ -37,7 +37,7 @@ class Node:
     `channel` leads to the writer's process; without one the committer is here.
     """
 
-    def __init__(self, components: Components, channel: socket.socket | None = None) -> None:
+    def __init__(self, components: Components[Store], channel: socket.socket | None = None) -> None:
         self.config = components.config
         self.metrics = components.metrics
         self._store = components.store

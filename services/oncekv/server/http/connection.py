@@ -19,10 +19,10 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Protocol
 
-from oncekv.server.config import Config
-from oncekv.server.http.endpoint import HttpReply, body_cut
 from oncekv.server.http.request import Request, RequestParser
-from oncekv.server.rpc.dispatcher import Caller
+from oncerpc.server.config import Config
+from oncerpc.server.http.endpoint import HttpReply, body_cut
+from oncerpc.server.rpc.dispatcher import Caller
 
 __all__ = ["Answered", "Connection", "RequestHandler", "Transport"]
 

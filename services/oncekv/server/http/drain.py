@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from oncekv.server.log import log
+from oncerpc.server.log import log
 
 __all__ = ["Drain"]
 

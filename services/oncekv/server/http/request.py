@@ -18,9 +18,9 @@ from urllib.parse import unquote
 
 import httptools
 
-from oncekv.server.config import Config
-from oncekv.server.http.endpoint import DRAIN_BYTES_MAX, PATH, Head, HttpError, admit
-from oncekv.server.rpc.dispatcher import Caller
+from oncerpc.server.config import Config
+from oncerpc.server.http.endpoint import DRAIN_BYTES_MAX, PATH, Head, HttpError, admit
+from oncerpc.server.rpc.dispatcher import Caller
 
 __all__ = ["Request", "RequestParser"]
 

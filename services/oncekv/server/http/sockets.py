@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from oncekv.server.config import Config, StartupError
-from oncekv.server.log import log
+from oncerpc.server.log import log
 
 __all__ = ["Acceptor", "Address", "free_address", "listen", "reserve"]
 

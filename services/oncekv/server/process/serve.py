@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING
 from oncekv.console import announce
 from oncekv.server.config import Config
 from oncekv.server.engine.storage import open_store
-from oncekv.server.failpoints import Failpoints
 from oncekv.server.http.sockets import Address, reserve
 from oncekv.server.process.workers import Companion, supervise
+from oncerpc.server.failpoints import Failpoints
 
 if TYPE_CHECKING:
-    from oncekv.server.engine.components import Components
+    from oncekv.server.engine.storage.base import Store
+from oncerpc.server.rpc.components import Components
 
 __all__ = ["serve"]
 
@@ -123,8 +124,8 @@ class _Plan:
         _keep(mine, channels)
         return serve_workers(self._components(), mine, announce)
 
-    def _components(self) -> Components:
-        from oncekv.server.rpc.wiring import make_components
+    def _components(self) -> Components[Store]:
+        from oncekv.server.wiring import make_components
 
         return make_components(self.config, open_store(self.config.store_url), self.boot, self.failpoints)
 

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from oncekv.console import announce
 from oncekv.server.config import StartupError
-from oncekv.server.log import log
+from oncerpc.server.log import log
 
 __all__ = ["Companion", "supervise"]
 

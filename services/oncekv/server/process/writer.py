@@ -13,13 +13,14 @@ import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
-from oncekv.server.engine.call import Call, Submission
 from oncekv.server.engine.committer import Committer
-from oncekv.server.engine.components import Components
 from oncekv.server.engine.ipc_channel import MessageReader, send
 from oncekv.server.engine.ipc_messages import pack_answers, unpack_calls
-from oncekv.server.log import end_server, log
-from oncekv.server.watchdog import RequestsInFlight, Watchdog
+from oncekv.server.engine.storage.base import Store
+from oncerpc.server.log import end_server, log
+from oncerpc.server.rpc.call import Call, Submission
+from oncerpc.server.rpc.components import Components
+from oncerpc.server.watchdog import RequestsInFlight, Watchdog
 
 __all__ = ["serve_workers"]
 
@@ -45,7 +46,7 @@ class _WorkerChannel:
     """One worker's channel: a thread takes its calls in, another sends the answers."""
 
     def __init__(
-        self, channel: socket.socket, components: Components, committer: Committer, running: RequestsInFlight
+        self, channel: socket.socket, components: Components[Store], committer: Committer, running: RequestsInFlight
     ) -> None:
         self._channel = channel
         self._methods = components.facts.methods
@@ -101,7 +102,9 @@ class _WorkerChannel:
                 return
 
 
-def serve_workers(components: Components, channels: Sequence[socket.socket], announce: Callable[[], object]) -> int:
+def serve_workers(
+    components: Components[Store], channels: Sequence[socket.socket], announce: Callable[[], object]
+) -> int:
     """Commit what comes on these channels until all are closed; the exit code."""
     running = RequestsInFlight()
     watchdog = Watchdog(running, components.config.call_watch_ms)

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from oncekv.kv.values import Row
 from oncekv.server.engine.storage.record_slots import SLOTS, Slots
-from oncekv.wire.envelope import Reply
-from oncekv.wire.fingerprint import FINGERPRINT_BYTES
+from oncerpc.server.records import Counters, KeyedRecord, Record, StoreBusy, StoreFailed, StoreRefused
+from oncerpc.wire.envelope import Reply
+from oncerpc.wire.fingerprint import FINGERPRINT_BYTES
 
 __all__ = [
     "Changes",
@@ -33,25 +35,6 @@ __all__ = [
     "pack",
     "unpack",
 ]
-
-
-class StoreRefused(Exception):
-    """The store takes no transaction now; the message says why. Nothing of this one began."""
-
-
-class StoreBusy(StoreRefused):
-    """Another process held the store for longer than the bound."""
-
-
-class StoreFailed(Exception):
-    """The store broke a transaction off, for want of room for example; nobody can tell what became of it."""
-
-
-class Row(NamedTuple):
-    """One key's value and the number of its changes since it was created."""
-
-    value: str
-    version: int
 
 
 class Session:
@@ -76,13 +59,6 @@ class Session:
         return self.number * SLOTS + slot
 
 
-class Record(NamedTuple):
-    """A dedup record: what ran under an identity, and what it answered."""
-
-    fingerprint: bytes
-    reply: Reply
-
-
 RecordRow = tuple[int, int, int, bytes]
 """A dedup record as it is stored: place, seq, the session's watermark when it was made, and the rest as one (`pack`),
 since every column costs.
@@ -98,26 +74,6 @@ def unpack(answer: bytes) -> Record:
     """What `pack` was given."""
     body = FINGERPRINT_BYTES + 1
     return Record(answer[:FINGERPRINT_BYTES], Reply(bool(answer[FINGERPRINT_BYTES]), answer[body:]))
-
-
-class KeyedRecord(NamedTuple):
-    """A dedup record under an Idempotency-Key, kept until `expires_ms` of the lease clock."""
-
-    fingerprint: bytes
-    reply: Reply
-    expires_ms: int
-
-
-class Counters(NamedTuple):
-    """What is counted in the store itself, so that several processes agree on it.
-
-    clock_ms: the lease clock as last saved. sessions_opened: ever; gives out session numbers, so none comes twice.
-    """
-
-    clock_ms: int
-    sessions_opened: int
-    sessions: int
-    records: int
 
 
 @dataclass

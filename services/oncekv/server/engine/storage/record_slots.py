@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from oncekv.wire.identity import WINDOW
+from oncerpc.wire.identity import WINDOW
 
 __all__ = ["SLOTS", "Slots"]
 

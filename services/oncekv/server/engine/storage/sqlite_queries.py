@@ -16,8 +16,8 @@ import msgspec
 from oncekv.server.engine.storage.base import Changes, Counters, KeyedRecord, Record, Row, Session, StoreFailed, unpack
 from oncekv.server.engine.storage.bulk import Bulk
 from oncekv.server.engine.storage.record_slots import SLOTS, Slots
-from oncekv.wire.envelope import Reply
-from oncekv.wire.errors import TooLarge
+from oncerpc.wire.envelope import Reply
+from oncerpc.wire.errors import TooLarge
 
 __all__ = ["SqliteView"]
 

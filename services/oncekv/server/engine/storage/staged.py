@@ -15,7 +15,7 @@ from collections.abc import Collection
 from oncekv.server.engine.storage.base import Changes, Counters, KeyedRecord, Record, Row, Session, Writer, pack, unpack
 from oncekv.server.engine.storage.record_slots import Slots
 from oncekv.server.engine.storage.writer_cache import WriterCache
-from oncekv.wire.envelope import Reply
+from oncerpc.wire.envelope import Reply
 
 __all__ = ["Effect", "Group"]
 
@@ -68,9 +68,14 @@ class Group:
         return Counters(
             before.clock_ms,
             before.sessions_opened + self._opened,
-            before.sessions + self._opened - len(self._changes.ended),
+            self.sessions_open,
             before.records + self._records,
         )
+
+    @property
+    def sessions_open(self) -> int:
+        """How many sessions are open, with those of this group."""
+        return self._before.sessions + self._opened - len(self._changes.ended)
 
     @property
     def has_opened(self) -> bool:

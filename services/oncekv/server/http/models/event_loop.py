@@ -20,14 +20,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from oncekv.server.engine.call import Submission
 from oncekv.server.http.app import Node
 from oncekv.server.http.connection import Answered, Connection
 from oncekv.server.http.drain import Drain
-from oncekv.server.http.exchange import Exchange, Work
 from oncekv.server.http.sockets import Acceptor, Address, listen
-from oncekv.server.log import log
-from oncekv.server.rpc.dispatcher import Caller
+from oncerpc.server.http.exchange import Exchange, Work
+from oncerpc.server.log import log
+from oncerpc.server.rpc.call import Submission
+from oncerpc.server.rpc.dispatcher import Caller
 
 __all__ = ["serve"]
 

@@ -17,11 +17,11 @@ from typing import Any
 from oncekv.server.http.app import Node
 from oncekv.server.http.connection import Answered, Connection
 from oncekv.server.http.drain import Drain
-from oncekv.server.http.endpoint import HttpReply
-from oncekv.server.http.exchange import Exchange
 from oncekv.server.http.sockets import Acceptor, Address, listen
-from oncekv.server.log import log
-from oncekv.server.rpc.dispatcher import Caller
+from oncerpc.server.http.endpoint import HttpReply
+from oncerpc.server.http.exchange import Exchange
+from oncerpc.server.log import log
+from oncerpc.server.rpc.dispatcher import Caller
 
 __all__ = ["serve"]
 

@@ -1,0 +1,35 @@
+"""server.info: which server answers, and which of its lives this is."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from oncerpc.server.rpc.method import Context, Kind, Method, Params
+
+
+class Info(Params):
+    pass
+
+
+class ServerInfo(Struct):
+    name: str
+    boot: int
+    store: str
+    delivery: str
+    uptime_ms: int
+    release: str
+
+
+def info(context: Context, _params: Info) -> ServerInfo:
+    server = context.server
+    return ServerInfo(
+        name=server.service.name,
+        boot=server.boot,
+        store=server.store,
+        delivery=server.config.delivery,
+        uptime_ms=server.uptime_ms(),
+        release=server.service.release,
+    )
+
+
+METHOD = Method("server.info", "The server's name, release and start count.", Kind.SERVER, Info, ServerInfo, info)
