@@ -19,8 +19,8 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterator
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Iterable, Iterator
+from typing import IO, Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import Meta, Struct
@@ -63,11 +63,26 @@ class _State(Struct):
 class Failpoints:
     """What is armed, shared by the threads and the forked workers of one server."""
 
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 lives as long as the server; unlinked from the start
+    def __init__(self, path: str = "") -> None:
+        """`path`: a file that processes share which were not forked from one."""
+        # Lives as long as the server; one without a name is gone with it.
+        self._file: IO[bytes] = open(path, "a+b") if path else tempfile.TemporaryFile()  # noqa: SIM115
         self._lock = threading.Lock()
+        self._clear()
+
+    def hit_any(self, name: str, method: str, keys: Iterable[str]) -> None:
+        """The same as `hit`, for who knows the name as text."""
+        self.hit(cast("Name", name), method, tuple(keys))
+
+    def _clear(self) -> None:
         names = Name.__args__  # type: ignore[attr-defined]  # Literal's members have no typed access
-        self._save(_State([], dict.fromkeys(names, 0)))
+        fcntl.lockf(self._file, fcntl.LOCK_EX)
+        try:
+            self._file.seek(0, os.SEEK_END)
+            if not self._file.tell():
+                self._save(_State([], dict.fromkeys(names, 0)))
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN)
 
     def arm(self, arming: Arming) -> None:
         """Raises InvalidParams for an action that is none."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-__all__ = ["LeaseClock", "renewal_is_due", "renewed_until_ms"]
+__all__ = ["GAP_MAX_MS", "LeaseClock", "renewal_is_due", "renewed_until_ms"]
 
 GAP_MAX_MS = 1000
 SAVE_BUSY_MS = 500
@@ -37,9 +37,13 @@ def renewed_until_ms(lease_ms: int, now_ms: int) -> int:
 
 
 class LeaseClock:
-    """Milliseconds that a server on this store has been up, over all its lives."""
+    """Milliseconds that a server on this store has been up, over all its lives.
 
-    def __init__(self, monotonic_s: Callable[[], float], start_ms: int) -> None:
+    `gap_max_ms` None: nobody calls regularly, and all time that the process has been up counts.
+    """
+
+    def __init__(self, monotonic_s: Callable[[], float], start_ms: int, gap_max_ms: float | None = GAP_MAX_MS) -> None:
+        self._gap_max_ms = float("inf") if gap_max_ms is None else gap_max_ms
         self._monotonic_s = monotonic_s
         self._lock = threading.Lock()
         self._now_ms = float(start_ms)
@@ -50,7 +54,7 @@ class LeaseClock:
         """Call it at least every `GAP_MAX_MS`: of a longer gap the rest counts as downtime."""
         with self._lock:
             now_s = self._monotonic_s()
-            self._now_ms += min((now_s - self._last_s) * 1000, GAP_MAX_MS)
+            self._now_ms += min((now_s - self._last_s) * 1000, self._gap_max_ms)
             self._last_s = now_s
             return int(self._now_ms)
 

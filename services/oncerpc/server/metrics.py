@@ -34,6 +34,7 @@ class Metrics:
         self.effects = _Labelled("oncekv_effects", "Writes that ran and were committed", "method", registry)
         self.replays = _Labelled("oncekv_replays", "Attempts answered from a dedup record", "method", registry)
         self.refusals = _Labelled("oncekv_refusals", "Attempts answered with an error, by its name", "name", registry)
+        self.waits = _Labelled("oncekv_waits", "Attempts that waited for another transaction", "method", registry)
         self.groups = Counter("oncekv_commit_groups", "Transactions that carried calls", registry=registry)
         self.group_calls = Histogram(
             "oncekv_commit_group_calls",

@@ -69,7 +69,7 @@ def decode(body: bytes, calls_max: int) -> tuple[bool, list[Request]]:
 
 
 def success(result: Any) -> Reply:
-    """The reply of a call that ran; `result` must encode to a JSON object with at least one member."""
+    """The reply of a call that ran; `result` must encode to a JSON object."""
     return Reply(False, _encode(result))
 
 
@@ -82,7 +82,8 @@ def mark_replayed(reply: Reply) -> Reply:
     """The same reply with the replay's mark: in the result, or in the error's `data`, which stands last."""
     if reply.failed:
         return Reply(True, reply.body[:-2] + b"," + _REPLAYED + b"}}")
-    return Reply(False, reply.body[:-1] + b"," + _REPLAYED + b"}")
+    comma = b"" if reply.body == b"{}" else b","
+    return Reply(False, reply.body[:-1] + comma + _REPLAYED + b"}")
 
 
 def encode_reply(request_id: Any, reply: Reply) -> bytes:

@@ -9,7 +9,8 @@ from oncekv.server.config import Config
 from oncekv.server.engine.storage import open_store
 from oncekv.server.engine.storage.staged import Group
 from oncerpc.server.dedup.base import IdempotencyKey
-from oncerpc.server.dedup.persisted import KEY_KEPT_MS, PersistedDedup
+from oncerpc.server.dedup.base import KEY_KEPT_MS
+from oncerpc.server.dedup.persisted import PersistedDedup
 from oncerpc.server.sessions import Sessions
 from oncerpc.wire.envelope import Reply
 from oncerpc.wire.identity import NO_META, CallMeta
@@ -26,6 +27,7 @@ class Keyed:
     meta: CallMeta = NO_META
     key: IdempotencyKey | None = KEY
     fingerprint: bytes = b"f"
+    key_kept_ms: int = KEY_KEPT_MS
 
 
 def test_a_key_is_remembered_for_a_day_and_then_forgotten(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ class Step:
     key_of_kv: str
     key: IdempotencyKey | None = None
     fingerprint: bytes = b"f" * 16
+    key_kept_ms: int = 86_400_000
 
     @property
     def meta(self) -> CallMeta:

@@ -8,7 +8,9 @@ from oncerpc.server.records import Records, SessionReader
 from oncerpc.wire.envelope import Reply
 from oncerpc.wire.identity import CallMeta
 
-__all__ = ["Attempt", "DedupGate", "IdempotencyKey"]
+__all__ = ["KEY_KEPT_MS", "Attempt", "DedupGate", "IdempotencyKey"]
+
+KEY_KEPT_MS = 24 * 60 * 60 * 1000
 
 
 class IdempotencyKey(NamedTuple):
@@ -27,6 +29,10 @@ class Attempt(Protocol):
     def key(self) -> IdempotencyKey | None: ...
     @property
     def fingerprint(self) -> bytes: ...
+    @property
+    def key_kept_ms(self) -> int:
+        """How long the record under its Idempotency-Key is kept."""
+        ...
 
 
 class DedupGate(Protocol):

@@ -11,7 +11,7 @@ from typing import Any
 
 from oncerpc.server.config import Config
 from oncerpc.server.dedup.base import Attempt, DedupGate, IdempotencyKey
-from oncerpc.server.dedup.persisted import KEY_KEPT_MS, check_seq, find_duplicate
+from oncerpc.server.dedup.persisted import check_seq, find_duplicate
 from oncerpc.server.records import KeyedRecord, Record, Records, SessionReader
 from oncerpc.server.sessions import Sessions
 from oncerpc.wire.envelope import Reply
@@ -53,7 +53,7 @@ class MemoryDedup:
     def settle(self, group: Records[Any], attempt: Attempt, reply: Reply, now_ms: int) -> None:  # noqa: ARG002 gate's signature
         meta = attempt.meta
         if attempt.key is not None:
-            self._staged_keyed[attempt.key] = KeyedRecord(attempt.fingerprint, reply, now_ms + KEY_KEPT_MS)
+            self._staged_keyed[attempt.key] = KeyedRecord(attempt.fingerprint, reply, now_ms + attempt.key_kept_ms)
         elif meta.session is not None and meta.seq is not None:
             self._staged[meta.session, meta.seq] = Record(attempt.fingerprint, reply)
 

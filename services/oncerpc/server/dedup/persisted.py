@@ -22,9 +22,7 @@ from oncerpc.wire.envelope import Reply
 from oncerpc.wire.errors import IdentityReused, StaleCall, WindowExceeded
 from oncerpc.wire.identity import WINDOW, CallMeta
 
-__all__ = ["KEY_KEPT_MS", "PersistedDedup", "check_seq", "find_duplicate", "make"]
-
-KEY_KEPT_MS = 24 * 60 * 60 * 1000
+__all__ = ["PersistedDedup", "check_seq", "find_duplicate", "make"]
 
 
 def make(_config: Config, sessions: Sessions) -> DedupGate:
@@ -52,7 +50,7 @@ class PersistedDedup:
     def settle(self, group: Records[Any], attempt: Attempt, reply: Reply, now_ms: int) -> None:
         meta = attempt.meta
         if attempt.key is not None:
-            record = KeyedRecord(attempt.fingerprint, reply, now_ms + KEY_KEPT_MS)
+            record = KeyedRecord(attempt.fingerprint, reply, now_ms + attempt.key_kept_ms)
             group.put_keyed(*attempt.key, record)
         elif meta.session is not None and meta.seq is not None:
             session = group.session(meta.session)

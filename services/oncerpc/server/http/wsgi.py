@@ -16,7 +16,7 @@ from oncerpc.server.http.exchange import Exchange, ServerContext
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["DROP_STATUS", "WsgiEndpoint"]
+__all__ = ["DROP_STATUS", "WsgiEndpoint", "read_head"]
 
 DROP_STATUS = "599 Dropped"
 """Where a reply is dropped: WSGI has no way to close a connection without one."""
@@ -44,7 +44,7 @@ class WsgiEndpoint:
 
     def _reply(self, environ: WSGIEnvironment) -> HttpReply:
         try:
-            head = _head(environ)
+            head = read_head(environ)
             caller = admit(self._context.config, head, time.monotonic())
             body = _body(environ["wsgi.input"], int(head.length or 0))
         except HttpError as error:
@@ -52,7 +52,7 @@ class WsgiEndpoint:
         return Exchange(self._context, body, caller).answer()
 
 
-def _head(environ: WSGIEnvironment) -> Head:
+def read_head(environ: WSGIEnvironment) -> Head:
     """Raises HttpError: WSGI joins a header that comes twice by a comma, so what has one cannot be told from two."""
     get = environ.get
     for name in _SINGLE:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from oncerpc.server.dedup.base import IdempotencyKey
+from oncerpc.server.dedup.base import KEY_KEPT_MS, IdempotencyKey
 from oncerpc.server.rpc.method import Method
 from oncerpc.wire.envelope import Reply, failure, success
 from oncerpc.wire.errors import Expired, Refused, RpcError
@@ -51,6 +51,11 @@ class Call:
         self.replayed = self.ran = self.dropped = False
         self.refusal: str | None = None
         self._fingerprint = fingerprint
+
+    @property
+    def key_kept_ms(self) -> int:
+        """How long the record under its Idempotency-Key is kept."""
+        return KEY_KEPT_MS
 
     @property
     def fingerprint(self) -> bytes:

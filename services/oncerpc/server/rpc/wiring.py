@@ -8,7 +8,7 @@ import time
 from oncerpc.server.config import Config
 from oncerpc.server.dedup import make_gate
 from oncerpc.server.failpoints import Failpoints
-from oncerpc.server.leases import LeaseClock
+from oncerpc.server.leases import GAP_MAX_MS, LeaseClock
 from oncerpc.server.metrics import Metrics
 from oncerpc.server.rpc.components import Components, StoreT, count, read_counters
 from oncerpc.server.rpc.method import ServerFacts, Service
@@ -22,9 +22,14 @@ NAME_BYTES = 16  # 128 random bits: whoever holds the name is the client
 
 
 def assemble(
-    config: Config, service: Service, store: StoreT, boot: int, failpoints: Failpoints | None
+    config: Config,
+    service: Service,
+    store: StoreT,
+    boot: int,
+    failpoints: Failpoints | None,
+    gap_max_ms: float | None = GAP_MAX_MS,
 ) -> Components[StoreT]:
-    """Put together what `config` names."""
+    """Put together what `config` names. `gap_max_ms`: as the LeaseClock has it."""
     started_s = time.monotonic()
     sessions = Sessions(config, lambda: secrets.token_urlsafe(NAME_BYTES))
     facts = ServerFacts(
@@ -43,6 +48,6 @@ def assemble(
         facts,
         store,
         make_gate(config, sessions),
-        LeaseClock(time.monotonic, read_counters(store).clock_ms),
+        LeaseClock(time.monotonic, read_counters(store).clock_ms, gap_max_ms),
         Metrics(lambda: count(store)),
     )

@@ -1,0 +1,1 @@
+"""The bank: the example of a service whose calls are retry-safe by `oncerpc`, in its own database."""

@@ -1,0 +1,304 @@
+"""OnceRPC, the Flask extension: what an application is given, put together.
+
+Guarantee: what a retry-safe method or view writes through its transaction, and the dedup record of its reply, are
+committed together, so every attempt under one identity has one effect and one reply. Limit: what a handler does
+outside the transaction (mail, another service) is not part of it; an outbox table written through the transaction is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import sys
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, ParamSpec, TypeVar, cast
+
+from flask import Flask, Request, Response, current_app, request
+from sqlalchemy import Connection, Engine
+from werkzeug.exceptions import NotFound
+
+import oncerpc
+from oncerpc.flask.commands import make_commands
+from oncerpc.flask.endpoint import serve_rpc
+from oncerpc.flask.methods import method_of
+from oncerpc.flask.policy import policy_page
+from oncerpc.flask.setup import Settings, SetupError, open_database
+from oncerpc.flask.views import CURRENT, VERBS, ViewPolicy, Views
+from oncerpc.server.config import Config
+from oncerpc.server.failpoints import Failpoints
+from oncerpc.server.http.exchange import ServerContext
+from oncerpc.server.log import log
+from oncerpc.server.metrics import Metrics
+from oncerpc.server.records import StoreRefused
+from oncerpc.server.rpc.dispatcher import Dispatcher
+from oncerpc.server.rpc.method import Method, Service
+from oncerpc.server.rpc.wiring import assemble
+from oncerpc.server.sql.committer import TransactionCommitter
+from oncerpc.server.sql.executor import Executor
+from oncerpc.server.sql.pruning import Pruner
+from oncerpc.server.sql.store import SqlStore
+from oncerpc.server.watchdog import RequestsInFlight
+
+__all__ = ["EXTENSION", "OnceRPC", "State"]
+
+EXTENSION = "oncerpc"
+P = ParamSpec("P")
+R = TypeVar("R")
+_RPC_VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+@dataclass
+class State:
+    """What belongs to one application."""
+
+    settings: Settings
+    executor: Executor
+    store: SqlStore
+    metrics: Metrics
+    context: ServerContext
+    views: Views
+    pruner: Pruner
+    disabled: bool
+    methods: dict[str, Method]
+    policies: dict[str, ViewPolicy] = field(default_factory=dict)
+
+
+class OnceRPC:
+    """Retry-safe JSON-RPC methods and views for a Flask application, in its own database.
+
+    engine: a SQLAlchemy 2 Engine on SQLite or PostgreSQL. path: where JSON-RPC is served. scope: whose keys a request's
+    are, as a function of it; the default is a hash of its Authorization header. key_ttl_s: how long an Idempotency-Key
+    is remembered. on_duplicate: whether a duplicate of a request that still runs waits for it (at most wait_max_s) or
+    is refused. table_prefix: of the four tables, which are made when missing.
+
+    ONCERPC_DISABLED=1 in the environment runs every request, for tests. Raises SetupError, in one line, where the
+    application cannot be set up so.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        engine: Engine | None = None,
+        *,
+        path: str = "/rpc",
+        scope: Callable[[Request], str] | None = None,
+        key_ttl_s: float = 86_400,
+        on_duplicate: Literal["wait", "refuse"] = "wait",
+        wait_max_s: float = 30,
+        table_prefix: str = "once_",
+    ) -> None:
+        self._settings = Settings(path, scope, key_ttl_s, on_duplicate, wait_max_s, table_prefix)
+        self._engine = engine
+        self._methods: dict[str, Method] = {}
+        self._states: weakref.WeakSet[Flask] = weakref.WeakSet()
+        if app is not None:
+            self.init_app(app, engine)
+
+    def init_app(self, app: Flask, engine: Engine | None = None) -> None:
+        """Set an application up: tables, routes, commands. Raises SetupError."""
+        chosen = engine if engine is not None else self._engine
+        if chosen is None:
+            raise SetupError("OnceRPC needs the database: OnceRPC(app, engine=create_engine(…))")
+        if EXTENSION in app.extensions:
+            raise SetupError(f"OnceRPC: the application {app.name} has one already; a second would keep other records")
+        state = _assemble(app, chosen, self._settings, self._methods)
+        app.extensions[EXTENSION] = state
+        self._states.add(app)
+        _add_routes(app, state)
+        app.cli.add_command(make_commands(state))
+        _dispose_after_fork(chosen)
+
+    @contextlib.contextmanager
+    def exclusive(self, app: Flask) -> Iterator[Connection]:
+        """A transaction that one process at a time has: for an application that makes its own tables when it starts."""
+        state: State = app.extensions[EXTENSION]
+        with state.executor.database.exclusive() as connection:
+            yield connection
+
+    @property
+    def tx(self) -> Connection:
+        """The transaction of the view that is running: a SQLAlchemy Connection. Raises RuntimeError elsewhere."""
+        current = CURRENT.get()
+        if current is None:
+            raise RuntimeError(
+                "once.tx is the transaction of a view under @once.idempotent while it runs (POST, PUT, PATCH, DELETE); "
+                "here there is none. Is the decorator below @app.route, and is this not a GET?"
+            )
+        return current
+
+    def method(
+        self, name: str, *, reads: bool = False, errors: Mapping[int, str] | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Make a function a JSON-RPC method; its first parameter is the transaction, a SQLAlchemy Connection.
+
+        reads: it changes nothing, is never recorded, and whatever it writes is rolled back. errors: code (from 2000
+        on) to name, as `rpc.discover` is to list them. Raises ValueError for a function that cannot be a method.
+        """
+        names = sys._getframe(1).f_locals  # a dataclass of an application factory is known in there alone
+
+        def register(function: Callable[P, R]) -> Callable[P, R]:
+            def call(*args: Any, **kwargs: Any) -> Any:
+                return current_app.ensure_sync(function)(*args, **kwargs)
+
+            found = method_of(name, function, call, reads=reads, errors=errors or {}, names=names)
+            if name in self._methods:
+                raise ValueError(f"the method {name} is there already")
+            self._methods[name] = found
+            for app in self._states:
+                state: State = app.extensions[EXTENSION]
+                if name in state.methods:
+                    raise ValueError(f"the method {name} is one that every service has")
+                state.methods[name] = found
+            return function
+
+        return register
+
+    def idempotent(
+        self, *, required: bool = False, ttl_s: float | None = None, replay_headers: Sequence[str] = ()
+    ) -> Callable[[Callable[P, Any]], Callable[P, Response]]:
+        """Make a view retry-safe under the Idempotency-Key of its requests; it stands below `@app.post(…)`.
+
+        required: a request without a key is refused. ttl_s: how long a key is remembered, if not key_ttl_s.
+        replay_headers: headers that a replay has besides Content-Type, Location and ETag.
+        """
+        if ttl_s is not None and not ttl_s > 0:
+            raise ValueError("ttl_s must be seconds above 0")
+        policy = ViewPolicy(required, None if ttl_s is None else max(1, int(ttl_s * 1000)), tuple(replay_headers))
+
+        def decorate(view: Callable[P, Any]) -> Callable[P, Response]:
+            @functools.wraps(view)
+            def retry_safe(*args: P.args, **kwargs: P.kwargs) -> Response:
+                run = current_app.ensure_sync(view)
+                if request.method not in VERBS:
+                    return current_app.make_response(run(*args, **kwargs))
+                if CURRENT.get() is not None:
+                    raise RuntimeError(f"{view.__qualname__} was called within another retry-safe view")
+                state = _state()
+                state.policies.setdefault(f"{request.method} {request.url_rule}", policy)
+                try:
+                    return state.views.run(
+                        lambda: run(*args, **kwargs), view.__qualname__, policy, ignores_keys=state.disabled
+                    )
+                finally:
+                    state.pruner.in_passing()
+
+            retry_safe.__oncerpc_policy__ = policy  # type: ignore[attr-defined]  # for the policy page
+            return retry_safe
+
+        return decorate
+
+
+def _state() -> State:
+    state: State | None = current_app.extensions.get(EXTENSION)
+    if state is None:
+        raise RuntimeError("this application was not set up: call once.init_app(app, engine=…)")
+    return state
+
+
+def _assemble(app: Flask, engine: Engine, settings: Settings, methods: Mapping[str, Method]) -> State:
+    database, boot = open_database(engine, settings)
+    disabled = os.environ.get("ONCERPC_DISABLED", "") not in ("", "0")
+    if disabled:
+        log.warning("ONCERPC_DISABLED is set: nothing is recorded, and EVERY REQUEST RUNS, duplicates too")
+    failpoints_file = os.environ.get("ONCERPC_FAILPOINTS", "")
+    failpoints = Failpoints(failpoints_file) if failpoints_file else None
+    config = Config(delivery="none" if disabled else "persisted", sessions_max=None, failpoints=failpoints is not None)
+    store = SqlStore(database)
+    service = Service(app.name, app.name, oncerpc.__version__, methods)
+    parts = assemble(config, service, store, boot, failpoints, gap_max_ms=None)
+    executor = Executor(database, parts.delivery, parts.clock, parts.metrics, claims=not disabled)
+    if failpoints is not None:
+        log.warning("ONCERPC_FAILPOINTS is set: whoever can call may crash this server")
+        executor.passing.append(failpoints.hit_any)
+    key_ttl_ms = max(1, int(settings.key_ttl_s * 1000))
+    committer = TransactionCommitter(executor, parts.facts, parts.metrics, parts.clock.now_ms, key_ttl_ms)
+    return State(
+        settings=settings,
+        executor=executor,
+        store=store,
+        metrics=parts.metrics,
+        context=ServerContext(config, Dispatcher(parts), committer, RequestsInFlight()),
+        views=Views(
+            app, executor, parts.metrics, functools.partial(_scope, settings), key_ttl_ms, settings.policy_path
+        ),
+        pruner=Pruner(executor, parts.facts.sessions),
+        disabled=disabled,
+        methods=cast("dict[str, Method]", parts.facts.methods),
+    )
+
+
+def _scope(settings: Settings) -> str:
+    """Whose keys the present request's are."""
+    if settings.scope is not None:
+        return str(settings.scope(request))
+    given = request.headers.get("Authorization", "")
+    return hashlib.sha256(given.encode()).hexdigest()[:32] if given else ""
+
+
+def _add_routes(app: Flask, state: State) -> None:
+    settings = state.settings
+    scope_of = functools.partial(_scope, settings)
+
+    def rpc() -> Response:
+        try:
+            return serve_rpc(state.context, scope_of, settings.policy_path)
+        finally:
+            state.pruner.in_passing()
+
+    def policy() -> str:
+        return policy_page(settings, _policies(app, state), disabled=state.disabled)
+
+    app.add_url_rule(settings.path, "oncerpc", rpc, methods=_RPC_VERBS, provide_automatic_options=False)
+    app.add_url_rule(settings.policy_path, "oncerpc_policy", policy, methods=["GET"])
+    pages: dict[str, Callable[[], Response]] = {
+        "/healthz": lambda: Response("ok\n", mimetype="text/plain"),
+        "/readyz": lambda: _readiness(state),
+        "/metrics": lambda: Response(state.metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8"),
+    }
+
+    @app.before_request
+    def operators_pages() -> Response | None:
+        """Only where the application has no such page of its own."""
+        if isinstance(request.routing_exception, NotFound) and request.method in ("GET", "HEAD"):
+            page = pages.get(request.path)
+            return page() if page is not None else None
+        return None
+
+
+def _readiness(state: State) -> Response:
+    try:
+        with state.store.read() as reader:
+            reader.sessions(["readyz"])
+    except StoreRefused as error:
+        log.warning("not ready: %s", error)
+        return Response("the database cannot be reached\n", 503, mimetype="text/plain")
+    except Exception:
+        log.exception("not ready")
+        return Response("the database does not answer\n", 503, mimetype="text/plain")
+    return Response("ok\n", mimetype="text/plain")
+
+
+def _policies(app: Flask, state: State) -> dict[str, ViewPolicy]:
+    """Of every retry-safe view that a route leads to."""
+    found = dict(state.policies)
+    for rule in app.url_map.iter_rules():
+        policy: ViewPolicy | None = getattr(app.view_functions.get(rule.endpoint), "__oncerpc_policy__", None)
+        if policy is not None:
+            found.update({f"{verb} {rule.rule}": policy for verb in (rule.methods or set()) & VERBS})
+    return found
+
+
+def _dispose_after_fork(engine: Engine) -> None:
+    """A forked process must not share its parent's connections, as SQLAlchemy's documentation has it."""
+    kept = weakref.ref(engine)
+
+    def forget() -> None:
+        found = kept()
+        if found is not None and found.dialect.name != "sqlite":
+            found.dispose(close=False)
+
+    os.register_at_fork(after_in_child=forget)

@@ -1,0 +1,209 @@
+"""Ordinary views: what they write and the record of their reply are one transaction.
+
+below 400    committed, with the reply as its record
+400 to 499   what was written is rolled back; the reply is recorded and replayed
+500 and up,  rolled back, not recorded: the next attempt runs it again
+exceptions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+import msgspec
+from flask import Flask, Response, request
+from sqlalchemy import Connection
+from werkzeug.exceptions import HTTPException
+
+from oncerpc.flask.idempotency_key import KeyMalformed, read_key, request_fingerprint
+from oncerpc.flask.problems import problem
+from oncerpc.server.dedup.base import IdempotencyKey
+from oncerpc.server.log import log
+from oncerpc.server.metrics import Metrics
+from oncerpc.server.records import StoreFailed, StoreRefused
+from oncerpc.server.sql.database import StillRunning
+from oncerpc.server.sql.executor import Executor
+from oncerpc.server.sql.records import SqlRecords
+from oncerpc.server.sql.transaction import Transaction, TransactionEnded
+from oncerpc.wire.envelope import Reply
+from oncerpc.wire.errors import IdentityReused, Overloaded
+from oncerpc.wire.identity import NO_META
+
+__all__ = ["CURRENT", "VERBS", "ViewPolicy", "Views", "unpack_response"]
+
+VERBS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+"""Those that take a key; others pass through untouched."""
+CURRENT: ContextVar[Connection | None] = ContextVar("oncerpc_tx", default=None)
+"""The transaction of the view that is running."""
+_REPLAYED_HEADERS = ("Content-Type", "Location", "ETag")
+_FAILED_FROM, _ERROR_FROM = 400, 500
+
+
+class ViewPolicy(NamedTuple):
+    """What `idempotent` was given."""
+
+    required: bool
+    ttl_ms: int | None
+    replay_headers: Sequence[str]
+
+
+class _NotRecorded(Exception):
+    """The view's reply is an error of the server: what it wrote is rolled back, and the reply goes as it is."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response
+
+
+class _Streamed(RuntimeError):
+    """A reply whose body is made while it is sent cannot be recorded."""
+
+
+class Views:
+    """Runs the views of one application."""
+
+    def __init__(
+        self,
+        app: Flask,
+        executor: Executor,
+        metrics: Metrics,
+        scope_of: Callable[[], str],
+        key_ttl_ms: int,
+        policy_path: str,
+    ) -> None:
+        self._app = app
+        self._executor = executor
+        self._metrics = metrics
+        self._scope_of = scope_of
+        self._key_ttl_ms = key_ttl_ms
+        self._policy_path = policy_path
+
+    def run(self, view: Callable[[], Any], name: str, policy: ViewPolicy, *, ignores_keys: bool) -> Response:
+        """The reply to the present request."""
+        rule = request.url_rule.rule if request.url_rule else request.path
+        label = f"{request.method} {rule}"
+        self._metrics.attempts.labels(label).inc()
+        key = None
+        if not ignores_keys:
+            try:
+                key = read_key(request)
+            except KeyMalformed as error:
+                return self._refuse("key-malformed", str(error))
+            if key is None and policy.required:
+                return self._refuse("key-missing", "send the header Idempotency-Key with a value of your own choice")
+        work = _ViewWork(self._app, view, label, name, policy)
+        if key is not None:
+            work.key = IdempotencyKey(self._scope_of().encode(), key)
+            work.fingerprint = request_fingerprint(request)
+        work.key_kept_ms = policy.ttl_ms or self._key_ttl_ms
+        return self._respond(work)
+
+    def _respond(self, work: _ViewWork) -> Response:
+        try:
+            done = self._executor.run(work)
+        except _NotRecorded as error:
+            return error.response
+        except IdentityReused:
+            return self._refuse("key-reused", "the key was sent before with another method, path, query or body")
+        except StillRunning as error:
+            if error.is_duplicate and work.key is not None:
+                return self._refuse("still-running", "the first request has not ended yet; ask again for its reply")
+            return self._refuse("busy", "another transaction was in the way for too long")
+        except Overloaded as error:
+            return self._refuse("busy", error.message)
+        except StoreRefused as error:
+            log.warning("%s was refused: %s", work.name, error)
+            return self._refuse("database-away", "the database takes no transaction now")
+        except StoreFailed as error:
+            log.error("%s: %s", work.name, error)
+            return self._refuse("outcome-unknown", "the commit got no answer")
+        except (TransactionEnded, _Streamed) as error:
+            log.error("%s (%s) was rolled back: %s", work.name, work.view_name, error)
+            return self._refuse("failed", "the server's log has the reason")
+        if not done.replayed:
+            if not done.reply.failed:
+                self._metrics.effects.labels(work.name).inc()
+            if work.response is not None:
+                self._pass_after_commit(work)
+                return work.response
+        self._metrics.replays.labels(work.name).inc()
+        response = unpack_response(done.reply.body)
+        if done.replayed:
+            response.headers["Idempotent-Replayed"] = "true"
+        return response
+
+    def _pass_after_commit(self, work: _ViewWork) -> None:
+        for passing in self._executor.passing:
+            passing("after_commit", work.name, work.keys)
+
+    def _refuse(self, name: str, detail: str) -> Response:
+        self._metrics.refusals.labels("identity_reused" if name == "key-reused" else name.replace("-", "_")).inc()
+        return problem(name, detail, self._policy_path)
+
+
+class _ViewWork:
+    """One request of a view as what the executor runs."""
+
+    meta = NO_META
+    fingerprint = b""
+    key_kept_ms = 0
+
+    def __init__(self, app: Flask, view: Callable[[], Any], name: str, view_name: str, policy: ViewPolicy) -> None:
+        self._app = app
+        self._view = view
+        self._policy = policy
+        self.name = name
+        self.view_name = view_name
+        self.key: IdempotencyKey | None = None
+        self.response: Response | None = None
+
+    @property
+    def keys(self) -> Iterable[str]:
+        return () if self.key is None else (self.key.key,)
+
+    def begin(self) -> None:
+        """A view has no deadline of its own."""
+
+    def run(self, tx: Transaction, records: SqlRecords) -> Reply:  # noqa: ARG002 as all works
+        held = CURRENT.set(tx)
+        try:
+            response = self._response(tx)
+        finally:
+            CURRENT.reset(held)
+        if response.is_streamed or response.direct_passthrough:
+            raise _Streamed("a streamed response cannot be recorded; build its body first, or take the decorator off")
+        if response.status_code >= _ERROR_FROM:
+            raise _NotRecorded(response)
+        self.response = response
+        return Reply(response.status_code >= _FAILED_FROM, _pack(response, self._policy.replay_headers))
+
+    def _response(self, tx: Transaction) -> Response:
+        """The view's reply, or what the application's own handlers make of its exception."""
+        try:
+            return self._app.make_response(self._view())
+        except Exception as error:
+            if isinstance(error, TransactionEnded) or tx.conflict is not None:
+                raise
+            answer = self._app.handle_user_exception(error)
+            if isinstance(answer, HTTPException):  # nobody handles it: its own page, not as a WSGI application
+                answer = answer.get_response(request.environ)
+            return self._app.make_response(answer)
+
+
+def _pack(response: Response, replay_headers: Sequence[str]) -> bytes:
+    """What a replay will need of a response; cookies are the first caller's alone."""
+    names = {name.lower() for name in (*_REPLAYED_HEADERS, *replay_headers)} - {"set-cookie"}
+    headers = [(name, value) for name, value in response.headers.items() if name.lower() in names]
+    return msgspec.msgpack.encode((response.status_code, headers, response.get_data()))
+
+
+def unpack_response(recorded: bytes) -> Response:
+    """What `_pack` was given, as a response."""
+    status, headers, body = msgspec.msgpack.decode(recorded, type=tuple[int, list[tuple[str, str]], bytes])
+    response = Response(body, status)
+    del response.headers["Content-Type"]
+    for name, value in headers:
+        response.headers.add(name, value)
+    return response

@@ -1,0 +1,108 @@
+"""A database that keeps records: how a transaction begins there, and how a duplicate waits for the one that runs.
+
+Two files say it, one for each kind: `postgresql` (the record's row is there first, and a duplicate waits for it) and
+`sqlite` (one writer at a time). What is the same in both is here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from oncerpc.server.dedup.base import Attempt
+from oncerpc.server.records import StoreRefused
+from oncerpc.server.sql.errors import one_line
+from oncerpc.server.sql.tables import Tables
+from oncerpc.server.sql.transaction import Transaction
+
+__all__ = ["Database", "StillRunning", "Waits"]
+
+
+class StillRunning(Exception):
+    """Another transaction was in the way for longer than an attempt waits. Nothing of this one has run.
+
+    `is_duplicate`: it runs the same identity, as far as can be told.
+    """
+
+    def __init__(self, *, is_duplicate: bool) -> None:
+        super().__init__("another transaction is in the way")
+        self.is_duplicate = is_duplicate
+
+
+@dataclass(frozen=True)
+class Waits:
+    """How long an attempt waits for another transaction. `refuse`: a duplicate does not wait at all."""
+
+    max_s: float = 30.0
+    refuse: bool = False
+
+
+class Database(ABC):
+    """One database under one prefix. Safe for threads."""
+
+    dialect: ClassVar[str]
+
+    def __init__(self, engine: Engine, tables: Tables, waits: Waits) -> None:
+        self.engine = engine
+        self.tables = tables
+        self.waits = waits
+        self._mark = "?" if engine.dialect.paramstyle == "qmark" else "%s"
+
+    def sql(self, statement: str) -> str:
+        """A statement in the driver's paramstyle, with the names of the tables."""
+        tables = self.tables
+        names = {"meta": tables.meta, "session": tables.session, "record": tables.record, "key": tables.key}
+        return statement.format(**{short: table.name for short, table in names.items()}).replace("?", self._mark)
+
+    @abstractmethod
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[Connection]:
+        """A transaction in which nobody else makes tables."""
+
+    @contextlib.contextmanager
+    def attempt(self, attempt: Attempt) -> Iterator[Transaction]:
+        """A transaction for one attempt, rolled back unless it was finished.
+
+        Raises StoreRefused where the database cannot be reached, and StillRunning.
+        """
+        with self._turn(attempt):
+            tx = self.connect()
+            try:
+                self._begin(tx, attempt)
+                yield tx
+            finally:
+                tx.undo()
+
+    def connect(self) -> Transaction:
+        """A connection in a transaction that has not done anything yet. Raises StoreRefused."""
+        try:
+            tx = Transaction(self.engine)
+            tx.begin()
+            return tx
+        except (DBAPIError, PoolTimeout) as error:
+            raise StoreRefused(one_line(error)) from error
+
+    def _turn(self, attempt: Attempt) -> contextlib.AbstractContextManager[object]:  # noqa: ARG002 for those who need it
+        """Waits in this process before a connection is taken. Raises StillRunning."""
+        return contextlib.nullcontext()
+
+    def _begin(self, tx: Transaction, attempt: Attempt) -> None:
+        """Begin to write. Raises StillRunning."""
+
+    @abstractmethod
+    def claim_key(self, tx: Transaction, row: dict[str, Any], now_ms: int) -> bool:
+        """Put this row of an Idempotency-Key there, without a reply, so that duplicates wait; False where one stands.
+
+        One that has expired gives way. Raises StillRunning.
+        """
+
+    @abstractmethod
+    def claim_record(self, tx: Transaction, session: str, row: dict[str, Any]) -> bool:
+        """The same for a session's record; False too where there is no such session."""

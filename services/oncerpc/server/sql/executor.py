@@ -1,0 +1,326 @@
+"""One attempt in one transaction: the gate, the handler, the record, the commit, and what to do where that fails.
+
+    claim the identity      a duplicate waits here for the one that runs (`database`)
+    the gate                run it, replay it, or refuse it: the same rules as everywhere (`oncerpc.server.dedup`)
+    the handler             writes through the transaction's connection
+    the record, the commit  together; only then is anybody told
+
+A handler that says no (a recorded error, a status from 400 to 499) has what it wrote rolled back, and its reply is
+recorded in a transaction of its own; if a duplicate ran in between, its reply is given instead. A handler that fails is
+rolled back and nothing is recorded. Where the database gives the transaction up for another one, the whole of it is run
+again, in bounds. Where the connection is lost while it commits nobody knows, so the record is looked for, in a way that
+waits for a commit that is still in flight, before anyone is told anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, Protocol
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from oncerpc.server.dedup.base import Attempt, DedupGate
+from oncerpc.server.leases import LeaseClock
+from oncerpc.server.log import log
+from oncerpc.server.metrics import Metrics
+from oncerpc.server.records import StoreFailed, StoreRefused
+from oncerpc.server.sql.database import Database, StillRunning
+from oncerpc.server.sql.errors import is_busy, is_conflict, one_line
+from oncerpc.server.sql.records import SqlRecords, SqlStatements, Times
+from oncerpc.server.sql.transaction import Transaction, TransactionEnded
+from oncerpc.wire.envelope import Reply
+from oncerpc.wire.errors import Overloaded, Refused
+from oncerpc.wire.identity import NO_META, CallMeta
+
+__all__ = ["NO_CALL", "Executed", "Executor", "Work"]
+
+CONFLICTS_MAX = 12
+"""How often one attempt is run again because the database gave it up for another one."""
+LOOKUPS_MAX = 8
+"""How often the outcome of a commit that got no answer is looked for: some ten seconds, a failover's time."""
+WAIT_NOTED_S = 0.005
+TOKEN_BYTES = 8
+
+
+class Work(Attempt, Protocol):
+    """An attempt, and what it does."""
+
+    @property
+    def name(self) -> str:
+        """As metrics and failpoints know it."""
+        ...
+
+    @property
+    def keys(self) -> Iterable[str]:
+        """What a failpoint's `match` is compared with."""
+        ...
+
+    def begin(self) -> None:
+        """It is about to run. Raises Refused where it is too late."""
+        ...
+
+    def run(self, tx: Transaction, records: SqlRecords) -> Reply:
+        """Do it. A reply that says no is recorded, and what was written is rolled back; whatever is raised is not."""
+        ...
+
+
+class Executed(NamedTuple):
+    """What an attempt came to."""
+
+    reply: Reply
+    replayed: bool
+
+
+class _Unclear(Exception):
+    """The commit got no answer."""
+
+
+class _StaleConnection(Exception):
+    """The connection was gone before anything began, as a pooled one is after the database's restart."""
+
+
+class _Conflict(Exception):
+    """The database gave the transaction up."""
+
+
+Passing = Callable[[str, str, Iterable[str]], object]
+"""Called at `before_execute`, `after_execute` and `after_commit` with the method's name and the call's keys."""
+
+
+class Executor:
+    """Runs attempts on one database. Safe for threads."""
+
+    def __init__(
+        self, database: Database, gate: DedupGate, clock: LeaseClock, metrics: Metrics, *, claims: bool = True
+    ) -> None:
+        """`claims` False: identities are ignored, as the gate that goes with it ignores them."""
+        self.database = database
+        self.statements = SqlStatements(database)
+        self.passing: list[Passing] = []
+        self._gate = gate
+        self._claims = claims
+        self._clock = clock
+        self._metrics = metrics
+
+    def run(self, work: Work) -> Executed:
+        """Bring an attempt to its reply.
+
+        Raises Refused; StillRunning; StoreRefused where the database is away and nothing has begun; StoreFailed where
+        nobody can tell what a commit came to; and whatever the handler raised, which is rolled back.
+        """
+        try:
+            return self._run_in_bounds(work)
+        except (Refused, StillRunning, StoreRefused, StoreFailed):
+            raise
+        except Exception:
+            self._acknowledge(work.meta)
+            raise
+        finally:
+            if work.meta.session is not None:
+                self._save_clock()
+
+    def touch(self, meta: CallMeta) -> None:
+        """What a read says of its session: it lives on, and holds these replies. Raises Refused, StoreRefused."""
+        with self.untied() as (tx, records, times):
+            try:
+                self._gate.admit(records, _NoCall(meta), times.lease_ms)
+            finally:
+                self._finish(tx, records)
+
+    @contextlib.contextmanager
+    def untied(self) -> Iterator[tuple[Transaction, SqlRecords, Times]]:
+        """A transaction that belongs to no call; whoever asks for it finishes it."""
+        with self.database.attempt(NO_CALL) as tx:
+            times = self._times(tx, None)
+            yield tx, self._records(tx, b"", times), times
+
+    def _run_in_bounds(self, work: Work) -> Executed:
+        token = secrets.token_bytes(TOKEN_BYTES)
+        conflicts = lookups = stale = 0
+        while True:
+            try:
+                return self._attempt(work, token)
+            except _Conflict as error:
+                conflicts += 1
+                if conflicts > CONFLICTS_MAX:
+                    raise Overloaded("the database gave the call up for others again and again") from error
+                time.sleep(random.uniform(0, 0.002 * 2 ** min(conflicts, 7)))
+            except _StaleConnection as error:
+                stale += 1
+                if stale > 1 and not lookups:
+                    raise StoreRefused(str(error)) from error
+                lookups = self._look_again(work, lookups, error)
+            except (_Unclear, StoreRefused, StillRunning) as error:
+                if not isinstance(error, _Unclear) and not lookups:
+                    raise
+                lookups = self._look_again(work, lookups + 1, error)
+
+    def _look_again(self, work: Work, lookups: int, error: Exception) -> int:
+        """Wait before the outcome is looked for once more. Raises StoreFailed where that is no use."""
+        if lookups and (not _has_identity(work) or lookups > LOOKUPS_MAX):
+            raise StoreFailed(f"a commit got no answer, and its outcome could not be found: {error}") from error
+        time.sleep(min(0.05 * 2**lookups, 2.0) if lookups else 0)
+        return lookups
+
+    def _acknowledge(self, meta: CallMeta) -> None:
+        """What a call that failed says of its session holds all the same."""
+        if meta.session is None or not meta.acked:
+            return
+        try:
+            self.touch(CallMeta(session=meta.session, acked=meta.acked))
+        except Exception as error:
+            log.warning("a failed call's acknowledgement was not kept: %s", one_line(error))
+
+    def _save_clock(self) -> None:
+        """The lease clock is one for all processes; whoever finds that it was not saved for a while saves it."""
+        now_ms = self._clock.now_ms()
+        if not self._clock.save_is_due(now_ms, idle=False):
+            return
+        try:
+            with self.database.attempt(NO_CALL) as tx:
+                tx.run(self.statements.save_clock, (now_ms, now_ms))
+                tx.finish()
+            self._clock.catch_up(now_ms)
+        except Exception as error:
+            log.warning("the lease clock could not be saved: %s", one_line(error))
+
+    def _attempt(self, work: Work, token: bytes) -> Executed:
+        began_s = time.monotonic()
+        try:
+            with self.database.attempt(work) as tx:
+                records, now_ms, recorded = self._admit(tx, work, token)
+                if time.monotonic() - began_s > WAIT_NOTED_S:
+                    self._metrics.waits.labels(work.name).inc()
+                if recorded is not None:
+                    self._finish(tx, records)
+                    return Executed(recorded, replayed=not records.is_own)
+                reply = self._execute(tx, work, records)
+                if not reply.failed:
+                    self._pass("after_execute", work)
+                    self._settle(tx, work, records, reply, now_ms)
+            return self._record_failure(work, reply, token) if reply.failed else Executed(reply, replayed=False)
+        except DBAPIError as error:
+            if is_conflict(error):
+                raise _Conflict() from error
+            raise
+
+    def _admit(self, tx: Transaction, work: Work, token: bytes) -> tuple[SqlRecords, int, Reply | None]:
+        """The gate's answer. A refusal leaves what the attempt says of its session."""
+        try:
+            times = self._times(tx, work)
+            records = self._records(tx, token, times)
+            self._claim(records, work)
+            now_ms = times.lease_ms if work.key is None else times.wall_ms
+            try:
+                recorded = self._gate.admit(records, work, now_ms)
+                if recorded is None:
+                    self._pass("before_execute", work)
+                    work.begin()
+            except Refused:
+                records.let_go()
+                self._finish(tx, records)
+                raise
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise _StaleConnection(one_line(error)) from error
+            raise
+        return records, now_ms, recorded
+
+    def _execute(self, tx: Transaction, work: Work, records: SqlRecords) -> Reply:
+        """Run the handler. Raises _Conflict where the database gave it up, whatever the handler made of that."""
+        try:
+            reply = work.run(tx, records)
+        except BaseException as error:
+            if tx.conflict is not None and isinstance(error, Exception):
+                raise _Conflict() from error
+            raise
+        if reply.failed and tx.conflict is not None:
+            raise _Conflict() from tx.conflict
+        if not reply.failed and tx.ended_by:
+            raise TransactionEnded(tx.ended_by)
+        return reply
+
+    def _record_failure(self, work: Work, reply: Reply, token: bytes) -> Executed:
+        """What the handler wrote is gone; its reply is recorded, unless another attempt has run meanwhile."""
+        if not _has_identity(work):
+            return Executed(reply, replayed=False)
+        with self.database.attempt(work) as tx:
+            times = self._times(tx, work)
+            records = self._records(tx, token, times)
+            self._claim(records, work)
+            now_ms = times.lease_ms if work.key is None else times.wall_ms
+            try:
+                recorded = self._gate.admit(records, work, now_ms)
+            except Refused:
+                records.let_go()
+                self._finish(tx, records)
+                raise
+            if recorded is not None:
+                self._finish(tx, records)
+                return Executed(recorded, replayed=not records.is_own)
+            self._pass("after_execute", work)
+            self._settle(tx, work, records, reply, now_ms)
+        return Executed(reply, replayed=False)
+
+    def _settle(self, tx: Transaction, work: Work, records: SqlRecords, reply: Reply, now_ms: int) -> None:
+        if tx.ended_by:
+            raise TransactionEnded(tx.ended_by)
+        self._gate.settle(records, work, reply, now_ms)
+        records.flush()
+        try:
+            tx.finish()
+        except SQLAlchemyError as error:
+            if is_conflict(error) or (is_busy(error) and not _is_away(error)):
+                raise _Conflict() from error
+            raise _Unclear() from error
+
+    def _claim(self, records: SqlRecords, work: Work) -> None:
+        if self._claims:
+            records.claim(work, work.key_kept_ms)
+
+    def _finish(self, tx: Transaction, records: SqlRecords) -> None:
+        """Commit what an attempt that does not run changes of its session, if anything."""
+        if records.has_changed:
+            records.flush()
+            tx.finish()
+
+    def _records(self, tx: Transaction, token: bytes, times: Times) -> SqlRecords:
+        return SqlRecords(self.statements, self.database, tx, times, token)
+
+    def _times(self, tx: Transaction, work: Work | None) -> Times:
+        """The lease clock is one for all processes on the database: whoever asks for a session looks at it first."""
+        now_ms = self._clock.now_ms()
+        if work is None or work.key is None or work.meta.session is not None:
+            now_ms = self._clock.catch_up(int(tx.run(self.statements.clock, ()).scalar_one()))
+        return Times(now_ms, int(time.time() * 1000))
+
+    def _pass(self, point: str, work: Work) -> None:
+        for passing in self.passing:
+            passing(point, work.name, work.keys)
+
+
+class _NoCall:
+    """An attempt that only says something of its session."""
+
+    key = None
+    fingerprint = b""
+    key_kept_ms = 0
+
+    def __init__(self, meta: CallMeta) -> None:
+        self.meta = meta
+
+
+NO_CALL = _NoCall(NO_META)
+"""Of a transaction that belongs to nobody."""
+
+
+def _has_identity(work: Work) -> bool:
+    return work.key is not None or work.meta.seq is not None
+
+
+def _is_away(error: SQLAlchemyError) -> bool:
+    return isinstance(error, DBAPIError) and error.connection_invalidated

@@ -1,0 +1,128 @@
+"""SQLite: one writer at a time, so an attempt takes the write lock first, and a duplicate waits for that lock.
+
+Within a process the attempts queue for their turn before they take a connection: SQLite's own waiting sleeps, and would
+let the late overtake the early. Here it is known, too, whether the one that runs is a duplicate; of another process the
+lock does not tell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from oncerpc.server.dedup.base import Attempt
+from oncerpc.server.sql.database import Database, StillRunning, Waits
+from oncerpc.server.sql.errors import is_busy
+from oncerpc.server.sql.tables import Tables
+from oncerpc.server.sql.transaction import Transaction
+
+__all__ = ["SqliteDatabase"]
+
+_EXPIRED = "DELETE FROM {key} WHERE scope = ? AND key = ? AND expires_ms <= ?"
+_FIND_KEY = "SELECT 1 FROM {key} WHERE scope = ? AND key = ?"
+_FIND_RECORD = "SELECT 1 FROM {record} JOIN {session} ON number = session WHERE name = ? AND seq = ?"
+
+
+class SqliteDatabase(Database):
+    """A SQLite file, or one in memory."""
+
+    dialect: ClassVar[str] = "sqlite"
+
+    def __init__(self, engine: Engine, tables: Tables, waits: Waits) -> None:
+        super().__init__(engine, tables, waits)
+        self._expired = self.sql(_EXPIRED)
+        self._find_key, self._find_record = self.sql(_FIND_KEY), self.sql(_FIND_RECORD)
+        self._turns = threading.Lock()
+        self._running: Counter[object] = Counter()
+        self._guard = threading.Lock()
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[Connection]:
+        tx = self.connect()
+        try:
+            self._take_lock(tx, self.waits.max_s)
+            yield tx
+            tx.finish()
+        finally:
+            tx.undo()
+
+    @contextlib.contextmanager
+    def _turn(self, attempt: Attempt) -> Iterator[object]:
+        identity = attempt.key or (attempt.meta.session, attempt.meta.seq)
+        has_identity = attempt.key is not None or attempt.meta.seq is not None
+        with self._guard:
+            is_duplicate = has_identity and self._running[identity] > 0
+            if is_duplicate and self.waits.refuse:
+                raise StillRunning(is_duplicate=True)
+            self._running[identity] += 1
+        try:
+            if not self._turns.acquire(timeout=self.waits.max_s):
+                raise StillRunning(is_duplicate=is_duplicate)
+            try:
+                yield self
+            finally:
+                self._turns.release()
+        finally:
+            with self._guard:
+                self._running[identity] -= 1
+                if not self._running[identity]:
+                    del self._running[identity]
+
+    def _begin(self, tx: Transaction, attempt: Attempt) -> None:
+        self._take_lock(tx, self.waits.max_s)
+
+    def _take_lock(self, tx: Transaction, wait_s: float) -> None:
+        """BEGIN IMMEDIATE, whatever the engine's own way to begin is. Raises StillRunning."""
+        driver = tx.connection.dbapi_connection
+        assert driver is not None
+        if driver.in_transaction:  # by the engine's own "begin" event
+            driver.rollback()
+        cursor = driver.cursor()
+        usual_ms = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+        wait_ms = max(1, int(wait_s * 1000))
+        try:
+            if usual_ms != wait_ms:
+                cursor.execute(f"PRAGMA busy_timeout = {wait_ms}")
+            _begin_immediate(cursor, wait_s)
+        except driver_errors(tx) as error:
+            if is_busy(error):
+                raise StillRunning(is_duplicate=True) from error
+            raise DBAPIError.instance("BEGIN IMMEDIATE", (), error, Exception, dialect=tx.dialect) from error
+        finally:
+            if usual_ms != wait_ms:
+                cursor.execute(f"PRAGMA busy_timeout = {usual_ms}")
+            cursor.close()
+
+    def claim_key(self, tx: Transaction, row: dict[str, Any], now_ms: int) -> bool:
+        """Nothing to put there: whoever has the write lock is alone."""
+        found = tx.run(self._find_key, (row["scope"], row["key"])).first()
+        return found is None or tx.run(self._expired, (row["scope"], row["key"], now_ms)).rowcount > 0
+
+    def claim_record(self, tx: Transaction, session: str, row: dict[str, Any]) -> bool:
+        return tx.run(self._find_record, (session, row["seq"])).first() is None
+
+
+def driver_errors(tx: Transaction) -> type[Exception]:
+    """What the driver raises."""
+    found: type[Exception] = tx.dialect.loaded_dbapi.Error
+    return found
+
+
+def _begin_immediate(cursor: Any, wait_s: float) -> None:
+    """SQLite gives up at once where waiting might deadlock; with nothing begun it may simply be asked again."""
+    until_s = time.monotonic() + wait_s
+    while True:
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            return
+        except Exception as error:
+            if not is_busy(error) or time.monotonic() >= until_s:
+                raise
+            time.sleep(0.005)

@@ -1,0 +1,119 @@
+"""The transaction of one attempt: the Connection that a handler is given, which only the library may end.
+
+The handler's writes and the dedup record are to be committed together, so whoever ends the transaction in between gets
+an error, and nothing stays. A session that rolls back because an exception passes through it may do so: the exception
+decides what becomes of the call.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+from sqlalchemy import Connection, Engine, TextClause
+from sqlalchemy.engine import CursorResult
+
+from oncerpc.server.sql.errors import is_conflict
+
+__all__ = ["Transaction", "TransactionEnded"]
+
+_ENDS = re.compile(
+    r"\s*(commit|rollback(?!\s+(work\s+|transaction\s+)?to\b)|begin|start\s+transaction|end|abort|prepare\s+transaction)\b",
+    re.I,
+)
+
+
+class TransactionEnded(RuntimeError):
+    """A handler has ended the transaction that its writes and the dedup record are to be committed in together."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(
+            f"{how} ends the transaction that the dedup record belongs to; leave it out: what was written is committed "
+            "when the handler returns and rolled back when it raises (use tx.begin_nested() for a part of it)"
+        )
+
+
+class Transaction(Connection):
+    """A SQLAlchemy Connection inside one transaction."""
+
+    inherit_cache = True
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.conflict: BaseException | None = None
+        """The database broke the transaction off for the sake of another one."""
+        self.ended_by = ""
+        """How the handler has ended it; empty while it has not."""
+        self._is_ours = False
+
+    def finish(self) -> None:
+        """Commit."""
+        self._is_ours = True
+        super().commit()
+
+    def undo(self) -> None:
+        """Roll back, whatever state it is in, and give the connection back."""
+        self._is_ours = True
+        try:
+            if not self.closed and not self.invalidated and self._transaction is None:
+                self.connection.rollback()  # what a handler did after it had ended the transaction
+        finally:
+            super().close()
+
+    def commit(self) -> None:
+        self._refuse("tx.commit()")
+
+    def rollback(self) -> None:
+        self._end("tx.rollback()")
+
+    def close(self) -> None:
+        if not self._is_ours:
+            self._refuse("tx.close()")
+        super().close()
+
+    def execute(self, statement: Any, *args: Any, **kwargs: Any) -> CursorResult[Any]:
+        if isinstance(statement, TextClause):
+            self._look(statement.text)
+        return super().execute(statement, *args, **kwargs)
+
+    def run(self, statement: str, params: tuple[Any, ...]) -> CursorResult[Any]:
+        """A statement of the library's own, in the driver's paramstyle."""
+        return super().exec_driver_sql(statement, params)
+
+    def exec_driver_sql(self, statement: str, *args: Any, **kwargs: Any) -> CursorResult[Any]:
+        self._look(statement)
+        return super().exec_driver_sql(statement, *args, **kwargs)
+
+    def _handle_dbapi_exception(self, e: BaseException, *args: Any, **kwargs: Any) -> Any:
+        if is_conflict(e):
+            self.conflict = e
+        return super()._handle_dbapi_exception(e, *args, **kwargs)
+
+    def _commit_impl(self) -> None:
+        if not self._is_ours:
+            self._refuse("commit()")
+        super()._commit_impl()
+
+    def _rollback_impl(self) -> None:
+        if not self._is_ours:
+            self._end("rollback()")
+            return
+        super()._rollback_impl()
+
+    def _look(self, statement: str) -> None:
+        found = _ENDS.match(statement)
+        if found:
+            self._refuse(found[1].upper())
+
+    def _end(self, how: str) -> None:
+        """A rollback: on the way of an exception it is right, and the exception says what becomes of the call."""
+        if sys.exc_info()[0] is None:
+            self._refuse(how)
+        if not self.ended_by:
+            self.ended_by = how
+            super()._rollback_impl()
+
+    def _refuse(self, how: str) -> None:
+        self.ended_by = how
+        raise TransactionEnded(how)

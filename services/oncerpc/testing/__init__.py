@@ -1,0 +1,1 @@
+"""Proving in a test that a view or method is retry-safe."""
