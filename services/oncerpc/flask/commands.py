@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+from flask import current_app
 from flask.cli import AppGroup
-from sqlalchemy import delete, select
+from sqlalchemy import Table, delete, select
 
 from oncerpc.flask.views import unpack_response
 from oncerpc.server.records import StoreRefused
@@ -22,60 +23,76 @@ _VIEW_REPLY = 0x93
 """The first byte of a view's recorded reply, an array of three in MessagePack; a call's is JSON."""
 
 
-def make_commands(state: State) -> AppGroup:
-    """The commands of one application."""
+_scope_option = click.option("--scope", help="Whose key it is (default: every scope).")
+
+
+def make_commands() -> AppGroup:
+    """The commands, for the application that `flask` has loaded."""
     group = AppGroup("once", help="The dedup records of retry-safe calls.")
-    key_table = state.executor.database.tables.key
-    scope_option = click.option("--scope", help="Whose key it is (default: every scope).")
-
-    def chosen(key: str, scope: str | None) -> Any:
-        return (key_table.c.key == key) if scope is None else (key_table.c.key == key) & (key_table.c.scope == scope)
-
-    @group.command("init")
-    def init() -> None:
-        """Make the tables where they are missing, and no more (every start of the application does the same)."""
-        click.echo(f"the tables {', '.join(sorted(state.executor.database.tables.metadata.tables))} are there")
-
-    @group.command("show")
-    @click.argument("key")
-    @scope_option
-    @click.option("--body", is_flag=True, help="Show the recorded body as well.")
-    def show(key: str, scope: str | None, body: bool) -> None:
-        """Show the record of an Idempotency-Key: status, when, until when."""
-        with state.store.read() as reader:
-            found = reader.tx.execute(select(key_table).where(chosen(key, scope)).order_by(key_table.c.scope)).all()
-        if not found:
-            raise click.ClickException(f"no record of the key {key}" + (f" in the scope {scope}" if scope else ""))
-        for row in found:
-            click.echo(f"key: {row.key}\nscope: {row.scope}\nstatus: {_status(row)}")
-            click.echo(f"recorded: {_time(row.created_ms)}\nexpires: {_time(row.expires_ms)}")
-            if body:
-                click.echo(f"body: {_body(row)}")
-
-    @group.command("forget")
-    @click.argument("key")
-    @scope_option
-    def forget(key: str, scope: str | None) -> None:
-        """Forget an Idempotency-Key: the next request with it runs."""
-        with state.executor.untied() as (tx, _, _):
-            gone = tx.execute(delete(key_table).where(chosen(key, scope))).rowcount
-            tx.finish()
-        if not gone:
-            raise click.ClickException(f"no record of the key {key}" + (f" in the scope {scope}" if scope else ""))
-        click.echo(f"forgotten: {gone}")
-
-    @group.command("prune")
-    def prune() -> None:
-        """Delete what has expired, portion by portion (also done in passing, once a minute in each process)."""
-        gone = 0
-        try:
-            while portion := state.pruner.portion():
-                gone += portion
-        except (StoreRefused, StillRunning) as error:
-            raise click.ClickException(f"{gone} pruned, then: {error}") from error
-        click.echo(f"pruned: {gone}")
-
+    for command in (init, show, forget, prune):
+        group.command(command.__name__)(command)
     return group
+
+
+def init() -> None:
+    """Make the tables where they are missing, and no more (every start of the application does the same)."""
+    click.echo(f"the tables {', '.join(sorted(_state().executor.database.tables.metadata.tables))} are there")
+
+
+@click.argument("key")
+@_scope_option
+@click.option("--body", is_flag=True, help="Show the recorded body as well.")
+def show(key: str, scope: str | None, body: bool) -> None:
+    """Show the record of an Idempotency-Key: status, when, until when."""
+    state = _state()
+    table = state.executor.database.tables.key
+    with state.store.read() as reader:
+        found = reader.tx.execute(select(table).where(_chosen(table, key, scope)).order_by(table.c.scope)).all()
+    if not found:
+        raise _missing(key, scope)
+    for row in found:
+        click.echo(f"key: {row.key}\nscope: {row.scope}\nstatus: {_status(row)}")
+        click.echo(f"recorded: {_time(row.created_ms)}\nexpires: {_time(row.expires_ms)}")
+        if body:
+            click.echo(f"body: {_body(row)}")
+
+
+@click.argument("key")
+@_scope_option
+def forget(key: str, scope: str | None) -> None:
+    """Forget an Idempotency-Key: the next request with it runs."""
+    executor = _state().executor
+    table = executor.database.tables.key
+    with executor.untied() as (tx, _, _):
+        gone = tx.execute(delete(table).where(_chosen(table, key, scope))).rowcount
+        tx.finish()
+    if not gone:
+        raise _missing(key, scope)
+    click.echo(f"forgotten: {gone}")
+
+
+def prune() -> None:
+    """Delete what has expired, portion by portion (also done in passing, once a minute in each process)."""
+    gone = 0
+    try:
+        while portion := _state().pruner.portion():
+            gone += portion
+    except (StoreRefused, StillRunning) as error:
+        raise click.ClickException(f"{gone} pruned, then: {error}") from error
+    click.echo(f"pruned: {gone}")
+
+
+def _state() -> State:
+    state: State = current_app.extensions["oncerpc"]
+    return state
+
+
+def _chosen(table: Table, key: str, scope: str | None) -> Any:
+    return (table.c.key == key) if scope is None else (table.c.key == key) & (table.c.scope == scope)
+
+
+def _missing(key: str, scope: str | None) -> click.ClickException:
+    return click.ClickException(f"no record of the key {key}" + (f" in the scope {scope}" if scope else ""))
 
 
 def _status(row: Any) -> str:

@@ -109,7 +109,7 @@ class OnceRPC:
         app.extensions[EXTENSION] = state
         self._states.add(app)
         _add_routes(app, state)
-        app.cli.add_command(make_commands(state))
+        app.cli.add_command(make_commands())
         _dispose_after_fork(chosen)
 
     @contextlib.contextmanager

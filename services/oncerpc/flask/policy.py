@@ -15,7 +15,7 @@ _PAGE = """<!doctype html>
 <style>body{font:1rem/1.5 system-ui;max-width:46rem;margin:2rem auto;padding:0 1rem}td,th{padding:.2rem .8rem .2rem 0;
 text-align:left;vertical-align:top}</style>
 <h1>Retry policy</h1>
-{% if disabled %}<p><strong>Switched off (ONCERPC_DISABLED): every request runs, whatever key it has.</strong></p>{% endif %}
+{% if disabled %}<p><strong>Switched off (ONCERPC_DISABLED): every request runs, whatever its key.</strong></p>{% endif %}
 <p>A request with an <code>Idempotency-Key</code> may be sent again, as often as you like: it is done once, and every
 further attempt gets the first reply, marked <code>Idempotent-Replayed: true</code>. The effect and the record of the
 reply are committed in one transaction.</p>
@@ -34,7 +34,8 @@ reply are committed in one transaction.</p>
 <p>A replay has the first status, body, Content-Type, Location and ETag; cookies are never replayed.</p>
 {% if views %}<h2>Where</h2><table><tr><th>view</th><th>key</th><th>kept for</th><th>further headers replayed</th></tr>
 {% for name, policy in views %}<tr><td>{{ name }}</td><td>{{ "required" if policy.required else "optional" }}</td>
-<td>{{ (policy.ttl_ms / 1000) if policy.ttl_ms else ttl_s }} s</td><td>{{ policy.replay_headers | join(", ") }}</td></tr>
+<td>{{ (policy.ttl_ms / 1000) if policy.ttl_ms else ttl_s }} s</td>
+<td>{{ policy.replay_headers | join(", ") }}</td></tr>
 {% endfor %}</table>{% endif %}
 <p>JSON-RPC calls at <code>{{ path }}</code>: a key is kept for {{ ttl_s }} s; a call under a session as long as the
 session lives and the reply is not acknowledged (<code>rpc.discover</code> lists the methods).</p>

@@ -27,7 +27,7 @@ _MAKERS_MAX = 5
 
 
 class SetupError(click.ClickException, RuntimeError):
-    """The application cannot be set up so. One line: the cause, and the way out; `flask` shows it without a traceback."""
+    """The application cannot be set up so. One line: the cause, and the way out; `flask` shows no traceback."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from oncerpc.server.log import log
 from oncerpc.server.metrics import Metrics
 from oncerpc.server.records import StoreFailed, StoreRefused
 from oncerpc.server.sql.database import StillRunning
-from oncerpc.server.sql.executor import Executor
+from oncerpc.server.sql.executor import Executed, Executor
 from oncerpc.server.sql.records import SqlRecords
 from oncerpc.server.sql.transaction import Transaction, TransactionEnded
 from oncerpc.wire.envelope import Reply
@@ -107,32 +107,28 @@ class Views:
             return error.response
         except IdentityReused:
             return self._refuse("key-reused", "the key was sent before with another method, path, query or body")
-        except StillRunning as error:
-            if error.is_duplicate and work.key is not None:
-                return self._refuse("still-running", "the first request has not ended yet; ask again for its reply")
-            return self._refuse("busy", "another transaction was in the way for too long")
-        except Overloaded as error:
-            return self._refuse("busy", error.message)
-        except StoreRefused as error:
-            log.warning("%s was refused: %s", work.name, error)
-            return self._refuse("database-away", "the database takes no transaction now")
+        except (StillRunning, Overloaded, StoreRefused) as error:
+            return self._refuse(*_not_begun(work, error))
         except StoreFailed as error:
             log.error("%s: %s", work.name, error)
             return self._refuse("outcome-unknown", "the commit got no answer")
         except (TransactionEnded, _Streamed) as error:
             log.error("%s (%s) was rolled back: %s", work.name, work.view_name, error)
             return self._refuse("failed", "the server's log has the reason")
-        if not done.replayed:
-            if not done.reply.failed:
-                self._metrics.effects.labels(work.name).inc()
-            if work.response is not None:
-                self._pass_after_commit(work)
-                return work.response
-        self._metrics.replays.labels(work.name).inc()
-        response = unpack_response(done.reply.body)
+        return self._response(work, done)
+
+    def _response(self, work: _ViewWork, done: Executed) -> Response:
         if done.replayed:
-            response.headers["Idempotent-Replayed"] = "true"
-        return response
+            self._metrics.replays.labels(work.name).inc()
+        elif not done.reply.failed:
+            self._metrics.effects.labels(work.name).inc()
+        if done.replayed or work.response is None:
+            response = unpack_response(done.reply.body)
+            if done.replayed:
+                response.headers["Idempotent-Replayed"] = "true"
+            return response
+        self._pass_after_commit(work)
+        return work.response
 
     def _pass_after_commit(self, work: _ViewWork) -> None:
         for passing in self._executor.passing:
@@ -190,6 +186,16 @@ class _ViewWork:
             if isinstance(answer, HTTPException):  # nobody handles it: its own page, not as a WSGI application
                 answer = answer.get_response(request.environ)
             return self._app.make_response(answer)
+
+
+def _not_begun(work: _ViewWork, error: Exception) -> tuple[str, str]:
+    """The problem, and its detail, where nothing was done and the same request may be sent again."""
+    if isinstance(error, StoreRefused):
+        log.warning("%s was refused: %s", work.name, error)
+        return "database-away", "the database takes no transaction now"
+    if isinstance(error, StillRunning) and error.is_duplicate and work.key is not None:
+        return "still-running", "the first request has not ended yet; ask again for its reply"
+    return "busy", "another transaction was in the way for too long"
 
 
 def _pack(response: Response, replay_headers: Sequence[str]) -> bytes:

@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 
-from oncerpc.server.dedup.memory import MemoryDedup
 from oncerpc.server.dedup.base import KEY_KEPT_MS
+from oncerpc.server.dedup.memory import MemoryDedup
 from oncerpc.server.rpc.components import read_counters
 from oncerpc.wire.identity import WINDOW, CallMeta
 from tests.support.committing import Bench, name_of, told

@@ -8,8 +8,7 @@ from pathlib import Path
 from oncekv.server.config import Config
 from oncekv.server.engine.storage import open_store
 from oncekv.server.engine.storage.staged import Group
-from oncerpc.server.dedup.base import IdempotencyKey
-from oncerpc.server.dedup.base import KEY_KEPT_MS
+from oncerpc.server.dedup.base import KEY_KEPT_MS, IdempotencyKey
 from oncerpc.server.dedup.persisted import PersistedDedup
 from oncerpc.server.sessions import Sessions
 from oncerpc.wire.envelope import Reply

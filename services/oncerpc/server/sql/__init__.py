@@ -1,1 +1,1 @@
-"""The user's own database by SQLAlchemy: effect and dedup record in one of its transactions, on SQLite or PostgreSQL."""
+"""The user's own database, SQLite or PostgreSQL: effect and dedup record in one of its transactions."""

@@ -75,7 +75,7 @@ class Database(ABC):
         with self._turn(attempt):
             tx = self.connect()
             try:
-                self._begin(tx, attempt)
+                self._begin(tx)
                 yield tx
             finally:
                 tx.undo()
@@ -93,7 +93,7 @@ class Database(ABC):
         """Waits in this process before a connection is taken. Raises StillRunning."""
         return contextlib.nullcontext()
 
-    def _begin(self, tx: Transaction, attempt: Attempt) -> None:
+    def _begin(self, tx: Transaction) -> None:  # noqa: B027 not every kind has something to do here
         """Begin to write. Raises StillRunning."""
 
     @abstractmethod

@@ -46,8 +46,8 @@ class SqlStatements:
     def __init__(self, database: Database) -> None:
         sql = database.sql
         columns = "number, name, lease_ms, expires_ms, acked"
-        self.session = sql(f"SELECT {columns} FROM {{session}} WHERE name = ?")
-        self.expired = sql(f"SELECT {columns} FROM {{session}} WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?")
+        self.session = sql("SELECT " + columns + " FROM {session} WHERE name = ?")
+        self.expired = sql("SELECT " + columns + " FROM {session} WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?")
         self.open = sql(
             "INSERT INTO {session} (name, lease_ms, expires_ms, acked) VALUES (?, ?, ?, 0) RETURNING number"
         )
@@ -88,7 +88,7 @@ class SqlStatements:
 
 
 class SqlRecords:
-    """`token` marks the record that this attempt leaves, so that it is known again after a commit that nobody answered."""
+    """`token` marks the record that this attempt leaves, to know it again after a commit that got no answer."""
 
     def __init__(
         self, statements: SqlStatements, database: Database, tx: Transaction, times: Times, token: bytes

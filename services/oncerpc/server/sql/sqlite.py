@@ -75,7 +75,7 @@ class SqliteDatabase(Database):
                 if not self._running[identity]:
                     del self._running[identity]
 
-    def _begin(self, tx: Transaction, attempt: Attempt) -> None:
+    def _begin(self, tx: Transaction) -> None:
         self._take_lock(tx, self.waits.max_s)
 
     def _take_lock(self, tx: Transaction, wait_s: float) -> None:
