@@ -15,7 +15,7 @@ _PAGE = """<!doctype html>
 <style>body{font:1rem/1.5 system-ui;max-width:46rem;margin:2rem auto;padding:0 1rem}td,th{padding:.2rem .8rem .2rem 0;
 text-align:left;vertical-align:top}</style>
 <h1>Retry policy</h1>
-{% if disabled %}<p><strong>Switched off (ONCERPC_DISABLED): every request runs, whatever its key.</strong></p>{% endif %}
+{% if disabled %}<p><strong>Switched off (ONCERPC_DISABLED): every request runs.</strong></p>{% endif %}
 <p>A request with an <code>Idempotency-Key</code> may be sent again, as often as you like: it is done once, and every
 further attempt gets the first reply, marked <code>Idempotent-Replayed: true</code>. The effect and the record of the
 reply are committed in one transaction.</p>

@@ -45,9 +45,11 @@ class SqlStatements:
 
     def __init__(self, database: Database) -> None:
         sql = database.sql
-        columns = "number, name, lease_ms, expires_ms, acked"
-        self.session = sql("SELECT " + columns + " FROM {session} WHERE name = ?")
-        self.expired = sql("SELECT " + columns + " FROM {session} WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?")
+        self.session = sql("SELECT number, name, lease_ms, expires_ms, acked FROM {session} WHERE name = ?")
+        self.expired = sql(
+            "SELECT number, name, lease_ms, expires_ms, acked FROM {session} WHERE expires_ms <= ?"
+            " ORDER BY expires_ms LIMIT ?"
+        )
         self.open = sql(
             "INSERT INTO {session} (name, lease_ms, expires_ms, acked) VALUES (?, ?, ?, 0) RETURNING number"
         )
