@@ -69,9 +69,9 @@ class Batch(Uncopied):
         if kind is None and calls:
             self._issue(calls)
 
-    def call(self, method: str, params: Mapping[str, Any] | None = None) -> Later[dict[str, Any]]:
+    def call(self, method: str, params: Mapping[str, Any] | None = None) -> Later[Any]:
         """Any method by name."""
-        return Later(self._add(method, params or {}), lambda ok: dict(ok.result))
+        return Later(self._add(method, params or {}), lambda ok: ok.result)
 
     def _add(self, method: str, params: Mapping[str, Any]) -> PendingCall:
         call = self._new_trip(method, params)
