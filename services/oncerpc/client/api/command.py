@@ -113,7 +113,7 @@ def _kinds_at(client: Client, method: str, timeout_s: float) -> dict[str, str]:
 
 
 def _kind(schema: Mapping[str, Any]) -> str:
-    """ "string" where the schema takes one, else "json"."""
+    """What a param is: "string" where its schema takes one, else "json"."""
     takes = [schema, *schema.get("anyOf", ())]
     is_string = any(
         one.get("type") == "string" or any(isinstance(word, str) for word in one.get("enum", ())) for one in takes
