@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import msgspec
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from sqlalchemy import Connection
 from werkzeug.exceptions import HTTPException
 
@@ -208,7 +208,7 @@ def _pack(response: Response, replay_headers: Sequence[str]) -> bytes:
 def unpack_response(recorded: bytes) -> Response:
     """What `_pack` was given, as a response."""
     status, headers, body = msgspec.msgpack.decode(recorded, type=tuple[int, list[tuple[str, str]], bytes])
-    response = Response(body, status)
+    response = current_app.response_class(body, status)
     del response.headers["Content-Type"]
     for name, value in headers:
         response.headers.add(name, value)

@@ -30,7 +30,7 @@ from oncerpc.server.metrics import Metrics
 from oncerpc.server.records import StoreFailed, StoreRefused
 from oncerpc.server.sql.database import Database, StillRunning
 from oncerpc.server.sql.errors import is_busy, is_conflict, one_line
-from oncerpc.server.sql.records import SqlRecords, SqlStatements, Times
+from oncerpc.server.sql.records import RecordVanished, SqlRecords, SqlStatements, Times, read_clock
 from oncerpc.server.sql.transaction import Transaction, TransactionEnded
 from oncerpc.wire.envelope import Reply
 from oncerpc.wire.errors import Overloaded, Refused
@@ -203,6 +203,8 @@ class Executor:
                     self._pass("after_execute", work)
                     self._settle(tx, work, records, reply, now_ms)
             return self._record_failure(work, reply, token) if reply.failed else Executed(reply, replayed=False)
+        except RecordVanished as error:
+            raise _Conflict() from error
         except DBAPIError as error:
             if is_conflict(error):
                 raise _Conflict() from error
@@ -295,7 +297,7 @@ class Executor:
         """The lease clock is one for all processes on the database: whoever asks for a session looks at it first."""
         now_ms = self._clock.now_ms()
         if work is None or work.key is None or work.meta.session is not None:
-            now_ms = self._clock.catch_up(int(tx.run(self.statements.clock, ()).scalar_one()))
+            now_ms = self._clock.catch_up(read_clock(tx, self.statements))
         return Times(now_ms, int(time.time() * 1000))
 
     def _pass(self, point: str, work: Work) -> None:

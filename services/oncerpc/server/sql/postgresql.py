@@ -67,20 +67,20 @@ class PostgresDatabase(Database):
         self._learn(tx)
         values = (row["scope"], row["key"], row["fingerprint"], row["attempt"], row["created_ms"], row["expires_ms"])
         claimed = self._claim(tx, self._claim_key, (*values, self._wait_ms, self._usual_wait))
-        if not claimed and tx.run(self._expired, (row["scope"], row["key"], now_ms)).rowcount:
+        if not claimed and tx.run(self._expired, (row["scope"], row["key"], now_ms)):
             claimed = self._claim(tx, self._claim_key, (*values, self._wait_ms, self._usual_wait))
         return claimed
 
     def claim_record(self, tx: Transaction, session: str, row: dict[str, Any]) -> bool:
         self._learn(tx)
         if self._takes_turns:
-            tx.run(self._take_turns, (session,))
+            tx.rows(self._take_turns, (session,))
         values = (row["seq"], row["fingerprint"], row["attempt"], self._wait_ms, session, self._usual_wait)
         return self._claim(tx, self._claim_record, values)
 
     def _claim(self, tx: Transaction, statement: str, values: tuple[Any, ...]) -> bool:
         try:
-            return tx.run(statement, values).rowcount > 0
+            return tx.run(statement, values) > 0
         except DBAPIError as error:
             if is_busy(error):
                 raise StillRunning(is_duplicate=True) from error
@@ -89,7 +89,7 @@ class PostgresDatabase(Database):
     def _learn(self, tx: Transaction) -> None:
         """Once: what the engine's connections are set to, which is to hold again while a handler runs."""
         if not self._has_learnt:
-            self._usual_wait = str(tx.run("SHOW lock_timeout", ()).scalar())
-            isolation = str(tx.run("SHOW transaction_isolation", ()).scalar())
+            (self._usual_wait,) = tx.rows("SHOW lock_timeout")[0]
+            (isolation,) = tx.rows("SHOW transaction_isolation")[0]
             self._takes_turns = isolation in ("repeatable read", "serializable")
             self._has_learnt = True

@@ -8,7 +8,7 @@ while their handlers run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from oncerpc.server.sql.database import Database
 from oncerpc.server.sql.transaction import Transaction
 from oncerpc.wire.envelope import Reply
 
-__all__ = ["SqlRecords", "SqlSession", "SqlStatements", "Times", "read_session"]
+__all__ = ["RecordVanished", "SqlRecords", "SqlSession", "SqlStatements", "Times", "read_clock", "read_session"]
 
 
 @dataclass(slots=True)
@@ -89,6 +89,10 @@ class SqlStatements:
         )
 
 
+class RecordVanished(Exception):
+    """The record that another transaction had committed was pruned before it could be read: ask again."""
+
+
 class SqlRecords:
     """`token` marks the record that this attempt leaves, to know it again after a commit that got no answer."""
 
@@ -101,7 +105,7 @@ class SqlRecords:
         self._times = times
         self._token = token
         self._session: SqlSession | None = None
-        self._has_read = self._has_claimed = False
+        self._has_read = self._has_claimed = self._has_tried = False
         self._renewed_ms = self._acked = 0
         self._drop: tuple[str, tuple[Any, ...]] | None = None
         self.has_changed = False
@@ -114,6 +118,7 @@ class SqlRecords:
     def claim(self, attempt: Attempt, key_kept_ms: int) -> None:
         """Make the identity ours, or find that it is not. Raises StillRunning."""
         meta = attempt.meta
+        self._has_tried = True
         if attempt.key is not None:
             row = {
                 "scope": attempt.key.scope.decode(),
@@ -150,7 +155,7 @@ class SqlRecords:
 
     @property
     def sessions_open(self) -> int:
-        return int(_values(self._tx.run(self._sql.count, ()).one())[0])
+        return int(self._tx.rows(self._sql.count)[0][0])
 
     def session(self, name: str) -> SqlSession | None:
         if not self._has_read:
@@ -159,7 +164,7 @@ class SqlRecords:
         return self._session
 
     def open_session(self, name: str, lease_ms: int, expires_ms: int) -> SqlSession:
-        number = self._tx.run(self._sql.open, (name, lease_ms, expires_ms)).scalar_one()
+        ((number,),) = self._tx.rows(self._sql.open, (name, lease_ms, expires_ms))
         self.has_changed = True
         return SqlSession(int(number), name, lease_ms, expires_ms, 0)
 
@@ -172,20 +177,20 @@ class SqlRecords:
         self.has_changed = True
 
     def end_session(self, session: SqlSession) -> None:
+        self._tx.run(self._sql.end, (session.number,))  # first: whoever acknowledges locks in this order as well
         self._tx.run(self._sql.forget_all, (session.number,))
-        self._tx.run(self._sql.end, (session.number,))
         self._session, self._has_claimed, self._drop = None, False, None
         self.ended += 1
         self.has_changed = True
 
     def sessions_expired(self, now_ms: int, limit: int) -> Sequence[SqlSession]:
-        return [SqlSession(*_values(row)) for row in self._tx.run(self._sql.expired, (now_ms, limit))]
+        return [SqlSession(*row) for row in self._tx.rows(self._sql.expired, (now_ms, limit))]
 
     def record(self, session: SqlSession, seq: int) -> Record | None:
         self._drop = (self._sql.drop_record, (session.number, seq))
         if self._has_claimed:
             return None
-        row = self._tx.run(self._sql.record, (session.number, seq)).first()
+        row = self._found(self._tx.row(self._sql.record, (session.number, seq)))
         return None if row is None else Record(bytes(row[0]), self._reply(row))
 
     def put_record(self, session: SqlSession, seq: int, fingerprint: bytes, reply: Reply) -> None:
@@ -196,8 +201,8 @@ class SqlRecords:
     def keyed(self, scope: bytes, key: str) -> KeyedRecord | None:
         if self._has_claimed:
             return None
-        row = self._tx.run(self._sql.keyed, (scope.decode(), key)).first()
-        return None if row is None else KeyedRecord(bytes(row[0]), self._reply(row), _values(row)[4])
+        row = self._found(self._tx.row(self._sql.keyed, (scope.decode(), key)))
+        return None if row is None else KeyedRecord(bytes(row[0]), self._reply(row), row[4])
 
     def put_keyed(self, scope: bytes, key: str, record: KeyedRecord) -> None:
         reply = record.reply
@@ -206,11 +211,16 @@ class SqlRecords:
         self._put(self._sql.put_keyed, values + late)
 
     def _put(self, statement: str, values: tuple[Any, ...]) -> None:
-        if self._tx.run(statement, values).rowcount != 1:
+        if self._tx.run(statement, values) != 1:
             raise AssertionError("the claimed record is gone: the handler has ended its transaction")
 
-    def _reply(self, found: Any) -> Reply:
-        row = _values(found)
+    def _found(self, row: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        """The row that was in the claim's way. Raises RecordVanished where it has gone since."""
+        if row is None and self._has_tried:
+            raise RecordVanished()
+        return row
+
+    def _reply(self, row: tuple[Any, ...]) -> Reply:
         if row[2] is None:
             raise AssertionError("a record without a reply was committed: a handler has ended its transaction")
         self.is_own = bytes(row[3]) == self._token
@@ -219,10 +229,11 @@ class SqlRecords:
 
 def read_session(tx: Transaction, sql: SqlStatements, name: str) -> SqlSession | None:
     """The open session of that name."""
-    row = tx.run(sql.session, (name,)).first()
-    return None if row is None else SqlSession(*_values(row))
+    row = tx.row(sql.session, (name,))
+    return None if row is None else SqlSession(*row)
 
 
-def _values(row: Iterable[Any]) -> tuple[Any, ...]:
-    """A row's columns; what they are stands in the statement."""
-    return tuple(row)
+def read_clock(tx: Transaction, sql: SqlStatements) -> int:
+    """The lease clock as last saved."""
+    ((clock_ms,),) = tx.rows(sql.clock)
+    return int(clock_ms)

@@ -102,11 +102,11 @@ class SqliteDatabase(Database):
 
     def claim_key(self, tx: Transaction, row: dict[str, Any], now_ms: int) -> bool:
         """Nothing to put there: whoever has the write lock is alone."""
-        found = tx.run(self._find_key, (row["scope"], row["key"])).first()
-        return found is None or tx.run(self._expired, (row["scope"], row["key"], now_ms)).rowcount > 0
+        found = tx.row(self._find_key, (row["scope"], row["key"]))
+        return found is None or tx.run(self._expired, (row["scope"], row["key"], now_ms)) > 0
 
     def claim_record(self, tx: Transaction, session: str, row: dict[str, Any]) -> bool:
-        return tx.run(self._find_record, (session, row["seq"])).first() is None
+        return tx.row(self._find_record, (session, row["seq"])) is None
 
 
 def driver_errors(tx: Transaction) -> type[Exception]:

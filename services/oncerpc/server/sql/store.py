@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from oncerpc.server.records import Counters
 from oncerpc.server.sql.database import Database
-from oncerpc.server.sql.records import SqlSession, SqlStatements, read_session
+from oncerpc.server.sql.records import SqlSession, SqlStatements, read_clock, read_session
 from oncerpc.server.sql.transaction import Transaction
 
 __all__ = ["SqlReader", "SqlStore"]
@@ -26,8 +26,8 @@ class SqlReader:
 
     def counters(self) -> Counters:
         """Counted by the database."""
-        sessions, records = tuple(self.tx.run(self._sql.count, ()).one())
-        return Counters(int(self.tx.run(self._sql.clock, ()).scalar_one()), 0, int(sessions), int(records))
+        ((sessions, records),) = self.tx.rows(self._sql.count)
+        return Counters(read_clock(self.tx, self._sql), 0, int(sessions), int(records))
 
 
 class SqlStore:

@@ -88,6 +88,7 @@ class Tables:
             Column("expires_ms", BigInteger, nullable=False),
             PrimaryKeyConstraint("scope", "key"),
             Index(f"{prefix}key_expires", "expires_ms"),
+            sqlite_with_rowid=False,  # a page less to write for each record
         )
 
     def are_there(self, connection: Connection) -> bool:
