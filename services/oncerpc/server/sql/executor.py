@@ -235,7 +235,8 @@ class Executor:
     def _execute(self, tx: Transaction, work: Work, records: SqlRecords) -> Reply:
         """Run the handler. Raises _Conflict where the database gave it up, whatever the handler made of that."""
         try:
-            reply = work.run(tx, records)
+            with tx.handed_out():
+                reply = work.run(tx, records)
         except BaseException as error:
             if tx.conflict is not None and isinstance(error, Exception):
                 raise _Conflict() from error

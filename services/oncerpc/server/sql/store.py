@@ -43,6 +43,7 @@ class SqlStore:
         """Raises StoreRefused when the database is not there."""
         tx = self._database.connect()
         try:
-            yield SqlReader(tx, self._statements)
+            with tx.handed_out():
+                yield SqlReader(tx, self._statements)
         finally:
             tx.undo()

@@ -7,9 +7,10 @@ decides what becomes of the call.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, TextClause
@@ -46,17 +47,24 @@ class Transaction(Connection):
         """The database broke the transaction off for the sake of another one."""
         self.ended_by = ""
         """How the handler has ended it; empty while it has not."""
-        self._is_ours = self._is_over = False
+        self._is_handed_out = self._is_over = False
+
+    @contextlib.contextmanager
+    def handed_out(self) -> Iterator[None]:
+        """For as long as a handler has it, nobody may end it."""
+        self._is_handed_out = True
+        try:
+            yield
+        finally:
+            self._is_handed_out = False
 
     def finish(self) -> None:
         """Commit."""
-        self._is_ours = True
         super().commit()
         self._is_over = True
 
     def undo(self) -> None:
         """Roll back, whatever state it is in, and give the connection back."""
-        self._is_ours = True
         try:
             if not self._is_over and not self.closed and not self.invalidated and self._transaction is None:
                 self.connection.rollback()  # what a handler did after it had ended the transaction
@@ -64,13 +72,18 @@ class Transaction(Connection):
             super().close()
 
     def commit(self) -> None:
-        self._refuse("tx.commit()")
+        if self._is_handed_out:
+            self._refuse("tx.commit()")
+        super().commit()
 
     def rollback(self) -> None:
-        self._end("tx.rollback()")
+        if self._is_handed_out:
+            self._end("tx.rollback()")
+        else:
+            super().rollback()
 
     def close(self) -> None:
-        if not self._is_ours:
+        if self._is_handed_out:
             self._refuse("tx.close()")
         super().close()
 
@@ -116,18 +129,18 @@ class Transaction(Connection):
         return super()._handle_dbapi_exception(e, *args, **kwargs)
 
     def _commit_impl(self) -> None:
-        if not self._is_ours:
+        if self._is_handed_out:
             self._refuse("commit()")
         super()._commit_impl()
 
     def _rollback_impl(self) -> None:
-        if not self._is_ours:
+        if self._is_handed_out:
             self._end("rollback()")
             return
         super()._rollback_impl()
 
     def _look(self, statement: str) -> None:
-        found = _ENDS.match(statement)
+        found = _ENDS.match(statement) if self._is_handed_out else None
         if found:
             self._refuse(found[1].upper())
 

@@ -1,0 +1,1 @@
+"""The library's contract: retry-safe methods and views, on SQLite and on a real PostgreSQL."""
