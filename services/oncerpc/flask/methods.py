@@ -87,11 +87,17 @@ def _params(name: str, function: Call, hints: Mapping[str, Any]) -> type[msgspec
     struct = msgspec.defstruct(
         f"{title}Params", fields, bases=(Params,), kw_only=True, forbid_unknown_fields=True, omit_defaults=True
     )
-    try:
-        build_structs([struct])
-    except TypeError as error:
-        raise ValueError(f"{name}: a parameter of {function.__qualname__} cannot come as JSON: {error}") from None
+    build_structs([struct])
+    _check_is_json(f"{name}: the parameters of {function.__qualname__}", struct)
     return struct
+
+
+def _check_is_json(what: str, shape: Any) -> None:
+    """Raises ValueError for a type that JSON cannot carry: `rpc.discover` could not describe it either."""
+    try:
+        msgspec.json.schema(shape)
+    except TypeError as error:
+        raise ValueError(f"{what} cannot go as JSON: {error}") from None
 
 
 def _default(value: Any) -> Any:
@@ -103,10 +109,8 @@ def _default(value: Any) -> Any:
 def _decoder(name: str, result: Any) -> Callable[[bytes], Any] | None:
     if result is Any or result is type(None):
         return None
-    try:
-        return msgspec.json.Decoder(result).decode
-    except TypeError as error:
-        raise ValueError(f"{name}: the result's annotation cannot go as JSON: {error}") from None
+    _check_is_json(f"{name}: the result's annotation", result)
+    return msgspec.json.Decoder(result).decode
 
 
 def _encoded(name: str, answer: Any, check: Callable[[bytes], Any] | None, *, reads: bool) -> msgspec.Raw:

@@ -237,9 +237,11 @@ class Executor:
         try:
             with tx.handed_out():
                 reply = work.run(tx, records)
-        except BaseException as error:
-            if tx.conflict is not None and isinstance(error, Exception):
+        except Exception as error:
+            if tx.conflict is not None:
                 raise _Conflict() from error
+            if tx.ended_by and isinstance(error, SQLAlchemyError):  # what came of going on after that
+                raise TransactionEnded(tx.ended_by) from error
             raise
         if reply.failed and tx.conflict is not None:
             raise _Conflict() from tx.conflict

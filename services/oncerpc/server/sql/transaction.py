@@ -66,8 +66,10 @@ class Transaction(Connection):
     def undo(self) -> None:
         """Roll back, whatever state it is in, and give the connection back."""
         try:
-            if not self._is_over and not self.closed and not self.invalidated and self._transaction is None:
-                self.connection.rollback()  # what a handler did after it had ended the transaction
+            root = self._transaction
+            is_open = root is not None and root.is_active and not self.ended_by
+            if not (self._is_over or is_open or self.closed or self.invalidated):
+                self.connection.rollback()  # SQLAlchemy believes that it is over, and the database does not
         finally:
             super().close()
 
