@@ -206,7 +206,8 @@ def test_what_cannot_be_a_method_is_refused_where_it_is_written(shop: Shop) -> N
     def strange(tx, a: Shop) -> None: ...
     def odd_result(tx) -> Shop: ...  # type: ignore[empty-body]
 
-    for number, function in enumerate((bare, stars, meta, strange, odd_result)):
+    bad: list[Any] = [bare, stars, meta, strange, odd_result]
+    for number, function in enumerate(bad):
         with pytest.raises(ValueError, match=f"bad{number}"):
             shop.once.method(f"bad{number}")(function)
     with pytest.raises(ValueError, match="1999"):

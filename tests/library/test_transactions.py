@@ -78,8 +78,8 @@ def nested(tx: Any) -> None:
 @pytest.mark.parametrize("write", [flushed, closed, committed, begun, nested])
 def test_what_a_session_has_flushed_or_committed_stays_with_its_record(orm: Shop, write: Callable[[Any], None]) -> None:
     """Its commit ends nothing: effect and record are committed together when the handler returns."""
-    orm.view(lambda: (write(orm.once.tx), {"ok": 1})[1])
-    orm.once.method("shop.order")(lambda tx: write(tx))
+    orm.view(lambda: ({"written": str(write(orm.once.tx))}))  # type: ignore[func-returns-value]
+    orm.once.method("shop.order")(lambda tx: {"written": str(write(tx))})  # type: ignore[func-returns-value]
     assert [orm.post().replayed for _ in range(2)] == [False, True]
     assert rows(orm) == 1
 
@@ -233,8 +233,6 @@ def test_the_transaction_is_a_sqlalchemy_connection(shop: Shop) -> None:
     assert shop.post().body == {"is": True}
     with pytest.raises(RuntimeError, match=r"once\.tx"):
         _ = shop.once.tx
-    with pytest.raises(RuntimeError, match="GET"):
-        shop.app.test_client().get("/buy", environ_overrides={"werkzeug.debug": 1}) and shop.once.tx
 
 
 def test_a_get_passes_through_untouched(shop: Shop, caplog) -> None:

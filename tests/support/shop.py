@@ -44,9 +44,10 @@ class Shop:
         with self.engine.connect() as connection:
             return sorted(connection.execute(text("SELECT thing FROM sold")).scalars())
 
-    def sell(self, thing: str) -> None:
+    def sell(self, thing: str) -> str:
         """What a view does: one effect."""
         self.once.tx.execute(INSERT, {"thing": thing})
+        return thing
 
     def view(self, function: Callable[..., Any], rule: str = "/buy", **policy: Any) -> None:
         """A retry-safe view of that function, for all verbs that change something."""
@@ -57,7 +58,11 @@ class Shop:
     def post(self, key: str | None = "k", rule: str = "/buy", verb: str = "POST", **more: Any) -> Reply:
         """One attempt with this key."""
         response = self.response(key, rule, verb, **more)
-        body = response.get_json(silent=True) if response.is_json or "problem" in response.mimetype else response.text
+        body = (
+            response.get_json(silent=True)
+            if response.is_json or "problem" in (response.mimetype or "")
+            else response.text
+        )
         return Reply(response.status_code, body, response.headers.get("Idempotent-Replayed") == "true")
 
     def response(self, key: str | None = "k", rule: str = "/buy", verb: str = "POST", **more: Any) -> TestResponse:

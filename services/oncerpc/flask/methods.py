@@ -84,8 +84,23 @@ def _params(name: str, function: Call, hints: Mapping[str, Any]) -> type[msgspec
         else:
             fields.append((parameter.name, hint, _default(parameter.default)))
     title = "".join(part.capitalize() for part in name.replace("_", ".").split("."))
+    plain = {parameter.name: parameter.default for parameter in parameters[1:] if _is_plain(parameter.default)}
+
+    def recognise_defaults(self: Any) -> None:
+        """msgspec leaves a default out of the fingerprint if it is the very object, and not if it is equal."""
+        for field, default in plain.items():
+            value = getattr(self, field)
+            if value is not default and type(value) is type(default) and value == default:
+                setattr(self, field, default)
+
     struct = msgspec.defstruct(
-        f"{title}Params", fields, bases=(Params,), kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+        f"{title}Params",
+        fields,
+        bases=(Params,),
+        namespace={"__post_init__": recognise_defaults},
+        kw_only=True,
+        forbid_unknown_fields=True,
+        omit_defaults=True,
     )
     build_structs([struct])
     _check_is_json(f"{name}: the parameters of {function.__qualname__}", struct)
@@ -98,6 +113,10 @@ def _check_is_json(what: str, shape: Any) -> None:
         msgspec.json.schema(shape)
     except TypeError as error:
         raise ValueError(f"{what} cannot go as JSON: {error}") from None
+
+
+def _is_plain(default: Any) -> bool:
+    return isinstance(default, str | int | float)
 
 
 def _default(value: Any) -> Any:

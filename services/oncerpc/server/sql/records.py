@@ -62,7 +62,10 @@ class SqlStatements:
         self.keyed = sql(
             "SELECT fingerprint, failed, reply, attempt, expires_ms FROM {key} WHERE scope = ? AND key = ?"
         )
-        self.drop_record = sql("DELETE FROM {record} WHERE session = ? AND seq = ? AND reply IS NULL")
+        self.drop_record = sql(
+            "DELETE FROM {record} WHERE seq = ? AND reply IS NULL"
+            " AND session = (SELECT number FROM {session} WHERE name = ?)"
+        )
         self.drop_keyed = sql("DELETE FROM {key} WHERE scope = ? AND key = ? AND reply IS NULL")
         if database.dialect == "sqlite":
             self.put_record = sql(
@@ -133,6 +136,7 @@ class SqlRecords:
         elif meta.session is not None and meta.seq is not None:
             row = {"seq": meta.seq, "fingerprint": attempt.fingerprint, "attempt": self._token}
             self._has_claimed = self._database.claim_record(self._tx, meta.session, row)
+            self._drop = (self._sql.drop_record, (meta.seq, meta.session))
 
     def let_go(self) -> None:
         """The attempt was refused: its claim goes, and what it said of its session stays."""
@@ -187,7 +191,6 @@ class SqlRecords:
         return [SqlSession(*row) for row in self._tx.rows(self._sql.expired, (now_ms, limit))]
 
     def record(self, session: SqlSession, seq: int) -> Record | None:
-        self._drop = (self._sql.drop_record, (session.number, seq))
         if self._has_claimed:
             return None
         row = self._found(self._tx.row(self._sql.record, (session.number, seq)))
