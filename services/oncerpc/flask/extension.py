@@ -170,19 +170,19 @@ class OnceRPC:
         policy = ViewPolicy(required, None if ttl_s is None else max(1, int(ttl_s * 1000)), tuple(replay_headers))
 
         def decorate(view: Callable[P, Any]) -> Callable[P, Response]:
+            name = getattr(view, "__qualname__", type(view).__qualname__)
+
             @functools.wraps(view)
             def retry_safe(*args: P.args, **kwargs: P.kwargs) -> Response:
                 run = current_app.ensure_sync(view)
                 if request.method not in VERBS:
                     return current_app.make_response(run(*args, **kwargs))
                 if CURRENT.get() is not None:
-                    raise RuntimeError(f"{view.__qualname__} was called within another retry-safe view")
+                    raise RuntimeError(f"{name} was called within another retry-safe view")
                 state = _state()
                 state.policies.setdefault(f"{request.method} {request.url_rule}", policy)
                 try:
-                    return state.views.run(
-                        lambda: run(*args, **kwargs), view.__qualname__, policy, ignores_keys=state.disabled
-                    )
+                    return state.views.run(lambda: run(*args, **kwargs), name, policy, ignores_keys=state.disabled)
                 finally:
                     state.pruner.in_passing()
 

@@ -42,7 +42,8 @@ CONFLICTS_MAX = 12
 """How often one attempt is run again because the database gave it up for another one."""
 LOOKUPS_MAX = 8
 """How often the outcome of a commit that got no answer is looked for: some ten seconds, a failover's time."""
-WAIT_NOTED_S = 0.005
+WAIT_NOTED_S = 0.05
+"""From here on an attempt counts as one that has waited for another transaction."""
 TOKEN_BYTES = 8
 
 
