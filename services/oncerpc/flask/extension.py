@@ -213,7 +213,7 @@ def _assemble(app: Flask, engine: Engine, settings: Settings, methods: Mapping[s
     executor = Executor(database, parts.delivery, parts.clock, parts.metrics, claims=not disabled)
     if failpoints is not None:
         log.warning("ONCERPC_FAILPOINTS is set: whoever can call may crash this server")
-        executor.passing.append(failpoints.hit_any)
+        executor.failpoint = failpoints.hit_any
     key_ttl_ms = max(1, int(settings.key_ttl_s * 1000))
     committer = TransactionCommitter(executor, parts.facts, parts.metrics, parts.clock.now_ms, key_ttl_ms)
     return State(

@@ -128,12 +128,8 @@ class Views:
             if done.replayed:
                 response.headers["Idempotent-Replayed"] = "true"
             return response
-        self._pass_after_commit(work)
+        self._executor.passed_commit(work)
         return work.response
-
-    def _pass_after_commit(self, work: _ViewWork) -> None:
-        for passing in self._executor.passing:
-            passing("after_commit", work.name, work.keys)
 
     def _refuse(self, name: str, detail: str) -> Response:
         self._metrics.refusals.labels("identity_reused" if name == "key-reused" else name.replace("-", "_")).inc()

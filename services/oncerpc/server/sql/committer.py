@@ -116,7 +116,10 @@ class TransactionCommitter(BaseCommitter):
         if not call.changes_store:
             self._executor.touch(call.meta)
             return
-        done = self._executor.run(_CallWork(call, self._facts, self._now_ms, self._key_kept_ms))
+        work = _CallWork(call, self._facts, self._now_ms, self._key_kept_ms)
+        done = self._executor.run(work)
+        if not done.replayed:
+            self._executor.observe("after_commit", work)  # its failpoint is passed by dispatch
         call.reply = mark_replayed(done.reply) if done.replayed else done.reply
         call.replayed, call.ran = done.replayed, not done.replayed
         if done.replayed:

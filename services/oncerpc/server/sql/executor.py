@@ -101,7 +101,9 @@ class Executor:
         """`claims` False: identities are ignored, as the gate that goes with it ignores them."""
         self.database = database
         self.statements = SqlStatements(database)
-        self.passing: list[Passing] = []
+        self.failpoint: Passing | None = None
+        self.observers: list[Passing] = []
+        """Called at each of the three points before the failpoint; for tests."""
         self._gate = gate
         self._claims = claims
         self._clock = clock
@@ -123,6 +125,15 @@ class Executor:
         finally:
             if work.meta.session is not None:
                 self._save_clock()
+
+    def observe(self, point: str, work: Work) -> None:
+        """An attempt passes this point."""
+        for observer in self.observers:
+            observer(point, work.name, work.keys)
+
+    def passed_commit(self, work: Work) -> None:
+        """Committed, and nobody has been told: the moment that all this is about."""
+        self._pass("after_commit", work)
 
     def touch(self, meta: CallMeta) -> None:
         """What a read says of its session: it lives on, and holds these replies. Raises Refused, StoreRefused."""
@@ -305,8 +316,9 @@ class Executor:
         return Times(now_ms, int(time.time() * 1000))
 
     def _pass(self, point: str, work: Work) -> None:
-        for passing in self.passing:
-            passing(point, work.name, work.keys)
+        self.observe(point, work)
+        if self.failpoint is not None:
+            self.failpoint(point, work.name, work.keys)
 
 
 class _NoCall:
