@@ -21,17 +21,20 @@ from chaos.evidence import MAY_BREAK, MUST_BREAK
 from chaos.judging import check, rejudge
 from chaos.judging.table import details, grid, in_words, troubles, write_table
 from chaos.judging.verdict import Cell
-from chaos.runner.cell import COLUMNS, Column, Effort, Task
+from chaos.runner.cell import Effort, Task
 from chaos.runner.environment import Environment, Interrupted
 from chaos.runner.matrix import FolderTaken, run_matrix
 from chaos.runtime import runtimes
 from chaos.runtime.base import MODELS, ServerError, Serving
 from chaos.runtime.toxiproxy import ToxiproxyFailed, ToxiproxyMissing
 from chaos.scenarios import scenarios
+from chaos.services import services
+from chaos.services.base import Column
 from chaos.workload import demo_client
 from oncekv import console
 
 KEPT_MAX_S = 24 * 3600.0
+_KV_SERVING = (Serving.model, Serving.workers)
 EXAMPLES = """\
   python -m chaos list
   python -m chaos run lost-reply                             one fault, every semantics
@@ -39,6 +42,8 @@ EXAMPLES = """\
   python -m chaos run lost-reply --semantics maybe --keep    and look at the server afterwards
   python -m chaos matrix --out out/all                       the whole table
   python -m chaos matrix --model threads                     the same promises, kept by a thread for each request
+  python -m chaos run crash-after-commit --service bank      the library's example service, on its own database
+  python -m chaos matrix --service bank --database postgresql
   python -m chaos check out/all/bank--maybe/history.jsonl    one history against the model
   python -m chaos report out/all                             judge it all again, from the files alone
 """
@@ -70,19 +75,39 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _tasks(args: argparse.Namespace) -> list[Task]:
     """The cells that are asked for. Raises ValueError when they cannot be had."""
-    rows = [row for row in scenarios().values() if row.runs_on(args.runtime)]
-    columns: Sequence[Column] = COLUMNS
+    service = services()[args.service]
+    columns = service.columns
+    rows = [row for row in scenarios().values() if row.runs_on(args.runtime) and service.can_have(row.name)]
+    _check_service(args)
     if args.command == "run":
         rows = [row for row in rows if row.name == args.scenario]
         if not rows:
             raise ValueError(f"{args.scenario} needs --runtime {' or '.join(scenarios()[args.scenario].runtimes)}")
-        columns = [column for column in COLUMNS if args.semantics in (None, column.name)]
+        columns = [column for column in columns if args.semantics in (None, column.name)]
+        if not columns:
+            raise ValueError(f"--service {service.name} has --semantics {_names(service.columns)}")
         if args.keep and len(columns) > 1:
             raise ValueError("--keep needs one --semantics: what is kept is one server and its links")
     elif args.quick:
         rows = [row for row in rows if row.quick]
     effort = Effort(args.seed, args.clients, args.calls)
     return [Task(row, column, effort) for row in rows for column in columns]
+
+
+def _check_service(args: argparse.Namespace) -> None:
+    """Raises ValueError, in one line, for what the service cannot have."""
+    service = services()[args.service]
+    if args.database and args.database not in service.databases:
+        raise ValueError(f"--service {service.name} has no --database {args.database}")
+    if args.command == "run" and not service.can_have(args.scenario):
+        can = ", ".join(name for name in scenarios() if service.can_have(name))
+        raise ValueError(f"{args.scenario} makes no sense with --service {service.name}, which can have: {can}")
+    if service.name != "kv" and (args.runtime != "local" or (args.model, args.workers) != _KV_SERVING):
+        raise ValueError(f"--service {service.name} is run by gunicorn, locally: no --runtime, --model or --workers")
+
+
+def _names(columns: Sequence[Column]) -> str:
+    return ", ".join(column.name for column in columns)
 
 
 def _client(args: argparse.Namespace) -> int:
@@ -95,7 +120,7 @@ def _client(args: argparse.Namespace) -> int:
 def _measure(args: argparse.Namespace, tasks: Sequence[Task]) -> int:
     folder = args.out or Path("out", f"{args.command}-{datetime.now():%Y%m%d-%H%M%S}")
     repeat = _repeat(args)
-    where = f"runtime {args.runtime}, model {args.model}{f' × {args.workers}' if args.workers > 1 else ''}"
+    where = f"runtime {args.runtime}, " + _serving_in_words(_serving(args))
     cells_in_words = f"{len(tasks)} cell{'s' if len(tasks) > 1 else ''} on {where}"
     _say(f"seed {args.seed}; {cells_in_words}; evidence in {folder}/; again: {repeat}")
     told = _say if args.command == "run" else lambda _line: None
@@ -120,7 +145,14 @@ def _measure(args: argparse.Namespace, tasks: Sequence[Task]) -> int:
 
 
 def _serving(args: argparse.Namespace) -> Serving:
-    return Serving(args.model, args.workers)
+    databases = services()[args.service].databases
+    return Serving(args.model, args.workers, args.service, args.database or next(iter(databases), ""))
+
+
+def _serving_in_words(serving: Serving) -> str:
+    if serving.service != "kv":
+        return f"service {serving.service} on {serving.database}"
+    return f"model {serving.model}{f' × {serving.workers}' if serving.workers > 1 else ''}"
 
 
 def _report(folder: Path) -> None:
@@ -167,7 +199,7 @@ def _list(_args: argparse.Namespace) -> int:
     for scenario in scenarios().values():
         print(f"{scenario.name}\n    {' '.join(scenario.lecture.split())}")
         for promise in (MUST_BREAK, MAY_BREAK):
-            if columns := [column.name for column in COLUMNS if scenario.promise(column.name) == promise]:
+            if columns := [column.name for column in services()["kv"].columns if scenario.promise(column.name) == promise]:
                 print(f"    {promise}: {', '.join(columns)}")
     return 0
 
@@ -201,7 +233,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("list", help="the scenarios, and what the lecture says about each")
     run = commands.add_parser("run", help="one scenario against every semantics, or one")
     run.add_argument("scenario", type=_scenario, metavar="SCENARIO", help="a name from `list`")
-    run.add_argument("--semantics", choices=[column.name for column in COLUMNS], help="one column alone")
+    run.add_argument("--semantics", choices=_columns(), help="one column alone")
     run.add_argument("--keep", action="store_true", help="leave server and links up afterwards, until Ctrl-C")
     demo_client.configure(commands.add_parser("client", help="one client to watch, as `docker compose up` runs two"))
     matrix = commands.add_parser("matrix", help="every scenario against every semantics")
@@ -210,6 +242,12 @@ def _parser() -> argparse.ArgumentParser:
     rejudge.configure(commands.add_parser("report", help="judge a run again, from its files alone"))
     for command in (run, matrix):
         command.add_argument("--runtime", choices=runtimes(), default="local", help="where the servers run")
+        command.add_argument(
+            "--service", choices=services(), default=Serving.service, help="what is broken (default: %(default)s)"
+        )
+        command.add_argument(
+            "--database", choices=_databases(), help="of the bank: its own, private to the run (default: sqlite)"
+        )
         command.add_argument(
             "--model",
             choices=MODELS,
@@ -236,6 +274,15 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--out", type=Path, metavar="DIR", help="where the evidence goes (default: out/…)")
     return parser
+
+
+def _databases() -> list[str]:
+    return list(dict.fromkeys(name for service in services().values() for name in service.databases))
+
+
+def _columns() -> list[str]:
+    """Of all services."""
+    return list(dict.fromkeys(column.name for service in services().values() for column in service.columns))
 
 
 def _scenario(text: str) -> str:

@@ -5,7 +5,7 @@ else.
     out/<run>/<cell>/cell.json            what was asked for, what the fault did, counts from both ends
     out/<run>/<cell>/history.jsonl        what clients did and were told, and when faults began and ended
     (docs/protocol.md, "Histories") out/<run>/<cell>/calls.jsonl          every call with its attempts
-    out/<run>/<cell>/store.json           the store at the end
+    out/<run>/<cell>/store.json           the store at the end, and the bank's ledger
 
 Times are milliseconds since the history began. Guarantee: a cell that was interrupted leaves what it had. Limit: the
 server's counters are those of its last life.
@@ -21,8 +21,8 @@ import msgspec
 from msgspec import Struct, field
 
 __all__ = ["MAY_BREAK", "MUST_BREAK", "MUST_HOLD", "AttemptRecord", "CallRecord", "CellRecord", "Counts", "Expected",
-           "Row", "RunRecord", "StoreRecord", "read_calls", "read_cell", "read_history", "read_run", "read_store",
-           "with_effects", "write", "write_run"]  # fmt: skip
+           "Row", "RunRecord", "StoreRecord", "TransferRecord", "read_calls", "read_cell", "read_history", "read_run",
+           "read_store", "with_effects", "write", "write_run"]  # fmt: skip
 
 SUMMARY = "matrix.json"
 CALLS, CELL, HISTORY, STORE = "calls.jsonl", "cell.json", "history.jsonl", "store.json"
@@ -148,6 +148,8 @@ class CellRecord(Struct):
     took_s: float = 0.0
     model: str = "threads"
     workers: int = 1
+    service: str = "kv"
+    database: str = ""
 
 
 class RunRecord(Struct):
@@ -167,6 +169,8 @@ class RunRecord(Struct):
     model: str = "threads"
     workers: int = 1
     """How the servers served; evidence of before there was a choice is of this one."""
+    service: str = "kv"
+    database: str = ""
 
 
 class Row(Struct, frozen=True):
@@ -176,11 +180,22 @@ class Row(Struct, frozen=True):
     version: int
 
 
+class TransferRecord(Struct, frozen=True):
+    """A line of the bank's ledger. `id`: its number, drawn while the accounts were locked."""
+
+    id: int
+    source: str
+    target: str
+    amount: int
+    token: str
+
+
 class StoreRecord(Struct, frozen=True):
-    """The whole store when the cell ended."""
+    """The whole store when the cell ended. transfers: the bank's ledger, in the order of its numbers."""
 
     boot: int = 0
     rows: dict[str, Row] = field(default_factory=dict)
+    transfers: list[TransferRecord] = field(default_factory=list)
 
 
 def with_effects(call: CallRecord, effects: int) -> CallRecord:

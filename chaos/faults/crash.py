@@ -7,7 +7,6 @@ import contextlib
 from chaos.evidence import Counts
 from chaos.faults.base import Fault
 from chaos.runner.environment import Environment, EnvironmentFailed
-from chaos.runtime.base import ServerError
 
 DEATH_MAX_S = 30.0
 DYING_MAX_S = 1.0
@@ -18,9 +17,10 @@ class Crash(Fault):
 
     def __init__(self, failpoint: str) -> None:
         self._failpoint = failpoint
-        self._deaths = 0
+        self._deaths = self._before = 0
 
     def inject(self, env: Environment) -> None:
+        self._before = env.server.crashes
         # The crash may come before the reply that says that it is armed; whether it came, `hold` finds out.
         with contextlib.suppress(EnvironmentFailed):
             env.ask("debug.failpoint", name=self._failpoint, action="crash")
@@ -30,9 +30,10 @@ class Crash(Fault):
         assert env.workload is not None
         running, server = env.workload.running, env.server
         what = f"a call comes to {self._failpoint}"
-        env.wait_until(lambda: server.returncode is not None or not running(), DEATH_MAX_S, what)
-        with contextlib.suppress(ServerError):
-            self._deaths += server.wait_dead(DYING_MAX_S) < 0
+        env.wait_until(lambda: server.crashes > self._before or not running(), DEATH_MAX_S, what)
+        with contextlib.suppress(EnvironmentFailed):
+            env.wait_until(lambda: server.crashes > self._before, DYING_MAX_S, "it is dead")
+        self._deaths += server.crashes > self._before
         env.wait(hold_s)
 
     def heal(self, env: Environment) -> None:

@@ -91,7 +91,7 @@ def untrue(copy: Delivered) -> str | None:
 
     A call that no reply was seen of may be running for the first time: "ok" is then no lie.
     """
-    if copy.answer in ("stale_call", "no answer") or (copy.answer == "ok" and copy.first is None):
+    if copy.answer in ("stale_call", "no answer") or (copy.said.settles and copy.first is None):
         return None
     if copy.answer != "replayed":
         return f"a late copy of {copy.call} was answered {copy.answer}"

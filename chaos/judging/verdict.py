@@ -1,9 +1,10 @@
 """The verdict on one cell, from its evidence files alone: so a run can be judged again, later and elsewhere.
 
-What is held against what: the calls against the store (`judge`), the history against the model (`checker`), reads of
-all accounts against their total, lanes against the order in which they called; and the whole against what the scenario
-expects of the cell: a fault that fired, a control that is red. Limit: where the checker finds no answer in its bounds,
-the verdict is unknown, and an unknown verdict fails the cell.
+What is held against what: the calls against the store (`judge`), the history against the model (`checker`), the bank's
+ledger against what callers were told (`ledger`), reads of all accounts against their total, lanes against the order in
+which they called; and the whole against what the scenario expects of the cell: a fault that fired, a control that is
+red. Limit: where the checker finds no answer in its bounds, the verdict is unknown, and an unknown verdict fails the
+cell.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from chaos.judging.checker import HistoryError, Verdict, check, models, parse, r
 from chaos.judging.checker.counts import out_of_order, unconserved
 from chaos.judging.checker.explain import in_words
 from chaos.judging.judge import SHOWN_MAX, found_in, judge, shortened
+from chaos.judging.ledger import disagreements
 
 __all__ = ["Cell", "judge_cell"]
 
@@ -57,7 +59,7 @@ class Cell:
     kept: bool = False
     red: bool = False
     linearizable: str = ""
-    """"yes", "no", "unknown"; empty where the semantics promises no such thing."""
+    """"yes", "no", "unknown"; empty where the semantics promises no such thing, and for the bank."""
     violations: list[str] = field(default_factory=list)
     violated_after: int | None = None
     """How many calls had ended with the first wrong one; all, where only the end shows it."""
@@ -196,7 +198,11 @@ def _hold_against_the_history(cell: Cell, record: CellRecord, found: _Evidence) 
         last = {account: int(found.store.rows[account].value) for account in record.accounts}
         total = sum(record.accounts.values())
         cell.violations += shortened(unconserved([*reads, (DUMP, last)], list(record.accounts), total))
-    if record.semantics != "at-least-once":
+        if record.service == "bank":
+            cell.violations += shortened(
+                disagreements(record.accounts, found.store.transfers, last, [*found.writes])
+            )
+    if record.service == "kv" and record.semantics != "at-least-once":
         model = models()["kv"]
         verdict = check(parse(found.history, model), model, time.monotonic, timeout_s=CHECK_MAX_S)
         cell.linearizable = WORDS[None if verdict.is_empty else verdict.holds]
@@ -209,7 +215,10 @@ def _hold_against_the_history(cell: Cell, record: CellRecord, found: _Evidence) 
 
 
 def _balances(record: CellRecord, read: CallRecord) -> dict[str, int]:
-    rows = (read.result or {})["results"]
+    result = read.result or {}
+    if "accounts" in result:
+        return {account: int(result["accounts"][account]) for account in record.accounts}
+    rows = result["results"]
     return {account: int(row["value"]) for account, row in zip(record.accounts, rows, strict=True)}
 
 

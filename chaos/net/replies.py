@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import oncekv.kv  # noqa: F401 its errors are in the registry
 from chaos.net.framing import Message
 from oncerpc.wire.envelope import encode_reply, failure
-from oncerpc.wire.errors import REGISTRY, InvalidRequest, Overloaded
+from oncerpc.wire.errors import REGISTRY, SERVICE_CODE_MIN, InvalidRequest, Overloaded
 
 __all__ = ["NO_ANSWER", "REFUSE_413", "REFUSE_503", "ReplySummary", "read", "refusal"]
 
@@ -29,15 +29,17 @@ class ReplySummary(NamedTuple):
 
     answer: "ok", "replayed" (a result or a recorded error), the name of another error, "not JSON-RPC" or "no answer".
     content: the result or error without the replay's mark, which every attempt of a call must be told alike.
+    is_own: an error of the service's own, which is recorded.
     """
 
     answer: str
     content: Any = None
+    is_own: bool = False
 
     @property
     def settles(self) -> bool:
         """Whether it is the reply of a call that ran, now or before, and no refusal."""
-        return self.answer in ("ok", "replayed") or self.answer in _RECORDED
+        return self.answer in ("ok", "replayed") or self.answer in _RECORDED or self.is_own
 
 
 NO_ANSWER = ReplySummary("no answer")
@@ -51,7 +53,8 @@ def read(reply: Message) -> ReplySummary:
         marked: dict[str, Any] = content["data"] if "error" in response else content
         is_replay = bool(marked.pop("_meta", {}).get("replayed"))
         name = str(content["data"]["name"]) if "error" in response else "ok"
-        return ReplySummary("replayed" if is_replay else name, content)
+        is_own = "error" in response and response["error"]["code"] >= SERVICE_CODE_MIN
+        return ReplySummary("replayed" if is_replay else name, content, is_own)
     except (ValueError, LookupError, TypeError, AttributeError):
         return ReplySummary("not JSON-RPC")
 

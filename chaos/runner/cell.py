@@ -27,9 +27,11 @@ from chaos.net.message_proxy import MessageProxy
 from chaos.runner.environment import Environment, EnvironmentFailed, Interrupted
 from chaos.runner.steady_state import unsteady
 from chaos.runtime.base import Runtime, ServerError
-from chaos.scenarios.base import AT_LEAST_ONCE, AT_MOST_ONCE, EXACTLY_ONCE, IDENTIFIED, MAYBE, MEMORY, Scenario
+from chaos.scenarios.base import IDENTIFIED, Scenario
+from chaos.services import services
+from chaos.services.base import Column
 from chaos.workload.client_process import ClientProcess
-from chaos.workload.clients import ClientPlan, open_client
+from chaos.workload.clients import ClientPlan
 from chaos.workload.workload import Plan, Workload
 from oncekv.client import History
 
@@ -43,22 +45,7 @@ ABANDON_MAX_S = 10.0
 OUR_OWN = "steady/"  # keys of the steady state's, which no client has seen
 
 
-@dataclass(frozen=True)
-class Column:
-    """A semantics, and the delivery of the server that it talks to."""
-
-    name: str
-    semantics: str
-    delivery: str = "persisted"
-
-
-COLUMNS = (
-    Column(MAYBE, MAYBE),
-    Column(AT_LEAST_ONCE, AT_LEAST_ONCE),
-    Column(MEMORY, AT_MOST_ONCE, "memory"),
-    Column(AT_MOST_ONCE, AT_MOST_ONCE),
-    Column(EXACTLY_ONCE, EXACTLY_ONCE),
-)
+COLUMNS = services()["kv"].columns
 
 
 @dataclass(frozen=True)
@@ -110,6 +97,8 @@ class Task:
             expected=self.scenario.expects(self.column.name, effort.clients * effort.calls),
             model=serving.model,
             workers=serving.workers,
+            service=serving.service,
+            database=serving.database,
         )
 
 
@@ -179,7 +168,7 @@ def _measure(
             raise EnvironmentFailed(f"a client failed: {workload.failure!r}")
         _take_stock(fault, env, workload, record, identified=identified)
         say(f"{len(workload.told)} calls have ended; steady state checked")
-        measured.store = StoreRecord(env.ask("server.info")["boot"], env.rows())
+        measured.store = env.dump()
         measured.calls = _with_effects(measured.store, workload)
         _read_last(history, measured.store)
         keep(env)
@@ -210,15 +199,14 @@ def _open(
     name = f"{task.name}--{effort.seed}"
     first = [runtime.link(f"{name}--c{number}", server) for number in range(effort.clients)]
     spare = [runtime.link(f"{name}--c{number}-spare", server) for number in range(effort.clients * scenario.spare_link)]
-    env = Environment(server, first, spare, stop, task.seed)
+    env = Environment(services()[runtime.serving.service], server, first, spare, stop, task.seed)
     stack.callback(env.close)
     if scenario.proxy:
         env.proxies = [_proxy(stack, f"c{number}", link.url) for number, link in enumerate(first)]
-    generator = scenario.generator()
+    generator = env.service.generator(scenario)
     record.accounts = {account: int(generator.initial[account]) for account in generator.accounts}
     history = stack.enter_context(History(place / evidence.HISTORY))
-    for key, value in generator.initial.items():
-        history.invoke("setup", "put", key, value).ok(value, version=env.ask("kv.put", key=key, value=value)["version"])
+    env.service.prepare(env, generator, history)
     clients = list(_clients(task, env, place))
     calls, kept_back = None if scenario.endless else effort.calls, KEPT_BACK if scenario.has_fault else 0.0
     plan = Plan(effort.clients, calls, scenario.attempt_timeout_s, task.seed, kept_back)
@@ -247,7 +235,7 @@ def _clients(task: Task, env: Environment, place: Path) -> Iterator[AbstractCont
             outbox=str(place / f"client-{number}.outbox"),
             seed=f"{task.seed}/retries-{number}",
         )
-        yield ClientProcess(plan) if scenario.own_process else open_client(plan)
+        yield ClientProcess(plan) if scenario.own_process else env.service.client(plan, task.column)
 
 
 def _strike(

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from chaos.evidence import Row
+from chaos.evidence import StoreRecord
 from chaos.net.message_proxy import MessageProxy
 from chaos.runtime.base import Server
 from chaos.runtime.links import Link
+from chaos.services.base import Ask, Service
 from chaos.workload.workload import Workload, WorkloadClient
 
 __all__ = ["Environment", "EnvironmentFailed", "Interrupted", "Settled"]
@@ -28,7 +29,6 @@ QUIET_S = 0.25
 QUIET_MAX_S = 10.0
 HEALTHY_MAX_S = 30.0
 POLL_S = 0.02
-WORKLOAD_METHODS = ("kv.append", "kv.increment", "kv.get", "kv.txn")
 
 
 class EnvironmentFailed(Exception):
@@ -40,9 +40,10 @@ class Interrupted(Exception):
 
 
 class Settled(NamedTuple):
-    """A put with an identity, never acknowledged, and what it was answered first (`result` or `error`)."""
+    """A call with an identity, never acknowledged, and what it was answered first (`result` or `error`)."""
 
-    params: dict[str, Any]
+    call: Ask
+    meta: dict[str, Any]
     reply: dict[str, Any]
 
 
@@ -50,8 +51,10 @@ class Environment:
     """What a fault breaks and a scenario watches."""
 
     def __init__(
-        self, server: Server, first_links: Sequence[Link], spare_links: Sequence[Link], stop: threading.Event, seed: str
-    ) -> None:
+        self, service: Service, server: Server, first_links: Sequence[Link], spare_links: Sequence[Link],
+        stop: threading.Event, seed: str,
+    ) -> None:  # fmt: skip
+        self.service = service
         self.server = server
         self.first_links = first_links
         self.links = [*first_links, *spare_links]
@@ -107,10 +110,17 @@ class Environment:
         """The same, with the whole reply. Raises WorldError where there is none."""
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         try:
-            reply: dict[str, Any] = self._http.post(f"{url}/rpc", json=request, timeout=ASK_TIMEOUT_S).json()
-        except (requests.RequestException, ValueError) as error:
+            reply: dict[str, Any] = self.post(f"{url}/rpc", request).json()
+        except ValueError as error:
             raise EnvironmentFailed(f"{method} at {url}: {error}") from None
         return reply
+
+    def post(self, url: str, body: Any, headers: Mapping[str, str] | None = None) -> requests.Response:
+        """Any request with a body of JSON. Raises WorldError where there is no reply."""
+        try:
+            return self._http.post(url, json=body, headers=headers, timeout=ASK_TIMEOUT_S)
+        except requests.RequestException as error:
+            raise EnvironmentFailed(f"{url}: {error}") from None
 
     def check_healthy(self) -> None:
         """Every link leads to the server, and it answers. Raises WorldError."""
@@ -151,7 +161,7 @@ class Environment:
     def arrived(self) -> int:
         """Attempts of the workload that the server's present life has seen."""
         attempts = self.counters().get("oncekv_attempts", {})
-        return sum(attempts.get(method, 0) for method in WORKLOAD_METHODS)
+        return sum(attempts.get(method, 0) for method in self.service.counted)
 
     def wait_quiet(self) -> None:
         """Until nothing of the workload arrives any more: what was held back is through."""
@@ -166,12 +176,6 @@ class Environment:
 
         self.wait_until(quiet, QUIET_MAX_S, "the server is quiet")
 
-    def rows(self) -> dict[str, Row]:
-        """All keys, read from the store through the server, page by page."""
-        found: dict[str, Row] = {}
-        after: str | None = ""
-        while after is not None:
-            page = self.ask("kv.list", limit=1000, after=after)
-            found.update({item["key"]: Row(item["value"], item["version"]) for item in page["items"]})
-            after = page["next"]
-        return found
+    def dump(self) -> StoreRecord:
+        """The whole store, as the service shows it."""
+        return self.service.dump(self)

@@ -64,7 +64,7 @@ def run_matrix(
     began = datetime.now(UTC).isoformat(timespec="seconds")
     run = RunRecord(
         began, command, runtime_name, effort.seed, effort.clients, effort.calls, _versions(),
-        model=serving.model, workers=serving.workers,
+        model=serving.model, workers=serving.workers, service=serving.service, database=serving.database,
     )  # fmt: skip
     cells: list[Cell] = []
     _make_room(folder)

@@ -11,10 +11,11 @@ Limit: they say that the system is well in calm weather. What it does in the sto
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from chaos.runner.environment import Environment, Settled
+from chaos.services.base import Ask, Hypothesis
 
 __all__ = ["HYPOTHESES", "unsteady"]
 
@@ -22,17 +23,17 @@ _NUMBERS = itertools.count(1)
 
 
 def unsteady(env: Environment, *, identified: bool) -> list[str]:
-    """Which hypotheses do not hold; those about identities are asked only where the column has them.
+    """Which hypotheses do not hold, the service's own included; those about identities where the column has them alone.
 
     Raises WorldError when the server does not answer.
     """
-    return [wrong for hypothesis, about in HYPOTHESES if identified or not about for wrong in hypothesis(env)]
+    asked = [hypothesis for hypothesis, about in HYPOTHESES if identified or not about]
+    return [wrong for hypothesis in [*asked, *(env.service.more if identified else ())] for wrong in hypothesis(env)]
 
 
 def _every_link_leads_to_the_server(env: Environment) -> Iterator[str]:
-    boot = env.ask("server.info")["boot"]
     for link in env.links:
-        if env.ask_at(link.url, "server.info")["boot"] != boot:
+        if not env.service.probe.leads_here(env, link.url):
             yield f"link {link.name} leads elsewhere"
 
 
@@ -43,10 +44,10 @@ def _no_toxic_is_left(env: Environment) -> Iterator[str]:
 
 
 def _a_write_is_read_back(env: Environment) -> Iterator[str]:
-    url, key = env.links[0].url, _key()
-    env.ask_at(url, "kv.put", key=key, value="here")
-    found = env.ask_at(url, "kv.list", prefix=key, limit=1)["items"]
-    if found != [{"key": key, "value": "here", "version": 1}]:
+    key = _key()
+    method, params = env.service.probe.fine(key, "here")
+    env.ask_at(env.links[0].url, method, **params)
+    if found := env.service.probe.is_written_once(env, key, "here"):
         yield f"a write was read back as {found}"
 
 
@@ -56,8 +57,7 @@ def _a_settled_call_is_replayed(env: Environment) -> Iterator[str]:
     again = _reply(env, key, "once", meta)
     if again.get("result", {}).pop("_meta", None) != {"replayed": True} or again != first:
         yield f"a call sent again was answered {again}, first {first}"
-    found = env.ask("kv.list", prefix=key, limit=1)["items"]
-    if [item["version"] for item in found] != [1]:
+    if found := env.service.probe.is_written_once(env, key, "once"):
         yield f"a call sent again ran again: {found}"
 
 
@@ -70,11 +70,11 @@ def _an_identity_stands_for_one_call(env: Environment) -> Iterator[str]:
 
 
 def _an_error_of_the_application_is_replayed(env: Environment) -> Iterator[str]:
-    key, meta = _key(), _identity(env)
-    first = _reply(env, key, "conditional", meta, if_version=1)
-    env.ask("kv.put", key=key, value="now the condition would hold")
-    again = _reply(env, key, "conditional", meta, if_version=1)
-    if _name(first) != "version_mismatch" or _name(again) != "version_mismatch":
+    key, meta, probe = _key(), _identity(env), env.service.probe
+    first = _ask(env, probe.refused(key), meta)
+    _allow(env, key)
+    again = _ask(env, probe.refused(key), meta)
+    if _name(first) != probe.refusal or _name(again) != probe.refusal:
         yield f"a call that had failed was answered {again}, first {first}"
 
 
@@ -86,16 +86,17 @@ def _what_was_settled_stays_settled(env: Environment) -> Iterator[str]:
     """
     if env.ask("server.info")["delivery"] != "persisted":
         return
-    for params, first in env.settled:
-        again = _put(env, params)
+    probe = env.service.probe
+    for settled in env.settled:
+        first, again = settled.reply, _ask(env, settled.call, settled.meta)
         if _name(again) != "session_unknown" and (not _unmark(again) or again != first):
             yield f"a call of before was answered {again}, first {first}"
-    fine: dict[str, Any] = {"key": _key(), "value": "settled", "_meta": _identity(env)}
-    refused: dict[str, Any] = {"key": _key(), "value": "refused", "if_version": 1, "_meta": _identity(env)}
-    env.settled = [Settled(params, _put(env, params)) for params in (fine, refused)]
-    if _name(env.settled[1].reply) != "version_mismatch":
+    refused = _key()
+    calls = [(probe.fine(_key(), "settled"), _identity(env)), (probe.refused(refused), _identity(env))]
+    env.settled = [Settled(call, meta, _ask(env, call, meta)) for call, meta in calls]
+    if _name(env.settled[1].reply) != probe.refusal:
         yield f"a condition that does not hold was answered {env.settled[1].reply}"
-    env.ask("kv.put", key=refused["key"], value="now the condition would hold")
+    _allow(env, refused)
 
 
 def _an_unknown_session_is_refused(env: Environment) -> Iterator[str]:
@@ -111,11 +112,10 @@ def _sessions_are_strangers(env: Environment) -> Iterator[str]:
     key, other_key = _key(), _key()
     _reply(env, key, "one", one)
     reply = _reply(env, other_key, "other", other)
-    if reply.get("result") != {"version": 1}:
+    if "result" not in reply or "_meta" in reply["result"]:
         yield f"the first call of a fresh session was answered {reply}"
 
 
-Hypothesis = Callable[[Environment], Iterator[str]]
 HYPOTHESES: tuple[tuple[Hypothesis, bool], ...] = (
     (_every_link_leads_to_the_server, False),
     (_no_toxic_is_left, False),
@@ -137,13 +137,19 @@ def _identity(env: Environment) -> dict[str, Any]:
     return {"session": env.ask_at(env.links[0].url, "session.open")["session"], "seq": 1}
 
 
-def _reply(env: Environment, key: str, value: str, meta: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """The whole reply to a put through the first link."""
-    return _put(env, {"key": key, "value": value, "_meta": meta, **more})
+def _reply(env: Environment, key: str, text: str, meta: dict[str, Any]) -> dict[str, Any]:
+    """The whole reply to a write through the first link."""
+    return _ask(env, env.service.probe.fine(key, text), meta)
 
 
-def _put(env: Environment, params: dict[str, Any]) -> dict[str, Any]:
-    reply = env.reply_at(env.links[0].url, "kv.put", params)
+def _allow(env: Environment, key: str) -> None:
+    method, params = env.service.probe.allow(key)
+    env.ask(method, **params)
+
+
+def _ask(env: Environment, call: Ask, meta: dict[str, Any]) -> dict[str, Any]:
+    method, params = call
+    reply = env.reply_at(env.links[0].url, method, {**params, "_meta": meta})
     return {member: reply[member] for member in ("result", "error") if member in reply}
 
 

@@ -28,16 +28,26 @@ class Serving:
 
     model: str = MODELS[0]
     workers: int = 1
+    service: str = "kv"
+    """Which of `chaos.services` they are."""
+    database: str = ""
+    """Of a service that has a choice."""
 
     @property
-    def words(self) -> list[str]:
-        """What is not the default, for `oncekv serve`, and for a command of ours, which takes the same words."""
+    def options(self) -> list[str]:
+        """What is not the default, for `oncekv serve`."""
         model = ["--model", self.model] if self.model != Serving.model else []
         return [*model, *(["--workers", str(self.workers)] if self.workers > 1 else [])]
 
+    @property
+    def words(self) -> list[str]:
+        """What is not the default, for a command of ours."""
+        service = ["--service", self.service] if self.service != Serving.service else []
+        return [*service, *(["--database", self.database] if self.database else []), *self.options]
+
 
 class Server(Protocol):
-    """One KV server that keeps its data and its address over its lives.
+    """One server that keeps its data and its address over its lives.
 
     `url` is its own address, past all links: for observing and for arming failpoints, never for the workload.
     """
@@ -50,6 +60,11 @@ class Server(Protocol):
     @property
     def returncode(self) -> int | None:
         """The exit code of its last life (negative: the signal), None while it lives."""
+        ...
+
+    @property
+    def crashes(self) -> int:
+        """How many processes of its present life were ended by a signal that they sent themselves."""
         ...
 
     def restart(self) -> object:

@@ -96,6 +96,10 @@ class ComposeServer:
         code = int(state["ExitCode"])
         return 128 - code if code > 128 else code
 
+    @property
+    def crashes(self) -> int:
+        return int((self.returncode or 0) < 0)
+
     def start(self) -> ComposeServer:
         """Start on an empty volume with the delivery that was asked for."""
         self.lose_data()
@@ -149,7 +153,7 @@ class ComposeServer:
         return code
 
     def _up(self) -> None:
-        serving = ["--failpoints", *self._runtime.serving.words]
+        serving = ["--failpoints", *self._runtime.serving.options]
         options = {"ONCEKV_DELIVERY": self._delivery, "ONCEKV_SERVE_OPTIONS": " ".join(serving)}
         files = [self._own_clock_file()] if self.clock else []
         words = ("up", "--detach", "--no-deps", "--no-build", self.service)

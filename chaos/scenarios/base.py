@@ -15,14 +15,16 @@ from chaos.faults.base import Fault
 from chaos.workload.generators.appends import Appends
 from chaos.workload.generators.base import Generator
 
-__all__ = ["AT_LEAST_ONCE", "AT_MOST_ONCE", "EXACTLY_ONCE", "IDENTIFIED", "MAYBE", "MEMORY", "Scenario"]
+__all__ = ["AT_LEAST_ONCE", "AT_MOST_ONCE", "EXACTLY_ONCE", "IDENTIFIED", "KEY", "MAYBE", "MEMORY", "Scenario"]
 
 MAYBE = "maybe"
 AT_LEAST_ONCE = "at-least-once"
 MEMORY = "at-most-once/memory"
 AT_MOST_ONCE = "at-most-once"
 EXACTLY_ONCE = "exactly-once"
-IDENTIFIED = frozenset({MEMORY, AT_MOST_ONCE, EXACTLY_ONCE})
+KEY = "idempotency-key"
+"""By an ordinary view; what a scenario says of at-most-once it says of this as well."""
+IDENTIFIED = frozenset({MEMORY, AT_MOST_ONCE, EXACTLY_ONCE, KEY})
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Scenario:
 
     def expects(self, column: str, calls: int | None = None) -> Expected:
         """What is to come out in that column; calls: of how many, if that is known before."""
+        column = AT_MOST_ONCE if column == KEY else column
         return Expected(
             fault=self.has_fault,
             red=column in self.must_be_red,
@@ -92,6 +95,7 @@ class Scenario:
 
     def promise(self, column: str) -> str:
         """Whether that column's promise must hold, must break or may break."""
+        column = AT_MOST_ONCE if column == KEY else column
         if column in self.must_break | (self.must_be_red - {AT_LEAST_ONCE}):  # doubled, it is broken, but for that one
             return MUST_BREAK
         return MAY_BREAK if column in self.may_break else MUST_HOLD

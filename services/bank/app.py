@@ -18,7 +18,10 @@ from oncerpc import RpcError
 from oncerpc.flask import OnceRPC
 
 Amount = Annotated[int, Meta(gt=0)]
-INSUFFICIENT, NO_ACCOUNT, EXISTS = 2001, 2002, 2003
+PAGE = 1000
+INSUFFICIENT, NO_ACCOUNT, EXISTS, NOT_EMPTY = 2001, 2002, 2003, 2004
+DEPOSITS_MAX = 1_000_000
+"""What may be on an account after a deposit."""
 ERRORS = {INSUFFICIENT: "insufficient_funds", NO_ACCOUNT: "no_such_account"}
 
 app = Flask("bank")
@@ -71,6 +74,36 @@ def balance(tx: Connection, name: str) -> int:
     return int(found)
 
 
+@once.method("bank.close", errors={NO_ACCOUNT: "no_such_account", NOT_EMPTY: "account_not_empty"})
+def close_account(tx: Connection, name: str) -> dict[str, Any]:
+    """Close an account that is empty and that no transfer names."""
+    with Session(tx) as session:
+        account = session.get(Account, name, with_for_update=True)
+        if account is None:
+            raise RpcError(NO_ACCOUNT, "no_such_account", "there is no such account")
+        named = session.scalar(select(Transfer.id).where((Transfer.source == name) | (Transfer.target == name)).limit(1))
+        if account.balance or named is not None:
+            raise RpcError(NOT_EMPTY, "account_not_empty", f"{name} has money, or transfers")
+        session.delete(account)
+        session.flush()
+    return {"name": name}
+
+
+@once.method("bank.accounts", reads=True)
+def accounts(tx: Connection) -> dict[str, Any]:
+    """What is on every account, as one statement sees them."""
+    found = tx.execute(select(Account.name, Account.balance).order_by(Account.name))
+    return {"accounts": {row.name: row.balance for row in found}}
+
+
+@once.method("bank.ledger", reads=True)
+def ledger(tx: Connection, after: int = 0, limit: Annotated[int, Meta(gt=0, le=PAGE)] = PAGE) -> dict[str, Any]:
+    """The transfers that were made, in the order of their numbers: a page, and where the next one begins."""
+    columns = (Transfer.id, Transfer.source, Transfer.target, Transfer.amount, Transfer.token)
+    rows = tx.execute(select(*columns).where(Transfer.id > after).order_by(Transfer.id).limit(limit)).all()
+    return {"transfers": [dict(row._mapping) for row in rows], "next": rows[-1].id if len(rows) == limit else None}
+
+
 @app.post("/transfers")
 @once.idempotent(required=True)
 def post_transfer() -> tuple[dict[str, Any], int, dict[str, str]] | Response:
@@ -81,6 +114,19 @@ def post_transfer() -> tuple[dict[str, Any], int, dict[str, str]] | Response:
     except RpcError as error:
         return Response(error.message, 409, mimetype="text/plain")
     return made, 201, {"Location": f"/transfers/{made['transfer']}"}
+
+
+@app.post("/accounts/<name>/deposits")
+@once.idempotent(required=True)
+def post_deposit(name: str) -> tuple[dict[str, Any], int] | Response:
+    """Cash for an account. Where there is too much on it then, the answer is no, and what was written is rolled back."""
+    with Session(once.tx) as session:
+        account = session.get(Account, name, with_for_update=True) or abort(404)
+        account.balance += int(request.get_json()["amount"])
+        session.flush()
+        if account.balance > DEPOSITS_MAX:
+            return Response("too much on one account", 409, mimetype="text/plain")
+        return {"balance": account.balance}, 201
 
 
 @app.get("/accounts/<name>/statement")

@@ -18,13 +18,14 @@ Operation = tuple[str, str, Any]
 @dataclass(frozen=True)
 class Request:
     """One call to make. token: what its effect writes, once, into `key`; "": it counts on a key of its own; None: it is
-    a read.
+    a read. does: its operations, where the params do not say them.
     """
 
     method: str
     params: Mapping[str, Any]
     key: str
     token: str | None
+    does: tuple[Operation, ...] = ()
 
     @property
     def is_read(self) -> bool:
@@ -32,6 +33,9 @@ class Request:
 
     def operations(self) -> Iterator[Operation]:
         """What it does, key by key: several operations where it is a transaction."""
+        if self.does:
+            yield from self.does
+            return
         for op in self.params.get("ops", [self.params]):
             f = op.get("op", self.method.removeprefix("kv."))
             yield f, op["key"], op.get("by", 1) if f == "increment" else op.get("value")
