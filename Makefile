@@ -11,7 +11,7 @@ PIP_INSTALL  := $(PY) -m pip install --quiet --disable-pip-version-check
 DEMO_ARGS    ?= matrix --quick --out out/demo
 MATRIX_ARGS  ?= matrix --out out/matrix
 BUGS_ARGS    ?=
-TEST_PATHS   ?= tests/unit tests/contract tests/integration tests/browser tests/bugs
+TEST_PATHS   ?= tests/unit tests/contract tests/library tests/integration tests/browser tests/bugs
 TEST_ARGS    ?=
 # Most tests wait most of the time, so more processes than cores pay. What must stay together, and what begins first,
 # stands in tests/support/side_by_side.py. TEST_SIDE_BY_SIDE= runs one test after the other.

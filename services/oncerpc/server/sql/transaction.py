@@ -47,6 +47,12 @@ class Transaction(Connection):
         """How the handler has ended it; empty while it has not."""
         self._is_ours = False
 
+    def start(self) -> None:
+        """Begin; an engine with a "begin" event of its own may say BEGIN here."""
+        self._is_ours = True
+        super().begin()
+        self._is_ours = False
+
     def finish(self) -> None:
         """Commit."""
         self._is_ours = True
@@ -102,7 +108,7 @@ class Transaction(Connection):
         super()._rollback_impl()
 
     def _look(self, statement: str) -> None:
-        found = _ENDS.match(statement)
+        found = None if self._is_ours else _ENDS.match(statement)
         if found:
             self._refuse(found[1].upper())
 
