@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import requests
-from chaos.runtime.postgresql import PostgreSQL
 
 from bench.baselines.ports import await_answer, free_port
 from bench.load.plan import Shape, put_load
@@ -24,6 +23,7 @@ from bench.report.result_set import Part
 from bench.report.stats import paired
 from bench.run import Run
 from chaos.runtime.base import ServerError
+from chaos.runtime.postgresql import PostgreSQL
 
 __all__ = ["COLUMN", "COST", "DATABASES", "NAME", "ORDINARY", "measure"]
 

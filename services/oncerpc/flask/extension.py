@@ -19,6 +19,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 from flask import Flask, Request, Response, current_app, request
 from sqlalchemy import Connection, Engine
+from sqlalchemy.pool import QueuePool
 from werkzeug.exceptions import NotFound
 
 import oncerpc
@@ -110,7 +111,7 @@ class OnceRPC:
         self._states.add(app)
         _add_routes(app, state)
         app.cli.add_command(make_commands())
-        _dispose_after_fork(chosen)
+        _part_at_fork(chosen)
 
     @contextlib.contextmanager
     def exclusive(self, app: Flask) -> Iterator[Connection]:
@@ -292,13 +293,22 @@ def _policies(app: Flask, state: State) -> dict[str, ViewPolicy]:
     return found
 
 
-def _dispose_after_fork(engine: Engine) -> None:
-    """A forked process must not share its parent's connections, as SQLAlchemy's documentation has it."""
+def _part_at_fork(engine: Engine) -> None:
+    """A forked process must not share its parent's connections, as SQLAlchemy's documentation has it.
+
+    Of a SQLite file the child must not even inherit one that it leaves alone: what SQLite knows of its locks would be
+    the parent's. A database in memory is the connection, and stays.
+    """
     kept = weakref.ref(engine)
+
+    def close() -> None:
+        found = kept()
+        if found is not None and isinstance(found.pool, QueuePool) and found.dialect.name == "sqlite":
+            found.dispose()
 
     def forget() -> None:
         found = kept()
         if found is not None and found.dialect.name != "sqlite":
             found.dispose(close=False)
 
-    os.register_at_fork(after_in_child=forget)
+    os.register_at_fork(before=close, after_in_child=forget)

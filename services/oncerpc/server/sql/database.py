@@ -58,8 +58,13 @@ class Database(ABC):
     def sql(self, statement: str) -> str:
         """A statement in the driver's paramstyle, with the names of the tables."""
         tables = self.tables
-        names = {"meta": tables.meta, "session": tables.session, "record": tables.record, "key": tables.key}
-        return statement.format(**{short: table.name for short, table in names.items()}).replace("?", self._mark)
+        named = {"meta": tables.meta, "session": tables.session, "record": tables.record, "key": tables.key}
+        quote = self.engine.dialect.identifier_preparer.quote
+        return statement.format(**{short: quote(table.name) for short, table in named.items()}).replace("?", self._mark)
+
+    @abstractmethod
+    def commits_each_statement(self, connection: Connection) -> bool:
+        """Whether the driver does, so that there is no transaction in which two things are one."""
 
     @abstractmethod
     @contextlib.contextmanager

@@ -59,9 +59,16 @@ class PostgresDatabase(Database):
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[Connection]:
-        with self.engine.begin() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": LOCK_ID})
-            yield connection
+        with self.engine.connect() as connection:
+            # Whoever has waited must see what the one before has made, so the snapshot must not be older than the wait.
+            connection.execution_options(isolation_level="READ COMMITTED")
+            with connection.begin():
+                connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": LOCK_ID})
+                yield connection
+
+    def commits_each_statement(self, connection: Connection) -> bool:
+        asked = text("SELECT txid_current()")
+        return connection.execute(asked).scalar() != connection.execute(asked).scalar()
 
     def claim_key(self, tx: Transaction, row: dict[str, Any], now_ms: int) -> bool:
         self._learn(tx)

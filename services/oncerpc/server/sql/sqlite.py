@@ -75,6 +75,10 @@ class SqliteDatabase(Database):
                 if not self._running[identity]:
                     del self._running[identity]
 
+    def commits_each_statement(self, connection: Connection) -> bool:
+        driver = connection.connection.dbapi_connection
+        return getattr(driver, "autocommit", None) is True
+
     def _begin(self, tx: Transaction) -> None:
         self._take_lock(tx, self.waits.max_s)
 
@@ -82,9 +86,9 @@ class SqliteDatabase(Database):
         """BEGIN IMMEDIATE, whatever the engine's own way to begin is. Raises StillRunning."""
         driver = tx.connection.dbapi_connection
         assert driver is not None
-        if driver.in_transaction:  # by the engine's own "begin" event
-            driver.rollback()
         cursor = driver.cursor()
+        if driver.in_transaction:  # by the engine's own "begin" event, or by sqlite3 with autocommit=False
+            cursor.execute("ROLLBACK")
         usual_ms = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
         wait_ms = max(1, int(wait_s * 1000))
         try:
@@ -92,6 +96,8 @@ class SqliteDatabase(Database):
                 cursor.execute(f"PRAGMA busy_timeout = {wait_ms}")
             _begin_immediate(cursor, wait_s)
         except driver_errors(tx) as error:
+            if getattr(driver, "autocommit", None) is False:
+                cursor.execute("BEGIN")  # which is how sqlite3 wants to find it then
             if is_busy(error):
                 raise StillRunning(is_duplicate=True) from error
             raise DBAPIError.instance("BEGIN IMMEDIATE", (), error, Exception, dialect=tx.dialect) from error

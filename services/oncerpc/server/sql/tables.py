@@ -17,6 +17,7 @@ from sqlalchemy import (
     Column,
     Connection,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -56,7 +57,7 @@ class Tables:
         self.session = Table(
             f"{prefix}session",
             metadata,
-            Column("number", number, primary_key=True, autoincrement=True),
+            Column("number", number, Identity(), primary_key=True),  # needs no right to a sequence
             Column("name", String(64), nullable=False, unique=True),
             Column("lease_ms", BigInteger, nullable=False),
             Column("expires_ms", BigInteger, nullable=False),

@@ -58,6 +58,12 @@ class Transaction(Connection):
         finally:
             self._is_handed_out = False
 
+    def start(self) -> None:
+        """Begin; an engine with a "begin" event of its own may say BEGIN here."""
+        self._is_ours = True
+        super().begin()
+        self._is_ours = False
+
     def finish(self) -> None:
         """Commit."""
         super().commit()
