@@ -15,10 +15,14 @@ from typing import Any
 from oncerpc.server.dedup.base import Attempt
 from oncerpc.server.records import KeyedRecord, Record
 from oncerpc.server.sql.database import Database
-from oncerpc.server.sql.transaction import Transaction
+from oncerpc.server.sql.transaction import Transaction, TransactionEnded
 from oncerpc.wire.envelope import Reply
 
 __all__ = ["SqlRecords", "SqlSession", "SqlStatements", "Times", "read_session"]
+
+
+_IS_OURS = "reply IS NULL AND xmin::text::bigint = mod(txid_current(), 4294967296)"
+"""PostgreSQL: the row was inserted by this very transaction."""
 
 
 @dataclass(slots=True)
@@ -74,10 +78,10 @@ class SqlStatements:
             )
         else:
             self.put_record = sql(
-                "UPDATE {record} SET failed = ?, reply = ? WHERE session = ? AND seq = ? AND reply IS NULL"
+                f"UPDATE {{record}} SET failed = ?, reply = ? WHERE session = ? AND seq = ? AND {_IS_OURS}"
             )
             self.put_keyed = sql(
-                "UPDATE {key} SET failed = ?, reply = ?, expires_ms = ? WHERE scope = ? AND key = ? AND reply IS NULL"
+                f"UPDATE {{key}} SET failed = ?, reply = ?, expires_ms = ? WHERE scope = ? AND key = ? AND {_IS_OURS}"
             )
         self.inserts_late = database.dialect == "sqlite"
         self.count = sql("SELECT (SELECT count(*) FROM {session}), (SELECT count(*) FROM {record})")
@@ -207,7 +211,7 @@ class SqlRecords:
 
     def _put(self, statement: str, values: tuple[Any, ...]) -> None:
         if self._tx.run(statement, values).rowcount != 1:
-            raise AssertionError("the claimed record is gone: the handler has ended its transaction")
+            raise TransactionEnded("what the driver was told")
 
     def _reply(self, found: Any) -> Reply:
         row = _values(found)

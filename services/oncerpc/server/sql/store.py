@@ -41,8 +41,9 @@ class SqlStore:
     @contextlib.contextmanager
     def read(self) -> Iterator[SqlReader]:
         """Raises StoreRefused when the database is not there."""
-        tx = self._database.connect()
-        try:
-            yield SqlReader(tx, self._statements)
-        finally:
-            tx.undo()
+        with self._database.reading():
+            tx = self._database.connect()
+            try:
+                yield SqlReader(tx, self._statements)
+            finally:
+                tx.undo()
