@@ -1,7 +1,7 @@
 """9. What the library costs: the same Flask view with its own transaction, and retry-safe, in turn.
 
-Both take their orders in the same application, served the same way, on the same database; each request of the retry-safe
-one has a key of its own, as a client's calls have. The cost is the time that it adds to a request, per pair of rounds.
+Both take their orders in the same application, served the same way, on the same database; each request of the
+retry-safe one has a key of its own, as a client's calls have. The cost is the time that it adds to a request, per pair of rounds.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ITEMS = 1_000
 def measure(run: Run) -> None:
     """Pairs of rounds on either database; who goes first changes, so that neither gains by it."""
     part = run.part(
-        Part(NAME, "9. Cost of the library (an ordinary Flask view, and the same retry-safe)", "requests/s")
+        Part(NAME, "9. Cost of the library (a Flask view, and the same retry-safe)", "requests/s")
     )
     with ExitStack() as stack:
         folder = stack.enter_context(run.folder("library"))

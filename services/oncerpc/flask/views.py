@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 from flask import Flask, Response, current_app, request
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InvalidRequestError
 from werkzeug.exceptions import HTTPException
 
 from oncerpc.flask.idempotency_key import KeyMalformed, read_key, request_fingerprint
@@ -179,7 +179,7 @@ class _ViewWork:
         except Exception as error:
             if isinstance(error, TransactionEnded) or tx.conflict is not None:
                 raise
-            if tx.ended_by and isinstance(error, SQLAlchemyError):
+            if tx.ended_by and isinstance(error, InvalidRequestError):
                 raise
             answer = self._app.handle_user_exception(error)
             if isinstance(answer, HTTPException):  # nobody handles it: its own page, not as a WSGI application

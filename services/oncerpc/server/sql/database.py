@@ -94,6 +94,13 @@ class Database(ABC):
         except (DBAPIError, PoolTimeout) as error:
             raise StoreRefused(one_line(error)) from error
 
+    def verify(self, tx: Transaction) -> None:  # noqa: B027 not every kind has something to do here
+        """That all was in the one transaction that began. Raises TransactionEnded."""
+
+    def reading(self) -> contextlib.AbstractContextManager[object]:
+        """Around a read that belongs to no attempt."""
+        return contextlib.nullcontext()
+
     def _turn(self, attempt: Attempt) -> contextlib.AbstractContextManager[object]:  # noqa: ARG002 for those who need it
         """Waits in this process before a connection is taken. Raises StillRunning."""
         return contextlib.nullcontext()

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, SQLAlchemyError
 
 from oncerpc.server.dedup.base import Attempt, DedupGate
 from oncerpc.server.leases import LeaseClock
@@ -252,12 +252,14 @@ class Executor:
         except Exception as error:
             if tx.conflict is not None:
                 raise _Conflict() from error
-            if tx.ended_by and isinstance(error, SQLAlchemyError):  # what came of going on after that
+            if tx.ended_by and isinstance(error, InvalidRequestError):  # it went on, and SQLAlchemy would not have it
                 raise TransactionEnded(tx.ended_by) from error
             raise
         if reply.failed and tx.conflict is not None:
             raise _Conflict() from tx.conflict
-        if not reply.failed and tx.ended_by:
+        if not tx.ended_by:
+            self.database.verify(tx)
+        elif not reply.failed:
             raise TransactionEnded(tx.ended_by)
         return reply
 

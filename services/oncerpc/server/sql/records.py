@@ -15,10 +15,14 @@ from typing import Any
 from oncerpc.server.dedup.base import Attempt
 from oncerpc.server.records import KeyedRecord, Record
 from oncerpc.server.sql.database import Database
-from oncerpc.server.sql.transaction import Transaction
+from oncerpc.server.sql.transaction import Transaction, TransactionEnded
 from oncerpc.wire.envelope import Reply
 
 __all__ = ["RecordVanished", "SqlRecords", "SqlSession", "SqlStatements", "Times", "read_clock", "read_session"]
+
+
+_IS_OURS = " AND reply IS NULL AND xmin::text::bigint = mod(txid_current(), 4294967296)"
+"""PostgreSQL: the row was inserted by this very transaction."""
 
 
 @dataclass(slots=True)
@@ -77,10 +81,10 @@ class SqlStatements:
             )
         else:
             self.put_record = sql(
-                "UPDATE {record} SET failed = ?, reply = ? WHERE session = ? AND seq = ? AND reply IS NULL"
+                "UPDATE {record} SET failed = ?, reply = ? WHERE session = ? AND seq = ?" + _IS_OURS
             )
             self.put_keyed = sql(
-                "UPDATE {key} SET failed = ?, reply = ?, expires_ms = ? WHERE scope = ? AND key = ? AND reply IS NULL"
+                "UPDATE {key} SET failed = ?, reply = ?, expires_ms = ? WHERE scope = ? AND key = ?" + _IS_OURS
             )
         self.inserts_late = database.dialect == "sqlite"
         self.count = sql("SELECT (SELECT count(*) FROM {session}), (SELECT count(*) FROM {record})")
@@ -215,7 +219,7 @@ class SqlRecords:
 
     def _put(self, statement: str, values: tuple[Any, ...]) -> None:
         if self._tx.run(statement, values) != 1:
-            raise AssertionError("the claimed record is gone: the handler has ended its transaction")
+            raise TransactionEnded("what the driver was told")
 
     def _found(self, row: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
         """The row that was in the claim's way. Raises RecordVanished where it has gone since."""

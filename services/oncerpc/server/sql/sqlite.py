@@ -16,15 +16,18 @@ from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
 
 from oncerpc.server.dedup.base import Attempt
 from oncerpc.server.sql.database import Database, StillRunning, Waits
 from oncerpc.server.sql.errors import is_busy
 from oncerpc.server.sql.tables import Tables
-from oncerpc.server.sql.transaction import Transaction
+from oncerpc.server.sql.transaction import Transaction, TransactionEnded
 
 __all__ = ["SqliteDatabase"]
 
+_MARK = "SAVEPOINT oncerpc_attempt"
+_FIND_MARK = "RELEASE SAVEPOINT oncerpc_attempt"
 _EXPIRED = "DELETE FROM {key} WHERE scope = ? AND key = ? AND expires_ms <= ?"
 _FIND_KEY = "SELECT 1 FROM {key} WHERE scope = ? AND key = ?"
 _FIND_RECORD = "SELECT 1 FROM {record} JOIN {session} ON number = session WHERE name = ? AND seq = ?"
@@ -63,17 +66,22 @@ class SqliteDatabase(Database):
                 raise StillRunning(is_duplicate=True)
             self._running[identity] += 1
         try:
-            if not self._turns.acquire(timeout=self.waits.max_s):
-                raise StillRunning(is_duplicate=is_duplicate)
-            try:
+            with self._alone(is_duplicate=is_duplicate):
                 yield self
-            finally:
-                self._turns.release()
         finally:
             with self._guard:
                 self._running[identity] -= 1
                 if not self._running[identity]:
                     del self._running[identity]
+
+    @contextlib.contextmanager
+    def _alone(self, *, is_duplicate: bool) -> Iterator[None]:
+        if not self._turns.acquire(timeout=self.waits.max_s):
+            raise StillRunning(is_duplicate=is_duplicate)
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def commits_each_statement(self, connection: Connection) -> bool:
         driver = connection.connection.dbapi_connection
@@ -81,6 +89,22 @@ class SqliteDatabase(Database):
 
     def _begin(self, tx: Transaction) -> None:
         self._take_lock(tx, self.waits.max_s)
+        tx.run(_MARK, ())
+
+    def verify(self, tx: Transaction) -> None:
+        """SQLite itself may have ended it (ON CONFLICT ROLLBACK), the driver, or another use of its one connection.
+
+        The savepoint that was set when it began is there only as long as the transaction is.
+        """
+        try:
+            tx.run(_FIND_MARK, ())
+        except DBAPIError as error:
+            raise TransactionEnded(
+                "what SQLite or its driver was told, or another use of its one connection,"
+            ) from error
+
+    def reading(self) -> contextlib.AbstractContextManager[object]:
+        return self._alone(is_duplicate=False) if isinstance(self.engine.pool, StaticPool) else contextlib.nullcontext()
 
     def _take_lock(self, tx: Transaction, wait_s: float) -> None:
         """BEGIN IMMEDIATE, whatever the engine's own way to begin is. Raises StillRunning."""

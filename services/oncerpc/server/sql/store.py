@@ -41,9 +41,10 @@ class SqlStore:
     @contextlib.contextmanager
     def read(self) -> Iterator[SqlReader]:
         """Raises StoreRefused when the database is not there."""
-        tx = self._database.connect()
-        try:
-            with tx.handed_out():
-                yield SqlReader(tx, self._statements)
-        finally:
-            tx.undo()
+        with self._database.reading():
+            tx = self._database.connect()
+            try:
+                with tx.handed_out():
+                    yield SqlReader(tx, self._statements)
+            finally:
+                tx.undo()

@@ -13,17 +13,23 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, TextClause
-from sqlalchemy.engine import CursorResult
+from sqlalchemy import Connection, Engine
 
 from oncerpc.server.sql.errors import is_conflict
 
 __all__ = ["Transaction", "TransactionEnded"]
 
+_MAY_END = re.compile(r"\b(commit|rollback|begin|start|end|abort|prepare)\b", re.I)
 _ENDS = re.compile(
     r"\s*(commit|rollback(?!\s+(work\s+|transaction\s+)?to\b)|begin|start\s+transaction|end|abort|prepare\s+transaction)\b",
     re.I,
 )
+_NO_CODE = re.compile(
+    r"""\be'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$""", re.I | re.S
+)
+"""Constants, quoted names and comments."""
+_HAS_BODY = re.compile(r"\s*create\b.*\b(trigger|function|procedure)\b", re.I | re.S)
+"""What stands behind a semicolon there may be the body's own."""
 
 
 class TransactionEnded(RuntimeError):
@@ -58,12 +64,6 @@ class Transaction(Connection):
         finally:
             self._is_handed_out = False
 
-    def start(self) -> None:
-        """Begin; an engine with a "begin" event of its own may say BEGIN here."""
-        self._is_ours = True
-        super().begin()
-        self._is_ours = False
-
     def finish(self) -> None:
         """Commit."""
         super().commit()
@@ -95,11 +95,6 @@ class Transaction(Connection):
             self._refuse("tx.close()")
         super().close()
 
-    def execute(self, statement: Any, *args: Any, **kwargs: Any) -> CursorResult[Any]:
-        if isinstance(statement, TextClause):
-            self._look(statement.text)
-        return super().execute(statement, *args, **kwargs)
-
     def run(self, statement: str, params: tuple[Any, ...]) -> int:
         """A statement of the library's own, in the driver's paramstyle; how many rows it has changed.
 
@@ -127,9 +122,11 @@ class Transaction(Connection):
         finally:
             cursor.close()
 
-    def exec_driver_sql(self, statement: str, *args: Any, **kwargs: Any) -> CursorResult[Any]:
-        self._look(statement)
-        return super().exec_driver_sql(statement, *args, **kwargs)
+    def _execute_context(self, dialect: Any, constructor: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
+        """Every statement passes here, whoever made it."""
+        if self._is_handed_out:
+            self._look(statement if isinstance(statement, str) else statement.string)
+        return super()._execute_context(dialect, constructor, statement, *args, **kwargs)
 
     def _handle_dbapi_exception(self, e: BaseException, *args: Any, **kwargs: Any) -> Any:
         if is_conflict(e):
@@ -148,9 +145,12 @@ class Transaction(Connection):
         super()._rollback_impl()
 
     def _look(self, statement: str) -> None:
-        found = _ENDS.match(statement) if self._is_handed_out else None
-        if found:
-            self._refuse(found[1].upper())
+        if not _MAY_END.search(statement):
+            return
+        code = _NO_CODE.sub(" ", statement)
+        for part in [code] if _HAS_BODY.match(code) else code.split(";"):
+            if found := _ENDS.match(part):
+                self._refuse(found[1].upper())
 
     def _end(self, how: str) -> None:
         """A rollback: on the way of an exception it is right, and the exception says what becomes of the call."""
