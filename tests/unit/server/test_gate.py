@@ -191,7 +191,7 @@ def test_the_memory_gate_forgets_what_is_acknowledged_and_who_is_gone(make: Make
 
 def _passes(bench: Bench, meta: CallMeta) -> bool:
     with bench.store.read() as reader:
-        return bench.components.delivery.passes_read(reader, meta, bench.components.clock.now_ms())
+        return bench.components.delivery.is_plain_read(reader, meta, bench.components.clock.now_ms())
 
 
 def test_a_read_that_changes_nothing_need_not_wait(make: Make) -> None:
