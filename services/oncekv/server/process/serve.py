@@ -29,7 +29,7 @@ from oncerpc.server.failpoints import Failpoints
 
 if TYPE_CHECKING:
     from oncekv.server.engine.storage.base import Store
-from oncerpc.server.rpc.components import Components
+    from oncerpc.server.rpc.components import Components  # imports prometheus_client: `serve` first says how it counts
 
 __all__ = ["serve"]
 
