@@ -8,9 +8,11 @@ from typing import cast
 
 import pytest
 
+from oncekv.server.engine.committer import SWEEP_PAUSE_S, TICK_S
 from oncerpc.server.dedup.memory import MemoryDedup
 from oncerpc.server.dedup.persisted import KEY_KEPT_MS
 from oncerpc.server.rpc.components import read_counters
+from oncerpc.server.sessions import SWEEP_PORTION
 from oncerpc.wire.identity import WINDOW, CallMeta
 from tests.support.committing import Bench, name_of, told
 
@@ -135,6 +137,25 @@ def test_keyed_records_whose_time_is_over_are_swept(make: Make) -> None:
     bench.at(KEY_KEPT_MS + 1)
     bench.run_idle()
     assert not kept()
+
+
+def test_more_sessions_than_a_portion_go_a_tick_later_and_not_a_second(make: Make) -> None:
+    """Of many leases that end at once a portion goes at a time, so that calls get in between, and soon all are gone."""
+    bench = make()
+    bench.run(*(bench.call("session.open", params={"lease_ms": 1000}) for _ in range(SWEEP_PORTION + 1)))
+
+    def left_at(now_s: float) -> int:
+        bench.now_s = now_s
+        bench.committer._run_group([])
+        return read_counters(bench.store).sessions
+
+    bench.at(1000)
+    assert left_at(1.0) == 1
+    assert left_at(1.0 + TICK_S / 2) == 1
+    assert left_at(1.0 + TICK_S) == 0
+    bench.open(1)
+    assert left_at(1.0 + 2 * TICK_S) == 1, "it was less than a portion"
+    assert left_at(1.0 + TICK_S + SWEEP_PAUSE_S) == 0
 
 
 def test_calls_without_an_identity_run_each_time(bench: Bench) -> None:
