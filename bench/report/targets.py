@@ -1,6 +1,6 @@
 """What the project wants to reach, and the word for what this run found: a median against a floor and an aim. Pure.
 
-The machine's mood is no reason to fail: nothing here asserts, and the spread stands beside the word.
+The machine's mood is not a reason to fail: nothing here asserts, and the spread stands beside the word.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def late(delivered: Sequence[Delivered], *, may_run: bool) -> int:
     """How many copies were late for certain. Pure.
 
     One that got a replay came before the acknowledgement; one without an answer proves nothing; and where no copy may
-    run, one that ran is no proof but wrong.
+    run, one that ran is not a proof but wrong.
     """
     answers = Counter(copy.answer for copy in delivered)
     return answers["stale_call"] + (answers["ok"] if may_run else 0)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.judging.verdict import Cell
-from chaos.runner.cell import COLUMNS, Effort, Task, run_cell
+from chaos.runner.cell import COLUMNS, CellEffort, Task, run_cell
 from chaos.runtime.base import MODELS, Serving
 from chaos.runtime.local import LocalRuntime
 from chaos.scenarios import scenarios
@@ -176,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _measure(bug: Bug | None, args: argparse.Namespace, stop: threading.Event) -> Cell:
-    column, effort = COLUMN_BY_NAME[args.column], Effort(args.seed, calls=args.calls)
+    column, effort = COLUMN_BY_NAME[args.column], CellEffort(args.seed, calls=args.calls)
     in_server = bug is not None and bug.side == "server"
     command = [sys.executable, "-m", "tests.bugs.serve", bug.name] if bug and in_server else []
     with (

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from oncerpc.server.rpc.method import RESULT_BYTES_MAX, DeclaredError, Kind, Method, Params
+from oncerpc.server.rpc.method import RESULT_BYTES_MAX, DeclaredError, Method, MethodKind, Params
 from oncerpc.wire.errors import SERVICE_CODE_MIN, TooLarge
 from oncerpc.wire.structs import build_structs
 
@@ -54,7 +54,7 @@ def method_of(
     return Method(
         name,
         summary.split("\n\n")[0],
-        Kind.READ if reads else Kind.WRITE,
+        MethodKind.READ if reads else MethodKind.WRITE,
         params,
         Any if result is type(None) else result,
         run,

@@ -13,7 +13,7 @@ from werkzeug.serving import make_server
 
 from oncekv.cli import main
 from oncerpc import Failed, RpcError, Unknown, connect
-from oncerpc.client.retry.decision import Kind, Past, decide
+from oncerpc.client.retry.decision import AttemptHistory, CallKind, decide
 from oncerpc.client.semantics import Semantics
 from oncerpc.client.transport.attempt_result import Errored, Lost
 from oncerpc.client.transport.reply import Received, read_single
@@ -83,15 +83,15 @@ def test_a_services_own_error_is_a_definite_failure_with_its_name_and_facts(url)
 def test_a_recorded_error_of_a_service_is_not_asked_for_again(definite, outcome):
     """It is what every attempt would get; one that the service calls indefinite leaves the caller with unknown."""
     error = RpcError(2004, "too_many", "no", definite=definite)
-    settled = decide(Kind(Semantics.AT_MOST_ONCE), Past(lost=True), Errored(error))
+    settled = decide(CallKind(Semantics.AT_MOST_ONCE), AttemptHistory(lost=True), Errored(error))
     assert isinstance(settled, outcome)
 
 
 def test_what_is_recorded_answers_with_an_object():
     """A write whose result is anything else did not come from the service: it counts as lost."""
     answer = read_single(Received(200, b'{"jsonrpc":"2.0","id":1,"result":7}'), 1)
-    assert isinstance(Kind(Semantics.AT_MOST_ONCE).checked(answer), Lost)
-    assert Kind(Semantics.AT_MOST_ONCE, harmless=True).checked(answer) is answer
+    assert isinstance(CallKind(Semantics.AT_MOST_ONCE).checked(answer), Lost)
+    assert CallKind(Semantics.AT_MOST_ONCE, harmless=True).checked(answer) is answer
 
 
 def test_error_codes_below_2000_are_not_a_services_to_give():

@@ -104,7 +104,7 @@ def test_acknowledging_forgets_records_and_counts_them(store: Store) -> None:
         assert kept.acked == 3
         assert sorted(kept.slots.kept) == [4, 5]
         assert reader.counters().records == 2
-        assert all(reader.record(kept.place(slot)) for slot in kept.slots.kept.values())
+        assert all(reader.record(kept.row_id(slot)) for slot in kept.slots.kept.values())
 
 
 def test_a_session_number_is_never_given_out_twice(store: Store) -> None:

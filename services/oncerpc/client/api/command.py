@@ -66,7 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Makes the call; the exit code. `args.param_kinds` (ParamKinds) says which params are no strings."""
+    """Makes the call; the exit code. `args.param_kinds` (ParamKinds) says which params are not strings."""
     semantics = Semantics(args.semantics)
     try:
         args.method.encode()  # raises for what no JSON can hold
@@ -196,7 +196,7 @@ def _params(words: list[str], kinds: Mapping[str, str]) -> dict[str, Any]:
     for word in words:
         name, separator, text = word.partition("=")
         if not separator or not name:
-            raise ValueError(f"{word!r} is no key=value")
+            raise ValueError(f"{word!r} is not key=value")
         if name == "_meta":
             raise ValueError("_meta is the client's own: the session file and --semantics decide on it")
         if name in params:
@@ -210,7 +210,7 @@ def _json(name: str, text: str) -> Any:
     try:
         return msgspec.json.decode(text.encode())
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise ValueError(f"{name}={text} is no JSON, and {name} is not a string") from None
+        raise ValueError(f"{name}={text} is not JSON, and {name} is not a string") from None
 
 
 def _token(path: Path | None) -> str | None:
@@ -231,4 +231,4 @@ def _seconds(text: str) -> float:
         seconds = float(text)
         if math.isfinite(seconds) and seconds > 0:
             return seconds
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")

@@ -11,7 +11,7 @@ from oncerpc.server.log import log
 from oncerpc.server.metrics import Metrics
 from oncerpc.server.records import StoreRefused
 from oncerpc.server.rpc.call import BaseCommitter, Call, Submission, Watch
-from oncerpc.server.rpc.method import Context, Kind, ServerFacts
+from oncerpc.server.rpc.method import Context, MethodKind, ServerFacts
 from oncerpc.server.sql.database import StillRunning
 from oncerpc.server.sql.executor import Executor
 from oncerpc.server.sql.records import SqlRecords
@@ -50,7 +50,7 @@ class _CallWork:
 
     @property
     def keys(self) -> Iterable[str]:
-        is_write = self._call.method.kind is Kind.WRITE
+        is_write = self._call.method.kind is MethodKind.WRITE
         return self._call.method.keys(self._call.params) if is_write else ()
 
     def begin(self) -> None:
@@ -61,7 +61,7 @@ class _CallWork:
         """The method's reply; what it raises and is recorded is a reply as well."""
         call = self._call
         try:
-            if call.method.kind is Kind.WRITE:
+            if call.method.kind is MethodKind.WRITE:
                 return success(call.method.run(tx, call.params))
             context = Context(server=self._facts, meta=call.meta, now_ms=self._now_ms(), group=records)
             return success(call.method.run(context, call.params))

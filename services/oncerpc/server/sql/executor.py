@@ -288,7 +288,7 @@ class Executor:
     def _settle(self, tx: Transaction, work: Work, records: SqlRecords, reply: Reply, now_ms: int) -> None:
         if tx.ended_by:
             raise TransactionEnded(tx.ended_by)
-        self._gate.settle(records, work, reply, now_ms)
+        self._gate.record_reply(records, work, reply, now_ms)
         records.flush()
         try:
             tx.finish()

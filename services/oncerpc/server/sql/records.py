@@ -80,9 +80,7 @@ class SqlStatements:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
             )
         else:
-            self.put_record = sql(
-                "UPDATE {record} SET failed = ?, reply = ? WHERE session = ? AND seq = ?" + _IS_OURS
-            )
+            self.put_record = sql("UPDATE {record} SET failed = ?, reply = ? WHERE session = ? AND seq = ?" + _IS_OURS)
             self.put_keyed = sql(
                 "UPDATE {key} SET failed = ?, reply = ?, expires_ms = ? WHERE scope = ? AND key = ?" + _IS_OURS
             )
