@@ -1,4 +1,4 @@
-"""Local processes (`--runtime local`): servers as processes, links through one Toxiproxy of our own, all on the loopback."""
+"""Local processes (`--runtime local`): servers as processes, links through one Toxiproxy, all on the loopback."""
 
 from __future__ import annotations
 

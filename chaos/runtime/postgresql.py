@@ -50,7 +50,7 @@ class PostgreSQL:
         self._lock = threading.Lock()
         self._kept_port = KeptPort()
         self._log = log
-        self._folder = Path(tempfile.mkdtemp(prefix="chaos-postgresql-", dir="/tmp"))  # noqa: S108 others must get there
+        self._folder = Path(tempfile.mkdtemp(prefix="chaos-postgresql-", dir="/tmp"))
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._start()

@@ -81,7 +81,9 @@ def close_account(tx: Connection, name: str) -> dict[str, Any]:
         account = session.get(Account, name, with_for_update=True)
         if account is None:
             raise RpcError(NO_ACCOUNT, "no_such_account", "there is no such account")
-        named = session.scalar(select(Transfer.id).where((Transfer.source == name) | (Transfer.target == name)).limit(1))
+        named = session.scalar(
+            select(Transfer.id).where((Transfer.source == name) | (Transfer.target == name)).limit(1)
+        )
         if account.balance or named is not None:
             raise RpcError(NOT_EMPTY, "account_not_empty", f"{name} has money, or transfers")
         session.delete(account)
@@ -119,7 +121,7 @@ def post_transfer() -> tuple[dict[str, Any], int, dict[str, str]] | Response:
 @app.post("/accounts/<name>/deposits")
 @once.idempotent(required=True)
 def post_deposit(name: str) -> tuple[dict[str, Any], int] | Response:
-    """Cash for an account. Where there is too much on it then, the answer is no, and what was written is rolled back."""
+    """Cash for an account. Where there is too much on it then, the answer is no, and the write is rolled back."""
     with Session(once.tx) as session:
         account = session.get(Account, name, with_for_update=True) or abort(404)
         account.balance += int(request.get_json()["amount"])

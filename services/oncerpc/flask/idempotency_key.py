@@ -1,8 +1,9 @@
 """The Idempotency-Key header of a view, and what it is bound to.
 
 The key as the IETF draft "The Idempotency-Key HTTP Header Field" has it: a quoted string of Structured Fields (RFC
-9651, section 3.3.3), or bare, as most clients send it; both spell the same key. It is bound to verb, path, query and body: a body of JSON
-is compared as a value, so white space and the order of members do not matter, any other byte by byte.
+9651, section 3.3.3), or bare, as most clients send it; both spell the same key. It is bound to verb, path, query and
+body: a body of JSON is compared as a value, so white space and the order of members do not matter, any other byte by
+byte.
 """
 
 from __future__ import annotations
