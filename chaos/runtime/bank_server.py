@@ -28,12 +28,18 @@ _CRASHED = b"was sent SIGKILL"  # as gunicorn says it of a process of its own
 
 
 class BankServer(LocalServer):
-    """`gunicorn -w 2 bank.app:app`. database: as BANK_DATABASE; empty: a file of SQLite in the data directory."""
+    """`gunicorn -w 2 bank.app:app`. database: as BANK_DATABASE; empty: a file of SQLite in the data directory.
 
-    def __init__(self, data_dir: Path, *, database: str = "", application: Sequence[str] = (), port: int = 0) -> None:
-        super().__init__(data_dir, failpoints=True, port=port, start_timeout_s=60.0)
+    threads: of each process; with none a process has one request at a time, and a second one goes to the other.
+    """
+
+    def __init__(
+        self, data_dir: Path, *, database: str = "", application: Sequence[str] = (), threads: int = THREADS
+    ) -> None:
+        super().__init__(data_dir, failpoints=True, start_timeout_s=60.0)
         self._database = database or sqlite_url(self.data_dir / "bank.db")
         self._application = list(application) or [APPLICATION]
+        self._threads = ["--worker-class", "gthread", "--threads", str(threads)] if threads else []
         self._counters = self.data_dir / "counters"
         self._failpoints = self.data_dir / "failpoints"
 
@@ -50,7 +56,7 @@ class BankServer(LocalServer):
         return self
 
     def words(self) -> list[str]:
-        serving = ["--workers", str(PROCESSES), "--worker-class", "gthread", "--threads", str(THREADS)]
+        serving = ["--workers", str(PROCESSES), *self._threads]
         where = ["--bind", f"127.0.0.1:{self.port}", "--graceful-timeout", "5", "--no-control-socket"]
         return [sys.executable, "-m", "gunicorn", *serving, *where, "--chdir", str(ROOT), *self._application]
 

@@ -38,7 +38,7 @@ def find_binaries() -> Path | None:
 
 
 class PostgreSQL:
-    """One server on the loopback, without a password, from construction to `stop`. Raises ServerError."""
+    """One server on the loopback, without a password, from construction to `close`. Raises ServerError."""
 
     def __init__(self, log: Path) -> None:
         binaries = find_binaries()
@@ -55,7 +55,7 @@ class PostgreSQL:
         try:
             self._start()
         except BaseException:
-            self.stop()
+            self.close()
             raise
 
     def make_database(self) -> str:
@@ -65,8 +65,8 @@ class PostgreSQL:
             self._execute(f"CREATE DATABASE {name}")
         return f"postgresql+psycopg://{USER}@127.0.0.1:{self._kept_port.number}/{name}"
 
-    def stop(self) -> None:
-        """End it at once, and leave nothing of it. Harmless when stopped."""
+    def close(self) -> None:
+        """End it at once, and leave nothing of it. Harmless when closed."""
         process = self._process
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGQUIT)
