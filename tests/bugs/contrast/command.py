@@ -6,7 +6,6 @@ lost and refused nothing, and each of the others did. 1: not so. 2: wrong usage.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import shutil
 import sys

@@ -19,13 +19,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import requests
 from sqlalchemy import Engine, create_engine, func, select
 from sqlalchemy.orm import Session
 
 from bank.models import Account, Base, Transfer
-from chaos.runtime.bank_server import BankServer
+from chaos.runtime.bank_server import PROCESSES, BankServer
 from chaos.runtime.links import Link, Links
 from chaos.runtime.local_server import sqlite_url
 from chaos.runtime.postgresql import PostgreSQL
@@ -33,6 +34,7 @@ from chaos.workload.clients import ClientPlan
 from chaos.workload.view_client import ViewClient
 from oncekv.client import Ok, Outcome
 from tests.bugs.contrast.variants import Variant
+from tests.support.waiting import until
 
 __all__ = ["TRIALS", "Came", "World", "try_variant"]
 
@@ -43,8 +45,8 @@ COPY_AFTER_S = 0.15
 SILENCE_S = 0.5
 GIVE_UP_S = 6.0
 ANSWER_MAX_S = 30.0
-RESPAWN_MAX_S = 20.0
 BALANCE = 100_000
+LISTED_MAX = 8
 VIEW = "POST /transfers"
 
 
@@ -77,8 +79,8 @@ class World:
 class _Bank:
     """One variant that is running, and how it is reached."""
 
-    def __init__(self, server: BankServer, link: Link, engine: Engine) -> None:
-        self.server, self.link, self.engine = server, link, engine
+    def __init__(self, server: BankServer, link: Link, engine: Engine, log: IO[str]) -> None:
+        self.server, self.link, self.engine, self.log = server, link, engine, log
 
     def arm(self, name: str, action: str) -> None:
         """The next transfer that comes there."""
@@ -99,20 +101,14 @@ class _Bank:
         with Session(self.engine) as session:
             return session.scalar(select(func.count()).where(Transfer.token == token)) or 0
 
-    def wait_whole(self) -> None:
-        """Until gunicorn has put a new process in the place of one that died."""
-        end_s = time.monotonic() + RESPAWN_MAX_S
-        while len(self.server.members()) < 3 and time.monotonic() < end_s:
-            time.sleep(0.02)
-
 
 def _crash(moment: str) -> Callable[[_Bank, str], Outcome]:
     def trial(bank: _Bank, token: str) -> Outcome:
         before = bank.server.crashes
         bank.arm(moment, "crash")
-        outcome = bank.send(token, attempt_s=2.0)
-        assert bank.server.crashes > before, "no process died"
-        bank.wait_whole()
+        outcome = bank.send(token, attempt_s=3.0)
+        until(lambda: bank.server.crashes > before, what="gunicorn says that a process died")
+        until(lambda: bank.server.loaded() == PROCESSES, what="another one has taken its place")
         return outcome
 
     return trial
@@ -175,7 +171,7 @@ def try_variant(variant: Variant, world: World, transfers: int) -> dict[str, Cam
         server.start()
         link = world.links.make(name, f"127.0.0.1:{server.port}")
         stack.callback(link.remove)
-        bank = _Bank(server, link, engine)
+        bank = _Bank(server, link, engine, stack.enter_context((folder / "transfers.log").open("w")))
         came = {trial: _try(bank, trial, transfers) for trial in TRIALS}
         _check_total(engine)
     return came
@@ -187,6 +183,8 @@ def _try(bank: _Bank, trial: str, transfers: int) -> Came:
         token = f"{trial.replace(' ', '-')}-{number};"
         outcome = TRIALS[trial](bank, token)
         effects = bank.effects(token)
+        attempts = "; ".join(str(attempt) for attempt in outcome.attempts[:LISTED_MAX])
+        bank.log.write(f"{token} {type(outcome).__name__}, {effects} effects: {attempts}\n")
         counted = Counter(doubled=effects > 1, lost=isinstance(outcome, Ok) and not effects)
         came.transfers += 1
         came.doubled += counted["doubled"]
