@@ -197,10 +197,11 @@ def _print(cells: Sequence[Cell], folder: Path, *, good: bool) -> None:
 
 
 def _list(_args: argparse.Namespace) -> int:
+    kv = services()["kv"]
     for scenario in scenarios().values():
         print(f"{scenario.name}\n    {' '.join(scenario.teaches.split())}")
         for promise in (MUST_BREAK, MAY_BREAK):
-            if columns := [column.name for column in services()["kv"].columns if scenario.promise(column.name) == promise]:
+            if columns := [column.name for column in kv.columns if scenario.promise(column.name) == promise]:
                 print(f"    {promise}: {', '.join(columns)}")
     return 0
 

@@ -39,9 +39,7 @@ ITEMS = 1_000
 
 def measure(run: Run) -> None:
     """Pairs of rounds on either database; who goes first changes, so that neither gains by it."""
-    part = run.part(
-        Part(NAME, "9. Cost of the library (a Flask view, and the same retry-safe)", "requests/s")
-    )
+    part = run.part(Part(NAME, "9. Cost of the library (a Flask view, and the same retry-safe)", "requests/s"))
     with ExitStack() as stack:
         folder = stack.enter_context(run.folder("library"))
         urls = {}
@@ -84,8 +82,7 @@ def _server(folder: Path, database: str) -> Iterator[str]:
     with ExitStack() as stack:
         store = f"sqlite:///{folder}/shop.db"
         if database == "PostgreSQL":
-            postgresql = PostgreSQL(folder / "postgresql.log", durable=True)
-            stack.callback(postgresql.stop)
+            postgresql = stack.enter_context(contextlib.closing(PostgreSQL(folder / "postgresql.log", durable=True)))
             store = postgresql.make_database()
         log = stack.enter_context((folder / "server.log").open("ab"))
         words = [sys.executable, "-m", "bench.baselines.library_serve", store, str(port)]

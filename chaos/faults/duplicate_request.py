@@ -63,11 +63,12 @@ class DuplicateRequest(Fault):
 def unlike(one: ReplySummary, other: ReplySummary) -> str | None:
     """What is wrong with the replies to two copies of one call that has an identity, if anything. Pure.
 
-    One of them may be stale: that copy was overtaken by the next call, which acknowledged this one. Both may be
-    replayed: a retry overtook them.
+    One of them may be stale: that copy was overtaken by the next call, which acknowledged this one; or its session may
+    be unknown, for its client has finished and closed it. Both may be replayed: a retry overtook them.
     """
     settled = [said for said in (one, other) if said.settles]
-    if any(not said.settles and said.answer != "stale_call" for said in (one, other)):
+    late = ("stale_call", "session_unknown") if settled else ("stale_call",)
+    if any(not said.settles and said.answer not in late for said in (one, other)):
         return f"was answered {one.answer} and {other.answer}"
     if len(settled) == 2 and "replayed" not in (one.answer, other.answer):
         return "was run for both copies"

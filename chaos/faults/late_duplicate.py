@@ -80,10 +80,12 @@ def late(delivered: Sequence[Delivered], *, may_run: bool) -> int:
     """How many copies were late for certain. Pure.
 
     One that got a replay came before the acknowledgement; one without an answer proves nothing; and where no copy may
-    run, one that ran is not a proof but wrong.
+    run, one that ran is not a proof but wrong. Under an Idempotency-Key nothing is acknowledged: there a replay is late
+    when the client had its reply before.
     """
     answers = Counter(copy.answer for copy in delivered)
-    return answers["stale_call"] + (answers["ok"] if may_run else 0)
+    replays = sum(1 for copy in delivered if copy.said.by_key and copy.answer == "replayed" and copy.first is not None)
+    return answers["stale_call"] + replays + (answers["ok"] if may_run else 0)
 
 
 def untrue(copy: Delivered) -> str | None:

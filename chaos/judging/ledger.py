@@ -16,7 +16,10 @@ __all__ = ["disagreements"]
 
 
 def disagreements(
-    initial: Mapping[str, int], transfers: Sequence[TransferRecord], last: Mapping[str, int], calls: Sequence[CallRecord]
+    initial: Mapping[str, int],
+    transfers: Sequence[TransferRecord],
+    last: Mapping[str, int],
+    calls: Sequence[CallRecord],
 ) -> Iterator[str]:
     """What does not agree, in words."""
     after = dict(initial)
@@ -29,17 +32,17 @@ def disagreements(
         if balance < 0:
             yield f"transfer {transfer.id} left {balance} on {transfer.source}"
     if after != last:
-        wrong = {name: (after.get(name), last.get(name)) for name in {*after, *last} if after.get(name) != last.get(name)}
+        wrong = sorted(name for name in {*after, *last} if after.get(name) != last.get(name))
         yield "the accounts hold what the ledger does not explain: " + ", ".join(
-            f"{name} {has} instead of {due}" for name, (due, has) in sorted(wrong.items())
+            f"{name} {last.get(name)} instead of {after.get(name)}" for name in wrong
         )
     confirmed = [call for call in calls if call.told == "ok" and call.token]
     for call in confirmed:
-        number, balance = (call.result or {}).get("transfer", -1), (call.result or {}).get("balance")
+        number, was_told = _number(call), (call.result or {}).get("balance")
         if number not in told or told[number].token != call.token:
             yield f"{call.name} was told of transfer {number}, which is not its own"
-        elif balances[number] != balance:
-            yield f"{call.name} was told a balance of {balance}, where the ledger has {balances[number]}"
+        elif balances[number] != was_told:
+            yield f"{call.name} was told a balance of {was_told}, where the ledger has {balances[number]}"
     yield from _against_time(confirmed)
 
 

@@ -199,9 +199,7 @@ def _hold_against_the_history(cell: Cell, record: CellRecord, found: _Evidence) 
         total = sum(record.accounts.values())
         cell.violations += shortened(total_not_conserved([*reads, (DUMP, last)], list(record.accounts), total))
         if record.service == "bank":
-            cell.violations += shortened(
-                disagreements(record.accounts, found.store.transfers, last, [*found.writes])
-            )
+            cell.violations += shortened(disagreements(record.accounts, found.store.transfers, last, [*found.writes]))
     if record.service == "kv" and record.semantics != "at-least-once":
         model = models()["kv"]
         verdict = check(parse(found.history, model), model, time.monotonic, timeout_s=CHECK_MAX_S)

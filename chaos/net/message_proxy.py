@@ -183,7 +183,9 @@ class MessageProxy:
             return True
         if action == DUPLICATE:
             self._send_beside(call, attempt, bytes(request.data))
-        reply = read(connection.exchange(request.data, hand_on=action != LOSE_REPLY))
+        reply = read(
+            connection.exchange(request.data, hand_on=action != LOSE_REPLY), by_view=_is_of_a_view(request.data)
+        )
         if action == LOSE_REPLY:
             self._count(lost_replies=1)
             connection.keep_silent()
@@ -232,7 +234,7 @@ class MessageProxy:
         self, held: contextlib.ExitStack, target: socket.socket, call: str, attempt: int, request: bytes
     ) -> None:
         with held, contextlib.suppress(Ended, Unframed):
-            said = read(ask(target, request, ANSWER_MAX_S))
+            said = read(ask(target, request, ANSWER_MAX_S), by_view=_is_of_a_view(request))
             self._remember(call, attempt, said)
             self._count(doubled=1)
 
@@ -243,7 +245,8 @@ class MessageProxy:
             if left_s > 0:
                 with self._dialled() as target:
                     reply = ask(target, copy.request, min(ANSWER_MAX_S, left_s))
-                return Delivered(copy.call, copy.attempt, reply.status, read(reply), first)
+                said = read(reply, by_view=_is_of_a_view(copy.request))
+                return Delivered(copy.call, copy.attempt, reply.status, said, first)
         return Delivered(copy.call, copy.attempt, 0, NO_ANSWER, first)
 
     @contextlib.contextmanager
@@ -276,6 +279,11 @@ class MessageProxy:
             self._threads.append(thread)
             thread.start()
         return True
+
+
+def _is_of_a_view(request: bytes | bytearray) -> bool:
+    """Whether it goes elsewhere than to the methods, all of which are at /rpc."""
+    return request.split(b" ", 2)[1].rpartition(b"/")[2] != b"rpc"
 
 
 def call_of(body: bytes) -> str | None:

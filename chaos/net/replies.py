@@ -29,12 +29,14 @@ class ReplySummary(NamedTuple):
 
     answer: "ok", "replayed" (a result or a recorded error), the name of another error, "not JSON-RPC" or "no answer".
     content: the result or error without the replay's mark, which every attempt of a call must be told alike.
-    is_own: an error of the service's own, which is recorded.
+    is_own: an error of the service's own, which is recorded. by_key: the reply of a view, under an Idempotency-Key:
+    what it remembers is never acknowledged.
     """
 
     answer: str
     content: Any = None
     is_own: bool = False
+    by_key: bool = False
 
     @property
     def settles(self) -> bool:
@@ -45,18 +47,30 @@ class ReplySummary(NamedTuple):
 NO_ANSWER = ReplySummary("no answer")
 
 
-def read(reply: Message) -> ReplySummary:
-    """What a whole reply says."""
+def read(reply: Message, *, by_view: bool = False) -> ReplySummary:
+    """What a whole reply says, of a method or of a view."""
+    if by_view:
+        return _read_view(reply)
     try:
         response: dict[str, Any] = json.loads(reply.body)
         content: dict[str, Any] = response["error"] if "error" in response else response["result"]
         marked: dict[str, Any] = content["data"] if "error" in response else content
         is_replay = bool(marked.pop("_meta", {}).get("replayed"))
         name = str(content["data"]["name"]) if "error" in response else "ok"
-        is_own = "error" in response and response["error"]["code"] >= SERVICE_CODE_MIN
+        is_own = "error" in response and response["error"].get("code", 0) >= SERVICE_CODE_MIN
         return ReplySummary("replayed" if is_replay else name, content, is_own)
     except (ValueError, LookupError, TypeError, AttributeError):
         return ReplySummary("not JSON-RPC")
+
+
+def _read_view(reply: Message) -> ReplySummary:
+    """Below 500 and no problem (RFC 9457) it is the reply of a request that ran."""
+    head = bytes(reply.data).partition(b"\r\n\r\n")[0].lower()
+    if reply.status >= 500 or b"application/problem+json" in head:
+        return ReplySummary(f"HTTP {reply.status}", by_key=True)
+    is_replay = b"\r\nidempotent-replayed: true" in head
+    content = (reply.status, reply.body.decode(errors="replace"))
+    return ReplySummary("replayed" if is_replay else "ok", content, by_key=True)
 
 
 def refusal(action: str, request_body: bytes) -> bytes:

@@ -27,7 +27,7 @@ from chaos.net.message_proxy import MessageProxy
 from chaos.runner.environment import Environment, EnvironmentFailed, Interrupted
 from chaos.runner.steady_state import unsteady
 from chaos.runtime.base import Runtime, ServerError
-from chaos.scenarios.base import IDENTIFIED, Scenario
+from chaos.scenarios.base import Scenario
 from chaos.services import services
 from chaos.services.base import Column
 from chaos.workload.client_process import ClientProcess
@@ -94,7 +94,9 @@ class Task:
             repeat=f"python -m chaos run {' '.join([self.scenario.name, '--semantics', self.column.name, *where])}"
             f" --seed {effort.seed} --clients {effort.clients} --calls {effort.calls}",
             teaches=" ".join(self.scenario.teaches.split()),
-            expected=self.scenario.expects(self.column.name, effort.clients * effort.calls),
+            expected=self.scenario.expects(
+                self.column.name, effort.clients * effort.calls, refuses=services()[serving.service].refuses
+            ),
             model=serving.model,
             workers=serving.workers,
             service=serving.service,
@@ -151,7 +153,7 @@ def _measure(
     record: CellRecord,
     measured: _Measured,
 ) -> None:
-    scenario, identified = task.scenario, task.column.name in IDENTIFIED
+    scenario, identified = task.scenario, task.column.identified
     fault = scenario.fault()
     with contextlib.ExitStack() as stack:
         env, workload, history = _open(stack, runtime, task, place, stop, record)

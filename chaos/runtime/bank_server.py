@@ -6,8 +6,10 @@ any deployment; `crashes` counts them. `kill` ends both and gunicorn.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from pathlib import Path
 from chaos.runtime.base import ServerError
 from chaos.runtime.local_server import LocalServer, sqlite_url
 
-__all__ = ["APPLICATION", "BankServer"]
+__all__ = ["APPLICATION", "PROCESSES", "BankServer"]
 
 APPLICATION = "bank.app:app"
 PROCESSES, THREADS = 2, 8
@@ -28,12 +30,18 @@ _CRASHED = b"was sent SIGKILL"  # as gunicorn says it of a process of its own
 
 
 class BankServer(LocalServer):
-    """`gunicorn -w 2 bank.app:app`. database: as BANK_DATABASE; empty: a file of SQLite in the data directory."""
+    """`gunicorn -w 2 bank.app:app`. database: as BANK_DATABASE; empty: a file of SQLite in the data directory.
 
-    def __init__(self, data_dir: Path, *, database: str = "", application: Sequence[str] = (), port: int = 0) -> None:
-        super().__init__(data_dir, failpoints=True, port=port, start_timeout_s=60.0)
+    threads: of each process; with none a process has one request at a time, and a second one goes to the other.
+    """
+
+    def __init__(
+        self, data_dir: Path, *, database: str = "", application: Sequence[str] = (), threads: int = THREADS
+    ) -> None:
+        super().__init__(data_dir, failpoints=True, start_timeout_s=60.0)
         self._database = database or sqlite_url(self.data_dir / "bank.db")
         self._application = list(application) or [APPLICATION]
+        self._threads = ["--worker-class", "gthread", "--threads", str(threads)] if threads else []
         self._counters = self.data_dir / "counters"
         self._failpoints = self.data_dir / "failpoints"
 
@@ -50,7 +58,7 @@ class BankServer(LocalServer):
         return self
 
     def words(self) -> list[str]:
-        serving = ["--workers", str(PROCESSES), "--worker-class", "gthread", "--threads", str(THREADS)]
+        serving = ["--workers", str(PROCESSES), *self._threads]
         where = ["--bind", f"127.0.0.1:{self.port}", "--graceful-timeout", "5", "--no-control-socket"]
         return [sys.executable, "-m", "gunicorn", *serving, *where, "--chdir", str(ROOT), *self._application]
 
@@ -62,16 +70,20 @@ class BankServer(LocalServer):
         }
 
     def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
-        """Until both processes have answered, or as good as."""
+        """Until one answers and both have loaded the application."""
         self.url, self.pid = f"http://127.0.0.1:{self.port}", process.pid
         end_s = time.monotonic() + self._start_timeout_s
-        while (info := self._info()) is None or len(self.members()) < 1 + PROCESSES:
+        while (info := self._info()) is None or self.loaded() < PROCESSES:
             if process.poll() is not None:
                 raise ServerError(f"the bank ended before it was ready\n{self.log_tail()}")
             if time.monotonic() > end_s:
                 raise ServerError(f"the bank is not ready after {self._start_timeout_s:g} s\n{self.log_tail()}")
             time.sleep(POLL_S)
         self.boot = info
+
+    def loaded(self) -> int:
+        """How many processes have loaded the application: it has opened the failpoints' file then."""
+        return sum(1 for pid in self.members() if _has_open(pid, self._failpoints))
 
     def _info(self) -> int | None:
         """The boot of one that answers."""
@@ -84,3 +96,9 @@ class BankServer(LocalServer):
             return None
         finally:
             connection.close()
+
+
+def _has_open(pid: int, file: Path) -> bool:
+    with contextlib.suppress(OSError):  # it ended while we looked
+        return any(os.readlink(entry) == str(file) for entry in Path(f"/proc/{pid}/fd").iterdir())
+    return False

@@ -1,4 +1,4 @@
-"""Local processes (`--runtime local`): servers as processes, links through one Toxiproxy of our own, all on the loopback."""
+"""Local processes (`--runtime local`): servers as processes, links through one Toxiproxy, all on the loopback."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class LocalRuntime:
         """End Toxiproxy and PostgreSQL; each server is ended by the cell that started it."""
         self._toxiproxy.stop()
         if self._postgresql is not None:
-            self._postgresql.stop()
+            self._postgresql.close()
 
 
 def open_runtime(folder: Path, serving: Serving) -> LocalRuntime:

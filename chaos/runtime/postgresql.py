@@ -38,24 +38,26 @@ def find_binaries() -> Path | None:
 
 
 class PostgreSQL:
-    """One server on the loopback, without a password, from construction to `stop`. Raises ServerError."""
+    """One server on the loopback, without a password, from construction to `close`. Raises ServerError."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, *, durable: bool = False) -> None:
+        """`durable`: commits reach the disk, as a benchmark wants it."""
         binaries = find_binaries()
         if binaries is None:
             raise ServerError("there is no PostgreSQL server (initdb, postgres); on Debian: apt-get install postgresql")
         self._binaries = binaries
         self._user = _other_user()
         self._numbers = itertools.count(1)
+        self._is_durable = durable
         self._lock = threading.Lock()
         self._kept_port = KeptPort()
         self._log = log
-        self._folder = Path(tempfile.mkdtemp(prefix="chaos-postgresql-", dir="/tmp"))  # noqa: S108 others must get there
+        self._folder = Path(tempfile.mkdtemp(prefix="chaos-postgresql-", dir="/tmp"))
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._start()
         except BaseException:
-            self.stop()
+            self.close()
             raise
 
     def make_database(self) -> str:
@@ -65,8 +67,8 @@ class PostgreSQL:
             self._execute(f"CREATE DATABASE {name}")
         return f"postgresql+psycopg://{USER}@127.0.0.1:{self._kept_port.number}/{name}"
 
-    def stop(self) -> None:
-        """End it at once, and leave nothing of it. Harmless when stopped."""
+    def close(self) -> None:
+        """End it at once, and leave nothing of it. Harmless when closed."""
         process = self._process
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGQUIT)
@@ -96,7 +98,7 @@ class PostgreSQL:
             shutil.chown(self._folder, self._user)
         data = self._folder / "data"
         self._make_cluster(data)
-        settings = {"listen_addresses": "127.0.0.1", "port": self._kept_port.number, "fsync": "off",
+        settings = {"listen_addresses": "127.0.0.1", "port": self._kept_port.number, "fsync": "on" if self._is_durable else "off",
                     "unix_socket_directories": str(self._folder), "max_connections": 300}  # fmt: skip
         words = [str(self._binaries / "postgres"), "-D", str(data)]
         for name, value in settings.items():

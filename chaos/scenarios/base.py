@@ -24,7 +24,7 @@ AT_MOST_ONCE = "at-most-once"
 EXACTLY_ONCE = "exactly-once"
 KEY = "idempotency-key"
 """By an ordinary view; what a scenario says of at-most-once it says of this as well."""
-IDENTIFIED = frozenset({MEMORY, AT_MOST_ONCE, EXACTLY_ONCE, KEY})
+IDENTIFIED = frozenset({MEMORY, AT_MOST_ONCE, EXACTLY_ONCE})
 
 
 @dataclass(frozen=True)
@@ -80,15 +80,15 @@ class Scenario:
     def has_fault(self) -> bool:
         return bool(self.strikes_at)
 
-    def expects(self, column: str, calls: int | None = None) -> Expected:
-        """What is to come out in that column; calls: of how many, if that is known before."""
+    def expects(self, column: str, calls: int | None = None, *, refuses: bool = False) -> Expected:
+        """What is to come out in that column; calls: of how many, if that is known before. refuses: as in `Service`."""
         column = AT_MOST_ONCE if column == KEY else column
         return Expected(
             fault=self.has_fault,
             red=column in self.must_be_red,
             broken=column in self.must_break,
             excused=column in self.may_break | self.must_break,
-            unknown=self._unknown(column),
+            unknown="may" if refuses and column == AT_LEAST_ONCE else self._unknown(column),
             calls=None if self.endless else calls,
             calm=not self.has_fault,
             promise=self.promise(column),

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import oncerpc
 from chaos.evidence import Row, StoreRecord, TransferRecord
 from chaos.scenarios.base import AT_LEAST_ONCE, AT_MOST_ONCE, EXACTLY_ONCE, KEY, MAYBE, Scenario
-from chaos.services.base import Ask, Column, Service
 from chaos.services.bank_views import HYPOTHESES
+from chaos.services.base import Ask, Column, Service
 from chaos.workload.clients import ClientPlan, options_of
 from chaos.workload.generators.base import Generator
 from chaos.workload.generators.transfers import LEDGER, Transfers
@@ -125,6 +125,7 @@ SERVICE = Service(
     dump=dump,
     client=client,
     more=HYPOTHESES,
+    refuses=True,
     databases=("sqlite", "postgresql"),
     scenarios=SCENARIOS,
 )

@@ -9,8 +9,6 @@ import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import requests
-
 from chaos.services.base import Hypothesis
 
 if TYPE_CHECKING:

@@ -36,6 +36,11 @@ class Column:
     semantics: str
     delivery: str = "persisted"
 
+    @property
+    def identified(self) -> bool:
+        """Whether the attempts of a call have an identity."""
+        return self.semantics in ("at-most-once", "exactly-once")
+
 
 class Probe(Protocol):
     """The calls by which the steady state is looked at: of methods that no workload uses, on a key of their own."""
@@ -70,7 +75,8 @@ class Service:
 
     counted: what the workload calls, as the server's counters name it. scenarios: those that it can have; None: all.
     prepare: puts there what the generator begins with. dump: the store in the end. client: of the workload. more:
-    hypotheses of its own about the steady state, where the column has identities.
+    hypotheses of its own about the steady state, where the column has identities. refuses: its calls may be refused for
+    what they ask, and such a refusal after an attempt that got no answer leaves at-least-once with an unknown.
     """
 
     name: str
@@ -82,6 +88,7 @@ class Service:
     dump: Callable[[Environment], StoreRecord]
     client: Callable[[ClientPlan, Column], AbstractContextManager[WorkloadClient]]
     more: Sequence[Hypothesis] = ()
+    refuses: bool = False
     databases: Sequence[str] = ()
     scenarios: frozenset[str] | None = None
 

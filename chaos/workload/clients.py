@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-
 from typing import Any
 
 from msgspec import Struct

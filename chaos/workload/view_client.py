@@ -1,4 +1,4 @@
-"""A client of the bank's view, as any HTTP library can be one: POST /transfers, the same Idempotency-Key on every attempt.
+"""A client of the bank's view, as any HTTP library can be one: POST /transfers, one Idempotency-Key for all attempts.
 
 A reply settles the transfer: 201, or a refusal of the application's own. A reply that says that nothing is decided yet
 (5xx; a problem with Retry-After) and no reply in time are tried again, until the deadline; then it is unknown.

@@ -13,13 +13,14 @@ from msgspec import Meta
 from sqlalchemy import Connection, create_engine, select
 from sqlalchemy.orm import Session
 
-from bank.models import Account, Base, Letter, Transfer
+from bank.models import Account, Base, Transfer
+from bank.transfers import INSUFFICIENT, NO_ACCOUNT, move
 from oncerpc import RpcError
 from oncerpc.flask import OnceRPC
 
 Amount = Annotated[int, Meta(gt=0)]
 PAGE = 1000
-INSUFFICIENT, NO_ACCOUNT, EXISTS, NOT_EMPTY = 2001, 2002, 2003, 2004
+EXISTS, NOT_EMPTY = 2003, 2004
 DEPOSITS_MAX = 1_000_000
 """What may be on an account after a deposit."""
 ERRORS = {INSUFFICIENT: "insufficient_funds", NO_ACCOUNT: "no_such_account"}
@@ -29,23 +30,6 @@ engine = create_engine(os.environ.get("BANK_DATABASE", "sqlite:///bank.db"))
 once = OnceRPC(app, engine=engine)
 with once.exclusive(app) as connection:
     Base.metadata.create_all(connection)
-
-
-def move(tx: Connection, source: str, target: str, amount: int, token: str) -> dict[str, Any]:
-    """One transfer, in the transaction that it is given."""
-    with Session(tx) as session:
-        accounts = select(Account).where(Account.name.in_([source, target])).order_by(Account.name).with_for_update()
-        found = {account.name: account for account in session.scalars(accounts)}
-        if source not in found or target not in found:
-            raise RpcError(NO_ACCOUNT, "no_such_account", "there is no such account")
-        if found[source].balance < amount:
-            raise RpcError(INSUFFICIENT, "insufficient_funds", "not enough money", balance=found[source].balance)
-        found[source].balance -= amount
-        found[target].balance += amount
-        transfer = Transfer(source=source, target=target, amount=amount, token=token)
-        session.add_all([transfer, Letter(account=target, text=f"{amount} came from {source}")])
-        session.flush()
-        return {"transfer": transfer.id, "balance": found[source].balance}
 
 
 @once.method("bank.open", errors={EXISTS: "account_exists"})
@@ -81,7 +65,9 @@ def close_account(tx: Connection, name: str) -> dict[str, Any]:
         account = session.get(Account, name, with_for_update=True)
         if account is None:
             raise RpcError(NO_ACCOUNT, "no_such_account", "there is no such account")
-        named = session.scalar(select(Transfer.id).where((Transfer.source == name) | (Transfer.target == name)).limit(1))
+        named = session.scalar(
+            select(Transfer.id).where((Transfer.source == name) | (Transfer.target == name)).limit(1)
+        )
         if account.balance or named is not None:
             raise RpcError(NOT_EMPTY, "account_not_empty", f"{name} has money, or transfers")
         session.delete(account)
@@ -119,7 +105,7 @@ def post_transfer() -> tuple[dict[str, Any], int, dict[str, str]] | Response:
 @app.post("/accounts/<name>/deposits")
 @once.idempotent(required=True)
 def post_deposit(name: str) -> tuple[dict[str, Any], int] | Response:
-    """Cash for an account. Where there is too much on it then, the answer is no, and what was written is rolled back."""
+    """Cash for an account. Where there is too much on it then, the answer is no, and the write is rolled back."""
     with Session(once.tx) as session:
         account = session.get(Account, name, with_for_update=True) or abort(404)
         account.balance += int(request.get_json()["amount"])

@@ -4,6 +4,8 @@ Each bug is put into the server or the client, in processes of their own, and th
 against it until one catches it; then the same scenarios are run without the bug, and must be green. Progress goes to
 stderr, the table to stdout and to bugs.md, which stands in out/bugs with the evidence of every trial.
 
+`python -m tests.bugs contrast` is another command: see its --help.
+
 Exit code 0: every bug was caught, and every cell is green without one. 1: not so. 2: wrong usage. 74: the table could
 not be written to stdout. 130: Ctrl-C or SIGTERM; what was hunted so far is in the table, and nothing is left running.
 """
@@ -18,6 +20,7 @@ from pathlib import Path
 
 from chaos.runtime.base import MODELS, Serving
 from oncekv import console
+from tests.bugs.contrast import command as contrast
 from tests.bugs.hunt import Control, Hunt, run_all
 from tests.bugs.planted import bugs
 from tests.bugs.table import render
@@ -29,7 +32,10 @@ TABLE = "bugs.md"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code."""
-    args = _words(argv)
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["contrast"]:
+        return contrast.main(words[1:])
+    args = _words(words)
     stop = stop_at_signals()
     try:
         shutil.rmtree(args.out, ignore_errors=True)

@@ -16,6 +16,8 @@ __all__ = ["Bug", "replaced"]
 class Bug:
     """One bug. `breaks`: the promise that does not hold any more, in words.
 
+    side: where it is planted; one in the library is hunted in the bank, on SQLite.
+
     caught_by: pairs of scenario and column, in the order in which they are tried. plant: puts it into this process and
     takes it out again. tries_max: how many seeds each pair gets, where the bug needs an interleaving of its own.
     calls: of each client.
@@ -23,12 +25,17 @@ class Bug:
 
     number: int
     name: str
-    side: Literal["server", "client"]
+    side: Literal["server", "client", "library"]
     breaks: str
     caught_by: tuple[tuple[str, str], ...]
     plant: Callable[[], AbstractContextManager[object]]
     tries_max: int = 3
     calls: int = 25
+
+    @property
+    def service(self) -> str:
+        """The service that it is hunted in, of `chaos.services`."""
+        return "bank" if self.side == "library" else "kv"
 
 
 @contextlib.contextmanager

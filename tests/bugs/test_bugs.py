@@ -11,16 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from chaos.runner.cell import COLUMNS
 from chaos.runtime.base import MODELS, Serving
 from chaos.scenarios import scenarios
+from chaos.services import services
 from oncekv.server.engine import committer
 from oncekv.server.engine.storage import sqlite_queries, staged
 from oncerpc.client.api import core, issuer
 from oncerpc.client.retry import decision, retry_loop
 from oncerpc.client.session import outbox, session
+from oncerpc.flask import extension, views
 from oncerpc.server import sessions
 from oncerpc.server.dedup import persisted
+from oncerpc.server.sql import executor
 from tests.bugs.base import Bug
 from tests.bugs.hunt import hunt
 from tests.bugs.planted import bugs
@@ -32,10 +34,11 @@ EACH = [pytest.param(bug, id=bug.name) for bug in bugs().values()]
 ON_MODELS = [
     (bug, model) for model in MODELS for bug in bugs().values() if bug.side == "server" or model == Serving.model
 ]
-CELLS = sorted({(*cell, model) for bug, model in ON_MODELS for cell in bug.caught_by})
+CELLS = sorted({(bug.service, *cell, model) for bug, model in ON_MODELS for cell in bug.caught_by})
 PARTS = (
     retry_loop, retry_loop.RetryLoop, core.Core, issuer, outbox.Outbox, session.Identity, committer.Committer,
     sessions.Sessions, persisted, persisted.PersistedDedup, sqlite_queries.SqliteView, staged.Group, decision,
+    executor.Executor, views, extension,
 )  # fmt: skip
 
 
@@ -57,10 +60,14 @@ def test_the_bug_is_caught(bug: Bug, model: str, tmp_path: Path) -> None:
     assert found.plan.model == model
 
 
-@pytest.mark.parametrize(("scenario", "column", "model"), [pytest.param(*cell, marks=_long(cell[2])) for cell in CELLS])
-def test_what_catches_a_bug_is_green_without_it(scenario: str, column: str, model: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("service", "scenario", "column", "model"), [pytest.param(*cell, marks=_long(cell[3])) for cell in CELLS]
+)
+def test_what_catches_a_bug_is_green_without_it(
+    service: str, scenario: str, column: str, model: str, tmp_path: Path
+) -> None:
     """A scenario that is always red would prove nothing."""
-    assert run(Plan(scenario, column, SEED, model=model), tmp_path / "trial").problems == []
+    assert run(Plan(scenario, column, SEED, model=model, service=service), tmp_path / "trial").problems == []
 
 
 @pytest.mark.parametrize(
@@ -102,7 +109,9 @@ def test_a_bug_names_cells_that_must_be_kept(bug: Bug) -> None:
     """Only where the product keeps its promise is a broken one a catch."""
     assert bug.caught_by
     for scenario, column in bug.caught_by:
-        assert column in {cache.name for cache in COLUMNS}
+        service = services()[bug.service]
+        assert service.can_have(scenario)
+        assert column in {known.name for known in service.columns}
         expected = scenarios()[scenario].expects(column)
         assert not expected.broken
         assert not expected.red

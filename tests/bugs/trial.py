@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from chaos.judging.verdict import Cell
-from chaos.runner.cell import COLUMNS, CellEffort, Task, run_cell
+from chaos.runner.cell import CellEffort, Task, run_cell
 from chaos.runtime.base import MODELS, Serving
 from chaos.runtime.local import LocalRuntime
 from chaos.scenarios import scenarios
+from chaos.services import services
 from chaos.workload.client_process import ClientProcess
 from tests.bugs.base import Bug, replaced
 from tests.bugs.disabled_check import BLIND, CHECKS
@@ -38,7 +39,10 @@ END_MAX_S = 30.0
 POLL_S = 0.1
 _OF_A_CALL = re.compile(r"c\d+-\d+ was ")
 _OF_THE_SAME = re.compile(r"and \d+ more$")
-COLUMN_BY_NAME = {column.name: column for column in COLUMNS}
+COLUMNS = {(service.name, column.name): column for service in services().values() for column in service.columns}
+# A failure that the steady state has planned, and that Flask logs as any other.
+_PLANNED = "oncerpc.wire.errors.InternalError"
+_FELL_OVER = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(\S.*)$", re.M)
 
 
 class TrialFailed(RuntimeError):
@@ -60,10 +64,12 @@ class Plan:
     calls: int = 25
     without: tuple[str, ...] = ()
     model: str = Serving.model
+    service: str = Serving.service
 
     @property
     def cell(self) -> str:
-        return f"{self.scenario} × {self.column}"
+        where = f" ({self.service})" if self.service != Serving.service else ""
+        return f"{self.scenario} × {self.column}{where}"
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,7 @@ def run(plan: Plan, folder: Path, stop: threading.Event | None = None) -> Trial:
 def _words(plan: Plan, folder: Path) -> list[str]:
     """The plan, as the process's own side reads it."""
     words = [plan.scenario, plan.column, "--seed", str(plan.seed), "--calls", str(plan.calls)]
-    words += ["--model", plan.model, "--out", str(folder)]
+    words += ["--model", plan.model, "--service", plan.service, "--out", str(folder)]
     words += ["--bug", plan.bug] if plan.bug else []
     for check in plan.without:
         words += ["--without", check]
@@ -156,7 +162,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     stop = stop_at_signals()
     parser = argparse.ArgumentParser(prog="python -m tests.bugs.trial", description=__doc__)
     parser.add_argument("scenario", choices=scenarios())
-    parser.add_argument("column", choices=COLUMN_BY_NAME)
+    parser.add_argument("column", choices={column for _, column in COLUMNS})
+    parser.add_argument("--service", choices=services(), default=Serving.service)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--calls", type=int, default=25)
     parser.add_argument("--model", choices=MODELS, default=Serving.model)
@@ -176,14 +183,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _measure(bug: Bug | None, args: argparse.Namespace, stop: threading.Event) -> Cell:
-    column, effort = COLUMN_BY_NAME[args.column], CellEffort(args.seed, calls=args.calls)
-    in_server = bug is not None and bug.side == "server"
-    command = [sys.executable, "-m", "tests.bugs.serve", bug.name] if bug and in_server else []
+    column, effort = COLUMNS[args.service, args.column], CellEffort(args.seed, calls=args.calls)
+    in_server = bug is not None and bug.side != "client"
+    serving = Serving(args.model, service=args.service, database="sqlite" if args.service == "bank" else "")
     with (
-        contextlib.closing(LocalRuntime(args.out, Serving(args.model), command=command)) as runtime,
+        contextlib.closing(LocalRuntime(args.out, serving, command=_command(bug))) as runtime,
         _in_clients(None if in_server else bug),
     ):
         return run_cell(runtime, Task(scenarios()[args.scenario], column, effort), args.out, stop)
+
+
+def _command(bug: Bug | None) -> list[str]:
+    """How a server with the bug is started; empty: as one without."""
+    if bug is None or bug.side == "client":
+        return []
+    if bug.side == "library":
+        return [f"tests.bugs.serve_bank:planted('{bug.name}')"]
+    return [sys.executable, "-m", "tests.bugs.serve", bug.name]
 
 
 @contextlib.contextmanager
@@ -216,8 +232,9 @@ def _crash(folder: Path) -> str:
     """The last line of a traceback in a server's log: a bug that falls over was not planted well."""
     for log in folder.rglob("*-server.log"):
         text = log.read_text(encoding="utf-8", errors="replace")
-        if "Traceback" in text:
-            return text.rstrip().rpartition("\n")[2]
+        for last in _FELL_OVER.findall(text):
+            if not last.startswith(_PLANNED):
+                return str(last)
     return ""
 
 

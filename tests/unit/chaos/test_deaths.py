@@ -13,22 +13,16 @@ import pytest
 from chaos.evidence import Counts
 from chaos.faults.crash import Crash
 from chaos.runner.environment import EnvironmentFailed
-from chaos.runtime.base import ServerError
 from chaos.workload import client_process
 from chaos.workload.clients import ClientPlan
 
 
 def _env(*, dies: bool, runs: bool) -> Any:
-    def wait_dead(_timeout_s: float) -> int:
-        if not dies:
-            raise ServerError("still runs")
-        return -9
-
     def wait_until(holds: Callable[[], bool], _timeout_s: float, what: str) -> None:
         if not holds():
             raise EnvironmentFailed(what)
 
-    server = SimpleNamespace(returncode=-9 if dies else None, wait_dead=wait_dead)
+    server = SimpleNamespace(crashes=int(dies))
     workload = SimpleNamespace(running=lambda: runs)
     return SimpleNamespace(server=server, workload=workload, wait_until=wait_until, wait=lambda _seconds: None)
 

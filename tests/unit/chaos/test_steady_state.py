@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from chaos.runner.steady_state import _what_was_settled_stays_settled as stays_settled
+from chaos.services import services
 
 MARK = {"_meta": {"replayed": True}}
 FINE = {"result": {"version": 1}}
@@ -21,6 +22,7 @@ def _check(*after: dict[str, Any], delivery: str = "persisted") -> list[str]:
     """What is found by the second check, when the two calls of the first are answered so."""
     replies = iter([FINE, REFUSED, *after, FINE, REFUSED])
     env: Any = SimpleNamespace(
+        service=services()["kv"],
         links=[SimpleNamespace(url="")],
         settled=[],
         ask=lambda *_, **__: {"delivery": delivery},
