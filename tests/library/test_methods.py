@@ -265,7 +265,7 @@ def test_a_read_is_never_recorded(shop, place):
 
 
 def test_a_read_takes_no_seq(shop):
-    """With a session alone it renews and acknowledges; with a seq it is invalid_params, and an ended session is unknown."""
+    """With a session alone it renews and acknowledges; a seq is invalid_params, and an ended session is unknown."""
     rpc = Rpc(shop)
     session = rpc.open()
     assert rpc.call("shop.list", _meta={"session": session.name}).result == [1, 2, 3]

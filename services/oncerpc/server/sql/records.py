@@ -78,10 +78,11 @@ class SqlStatements:
             )
         else:
             self.put_record = sql(
-                f"UPDATE {{record}} SET failed = ?, reply = ? WHERE session = ? AND seq = ? AND {_IS_OURS}"
+                f"UPDATE {{record}} SET failed = ?, reply = ? WHERE session = ? AND seq = ? AND {_IS_OURS}"  # noqa: S608
             )
             self.put_keyed = sql(
-                f"UPDATE {{key}} SET failed = ?, reply = ?, expires_ms = ? WHERE scope = ? AND key = ? AND {_IS_OURS}"
+                f"UPDATE {{key}} SET failed = ?, reply = ?, expires_ms = ? WHERE scope = ? AND key = ? AND"  # noqa: S608
+                f" {_IS_OURS}"
             )
         self.inserts_late = database.dialect == "sqlite"
         self.count = sql("SELECT (SELECT count(*) FROM {session}), (SELECT count(*) FROM {record})")

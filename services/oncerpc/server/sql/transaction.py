@@ -69,8 +69,11 @@ class Transaction(Connection):
         """Roll back, whatever state it is in, and give the connection back."""
         self._is_ours = True
         try:
-            if not self.closed and not self.invalidated and self._transaction is None:
-                self.connection.rollback()  # what a handler did after it had ended the transaction
+            current = self._transaction
+            if not self.closed and not self.invalidated and (current is None or not current.is_active):
+                # A commit failed or was refused, or a handler went on after an end: SQLAlchemy takes the transaction
+                # for over and would give the connection back to the pool as it is.
+                self.connection.rollback()
         finally:
             super().close()
 
