@@ -259,7 +259,7 @@ def test_a_read_is_never_recorded(shop, place):
         assert answer.result == [2, 3]
         assert "Idempotent-Replayed" not in answer.headers
     assert rpc.call("shop.none").result is None
-    assert rpc.call("shop.gone").error["code"] == 2003
+    assert rpc.call("shop.gone").code == 2003
     assert place.notes == []
     assert place.run("SELECT count(*) FROM once_key") == [(0,)]
 

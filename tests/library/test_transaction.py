@@ -213,7 +213,9 @@ def test_a_handler_that_ends_its_transaction(place, door, name, swallows, caplog
 @pytest.mark.parametrize("statement", ["SELECT 1; COMMIT", "SELECT ';'; ROLLBACK;", "SELECT $a$;commit$a$; END"])
 def test_an_end_behind_another_statement(place, statement):
     """psycopg takes several statements at once, and an end that stands behind another one is found as well."""
-    send = apps_of(place, lambda tx: (write(tx, "first"), tx.execute(text(statement))))["method"]
+    send = apps_of(
+        place, lambda tx: [one(tx) for one in (lambda tx: write(tx, "first"), lambda tx: tx.execute(text(statement)))]
+    )["method"]
     expect(send(), -32603)
     assert place.notes == []
 
@@ -350,7 +352,7 @@ def test_a_table_may_be_made_in_it(place):
 
 @on_sqlite
 def test_a_commit_that_a_reader_holds_up(place):
-    """A reader may keep SQLite from committing for longer than the driver waits: the call runs again, and is done once."""
+    """A reader may keep SQLite from committing for longer than the driver waits: the call is run again, done once."""
     engine = place.engine(connect_args={"timeout": 0.05})
     app, once = place.app(engine)
     runs = []

@@ -134,6 +134,10 @@ class SqlRecords:
             row = {"seq": meta.seq, "fingerprint": attempt.fingerprint, "attempt": self._token}
             self._has_claimed = self._database.claim_record(self._tx, meta.session, row)
 
+    def is_ours(self, attempt: Attempt) -> bool:
+        """Whether the attempt may run: its identity, if it has one, is this transaction's own."""
+        return self._has_claimed or (attempt.key is None and attempt.meta.seq is None)
+
     def let_go(self) -> None:
         """The attempt was refused: its claim goes, and what it said of its session stays."""
         if self._has_claimed and self._drop is not None and not self._sql.inserts_late:
