@@ -259,13 +259,13 @@ def test_a_read_is_never_recorded(shop, place):
         assert answer.result == [2, 3]
         assert "Idempotent-Replayed" not in answer.headers
     assert rpc.call("shop.none").result is None
-    assert rpc.call("shop.gone").error["code"] == 2003
+    assert rpc.call("shop.gone").code == 2003
     assert place.notes == []
     assert place.run("SELECT count(*) FROM once_key") == [(0,)]
 
 
 def test_a_read_takes_no_seq(shop):
-    """With a session alone it renews and acknowledges; with a seq it is invalid_params, and an ended session is unknown."""
+    """With a session alone it renews and acknowledges; a seq is invalid_params, and an ended session is unknown."""
     rpc = Rpc(shop)
     session = rpc.open()
     assert rpc.call("shop.list", _meta={"session": session.name}).result == [1, 2, 3]

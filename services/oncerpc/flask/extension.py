@@ -124,12 +124,12 @@ class OnceRPC:
     def tx(self) -> Connection:
         """The transaction of the view that is running: a SQLAlchemy Connection. Raises RuntimeError elsewhere."""
         current = CURRENT.get()
-        if current is None:
+        if current is None or current[0] not in self._states or current[0] is not _application():
             raise RuntimeError(
                 "once.tx is the transaction of a view under @once.idempotent while it runs (POST, PUT, PATCH, DELETE); "
                 "here there is none. Is the decorator below @app.route, and is this not a GET?"
             )
-        return current
+        return current[1]
 
     def method(
         self, name: str, *, reads: bool = False, errors: Mapping[int, str] | None = None
@@ -178,7 +178,8 @@ class OnceRPC:
                 run = current_app.ensure_sync(view)
                 if request.method not in VERBS:
                     return current_app.make_response(run(*args, **kwargs))
-                if CURRENT.get() is not None:
+                current = CURRENT.get()
+                if current is not None and current[0] is _application():
                     raise RuntimeError(f"{name} was called within another retry-safe view")
                 state = _state()
                 state.policies.setdefault(f"{request.method} {request.url_rule}", policy)
@@ -191,6 +192,11 @@ class OnceRPC:
             return retry_safe
 
         return decorate
+
+
+def _application() -> Flask:
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # werkzeug's own way to ask
+    return app
 
 
 def _state() -> State:

@@ -46,8 +46,8 @@ def method_of(
     fields = params.__struct_fields__
 
     def run(holder: Any, given: Any) -> Any:
-        tx = holder.tx if reads else holder
-        answer = call(tx, **{field: getattr(given, field) for field in fields})
+        values = {field: getattr(given, field) for field in fields}
+        answer = holder.run(lambda tx: call(tx, **values)) if reads else call(holder, **values)
         return _encoded(name, answer, check, reads=reads)
 
     summary = inspect.getdoc(function) or name

@@ -19,7 +19,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, SQLAlchemyError
 
@@ -36,7 +36,7 @@ from oncerpc.wire.envelope import Reply
 from oncerpc.wire.errors import Overloaded, Refused
 from oncerpc.wire.identity import NO_META, CallMeta
 
-__all__ = ["NO_CALL", "Executed", "Executor", "Work"]
+__all__ = ["NO_CALL", "Executed", "Executor", "Work", "again"]
 
 CONFLICTS_MAX = 12
 """How often one attempt is run again because the database gave it up for another one."""
@@ -137,6 +137,12 @@ class Executor:
 
     def touch(self, meta: CallMeta) -> None:
         """What a read says of its session: it lives on, and holds these replies. Raises Refused, StoreRefused."""
+        try:
+            again(lambda: self._touch(meta))
+        finally:
+            self._save_clock()
+
+    def _touch(self, meta: CallMeta) -> None:
         with self.untied() as (tx, records, times):
             try:
                 self._gate.admit(records, _NoCall(meta), times.lease_ms)
@@ -232,6 +238,8 @@ class Executor:
             try:
                 recorded = self._gate.admit(records, work, now_ms)
                 if recorded is None:
+                    if self._claims and not records.is_ours(work):
+                        raise _Conflict()  # what stood there went between two statements: forgotten, or pruned
                     self._pass("before_execute", work)
                     work.begin()
             except Refused:
@@ -321,6 +329,26 @@ class Executor:
         self.observe(point, work)
         if self.failpoint is not None:
             self.failpoint(point, work.name, work.keys)
+
+
+T = TypeVar("T")
+
+
+def again(attempt: Callable[[], T]) -> T:
+    """Do what may be done again as often as one likes, until the database neither gives it up nor has just come back.
+
+    Raises StoreRefused where it is away.
+    """
+    for left in reversed(range(CONFLICTS_MAX)):
+        try:
+            return attempt()
+        except DBAPIError as error:
+            if error.connection_invalidated and (not left or left < CONFLICTS_MAX - 1):
+                raise StoreRefused(one_line(error)) from error
+            if not left or not (is_conflict(error) or error.connection_invalidated):
+                raise
+            time.sleep(random.uniform(0, 0.01))
+    raise AssertionError("the last one raised")
 
 
 class _NoCall:

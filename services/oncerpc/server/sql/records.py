@@ -21,10 +21,6 @@ from oncerpc.wire.envelope import Reply
 __all__ = ["RecordVanished", "SqlRecords", "SqlSession", "SqlStatements", "Times", "read_clock", "read_session"]
 
 
-_IS_OURS = " AND reply IS NULL AND xmin::text::bigint = mod(txid_current(), 4294967296)"
-"""PostgreSQL: the row was inserted by this very transaction."""
-
-
 @dataclass(slots=True)
 class SqlSession:
     """A row of once_session."""
@@ -80,9 +76,12 @@ class SqlStatements:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
             )
         else:
-            self.put_record = sql("UPDATE {record} SET failed = ?, reply = ? WHERE session = ? AND seq = ?" + _IS_OURS)
+            ours = "reply IS NULL AND xmin::text::bigint = mod(txid_current(), 4294967296)"  # by this transaction
+            self.put_record = sql(
+                f"UPDATE {{record}} SET failed = ?, reply = ? WHERE session = ? AND seq = ? AND {ours}"
+            )  # noqa: S608
             self.put_keyed = sql(
-                "UPDATE {key} SET failed = ?, reply = ?, expires_ms = ? WHERE scope = ? AND key = ?" + _IS_OURS
+                f"UPDATE {{key}} SET failed = ?, reply = ?, expires_ms = ? WHERE scope = ? AND key = ? AND {ours}"  # noqa: S608
             )
         self.inserts_late = database.dialect == "sqlite"
         self.count = sql("SELECT (SELECT count(*) FROM {session}), (SELECT count(*) FROM {record})")
@@ -139,6 +138,10 @@ class SqlRecords:
             row = {"seq": meta.seq, "fingerprint": attempt.fingerprint, "attempt": self._token}
             self._has_claimed = self._database.claim_record(self._tx, meta.session, row)
             self._drop = (self._sql.drop_record, (meta.seq, meta.session))
+
+    def is_ours(self, attempt: Attempt) -> bool:
+        """Whether the attempt may run: its identity, if it has one, is this transaction's own."""
+        return self._has_claimed or (attempt.key is None and attempt.meta.seq is None)
 
     def let_go(self) -> None:
         """The attempt was refused: its claim goes, and what it said of its session stays."""

@@ -92,7 +92,7 @@ class SqliteDatabase(Database):
         tx.run(_MARK, ())
 
     def verify(self, tx: Transaction) -> None:
-        """SQLite itself may have ended it (ON CONFLICT ROLLBACK), the driver, or another use of its one connection.
+        """SQLite may have ended it (ON CONFLICT ROLLBACK), the driver, or another user of a pool's one connection.
 
         The savepoint that was set when it began is there only as long as the transaction is.
         """

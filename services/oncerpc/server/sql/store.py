@@ -3,31 +3,66 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
-from oncerpc.server.records import Counters
+from oncerpc.server.records import Counters, StoreRefused
 from oncerpc.server.sql.database import Database
+from oncerpc.server.sql.errors import one_line
+from oncerpc.server.sql.executor import CONFLICTS_MAX
 from oncerpc.server.sql.records import SqlSession, SqlStatements, read_clock, read_session
 from oncerpc.server.sql.transaction import Transaction
 
 __all__ = ["SqlReader", "SqlStore"]
 
+T = TypeVar("T")
+
 
 class SqlReader:
-    """What is committed. `tx` is for a read's handler; whatever it writes is rolled back."""
+    """What is committed; whatever is written by the way is rolled back."""
 
-    def __init__(self, tx: Transaction, statements: SqlStatements) -> None:
-        self.tx = tx
+    def __init__(self, database: Database, statements: SqlStatements) -> None:
+        self._database = database
         self._sql = statements
+        self.tx = database.connect()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self.tx.undo()
+
+    def run(self, read: Callable[[Transaction], T]) -> T:
+        """A read changes nothing, so it runs again where the database gave it up, or its connection was stale.
+
+        Raises StoreRefused where the database is away, and whatever `read` raised.
+        """
+        stale = 0
+        for left in reversed(range(CONFLICTS_MAX)):
+            try:
+                with self.tx.handed_out():
+                    return read(self.tx)
+            except Exception as error:
+                stale += self.tx.invalidated
+                if stale > 1:
+                    raise StoreRefused(one_line(error)) from error
+                if not left or not (self.tx.invalidated or self.tx.conflict):
+                    raise
+                if not stale:
+                    time.sleep(random.uniform(0, 0.01))
+            self.tx.undo()
+            self.tx = self._database.connect()
+        raise AssertionError("the last one raised")
 
     def sessions(self, names: Sequence[str]) -> Sequence[SqlSession]:
         """Those of these names that are open."""
-        return [found for name in names if (found := read_session(self.tx, self._sql, name)) is not None]
+        found = self.run(lambda tx: [read_session(tx, self._sql, name) for name in names])
+        return [session for session in found if session is not None]
 
     def counters(self) -> Counters:
         """Counted by the database."""
-        ((sessions, records),) = self.tx.rows(self._sql.count)
-        return Counters(read_clock(self.tx, self._sql), 0, int(sessions), int(records))
+        ((sessions, records),) = self.run(lambda tx: tx.rows(self._sql.count))
+        return Counters(self.run(lambda tx: read_clock(tx, self._sql)), 0, int(sessions), int(records))
 
 
 class SqlStore:
@@ -42,9 +77,8 @@ class SqlStore:
     def read(self) -> Iterator[SqlReader]:
         """Raises StoreRefused when the database is not there."""
         with self._database.reading():
-            tx = self._database.connect()
+            reader = SqlReader(self._database, self._statements)
             try:
-                with tx.handed_out():
-                    yield SqlReader(tx, self._statements)
+                yield reader
             finally:
-                tx.undo()
+                reader.close()

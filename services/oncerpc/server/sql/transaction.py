@@ -72,10 +72,12 @@ class Transaction(Connection):
     def undo(self) -> None:
         """Roll back, whatever state it is in, and give the connection back."""
         try:
-            root = self._transaction
-            is_open = root is not None and root.is_active and not self.ended_by
+            current = self._transaction
+            is_open = current is not None and current.is_active and not self.ended_by
             if not (self._is_over or is_open or self.closed or self.invalidated):
-                self.connection.rollback()  # SQLAlchemy believes that it is over, and the database does not
+                # A commit failed or was refused, or a handler went on after an end: SQLAlchemy takes the transaction
+                # for over and would give the connection back to the pool as it is.
+                self.connection.rollback()
         finally:
             super().close()
 
