@@ -76,12 +76,11 @@ class SqlStatements:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
             )
         else:
-            ours = "reply IS NULL AND xmin::text::bigint = mod(txid_current(), 4294967296)"  # by this transaction
-            self.put_record = sql(
-                f"UPDATE {{record}} SET failed = ?, reply = ? WHERE session = ? AND seq = ? AND {ours}"
-            )  # noqa: S608
-            self.put_keyed = sql(
-                f"UPDATE {{key}} SET failed = ?, reply = ?, expires_ms = ? WHERE scope = ? AND key = ? AND {ours}"  # noqa: S608
+            # By this very transaction: the handler has not ended it by the driver.
+            ours = "reply IS NULL AND xmin::text::bigint = mod(txid_current(), 4294967296)"
+            self.put_record = sql("UPDATE {record} SET failed = ?, reply = ? WHERE session = ? AND seq = ? AND ") + ours
+            self.put_keyed = (
+                sql("UPDATE {key} SET failed = ?, reply = ?, expires_ms = ? WHERE scope = ? AND key = ? AND ") + ours
             )
         self.inserts_late = database.dialect == "sqlite"
         self.count = sql("SELECT (SELECT count(*) FROM {session}), (SELECT count(*) FROM {record})")
