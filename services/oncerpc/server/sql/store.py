@@ -61,16 +61,16 @@ class SqlReader:
     def counters(self) -> Counters:
         """Counted by the database."""
         sessions, records = self.run(lambda tx: tuple(tx.run(self._sql.count, ()).one()))
-        clock_ms = self.run(lambda tx: tx.run(self._sql.clock, ()).scalar_one())
+        clock_ms, *_ = self.run(lambda tx: tuple(tx.run(self._sql.clock, ()).one()))
         return Counters(int(clock_ms), 0, int(sessions), int(records))
 
 
 class SqlStore:
     """The database, for who reads."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, statements: SqlStatements) -> None:
         self._database = database
-        self._statements = SqlStatements(database)
+        self._statements = statements
         self.name = database.dialect
 
     @contextlib.contextmanager
