@@ -29,7 +29,7 @@ def serve(place, **options):
 
     @once.method("note.count", reads=True)
     def count(tx) -> int:
-        return tx.execute(text("SELECT count(*) FROM note")).scalar()
+        return int(tx.execute(text("SELECT count(*) FROM note")).scalar_one())
 
     @once.method("note.refuse")
     def refuse(tx) -> dict:
@@ -47,7 +47,7 @@ def rpc(place):
 
 @pytest.mark.parametrize("kind", ["session", "key"])
 def test_another_payload_under_the_same_identity(rpc, place, kind):
-    """Another method or other params are refused with identity_reused, nothing runs, and the first reply is still there."""
+    """Another method or other params are refused with identity_reused, nothing runs, and the first reply stays."""
     session, key = rpc.open(), unique()
 
     def send(method, **params):
@@ -111,6 +111,21 @@ def test_the_window(rpc, place):
     assert place.notes == ["last", "next"]
 
 
+@pytest.mark.parametrize("refusal", ["window_exceeded", "stale_call", "identity_reused", "expired"])
+def test_a_refusal_leaves_no_record(rpc, place, refusal):
+    """What was refused has no row, also where it renewed the lease or acknowledged, which is kept."""
+    session = rpc.open()
+    session.do(1, "note.write", word="a")
+    session.do(2, "note.write", word="b", acked=1)
+    time.sleep(0.01)  # so that the lease is renewed
+    meta = {"window_exceeded": {"seq": 2000, "acked": 2}, "stale_call": {"seq": 1}, "identity_reused": {"seq": 2},
+            "expired": {"seq": 3, "acked": 2, "timeout_ms": 0}}[refusal]  # fmt: skip
+    expect(rpc.call("note.write", word="c", _meta={"session": session.name, **meta}),
+           {"window_exceeded": 1004, "stale_call": 1003, "identity_reused": 1002, "expired": 1005}[refusal])  # fmt: skip
+    assert place.run("SELECT seq FROM once_record") == ([] if "acked" in meta else [(2,)])
+    assert place.run("SELECT acked FROM once_session") == [(2 if "acked" in meta else 1,)]
+
+
 @pytest.mark.parametrize("meta", [{"seq": 1}, {"session": "S"}, {"session": "S", "seq": 0}, {"session": None, "seq": 1},
                                   {"session": "S", "seq": "1"}, 5])  # fmt: skip
 @on_sqlite
@@ -167,7 +182,7 @@ def test_the_time_that_no_server_is_up_does_not_count(place):
 
 @pytest.mark.parametrize("keyed", [False, True])
 def test_a_server_that_started_later_gives_whole_leases(place, keyed):
-    """A session that a fresh process opens is alive at one that has been idle for longer than the lease, as long as it says."""
+    """A session that a fresh process opens lives as long as it says at one that has been idle for longer than that."""
     old = Rpc(serve(place))
     time.sleep(0.6)
     young = Rpc(serve(place))
