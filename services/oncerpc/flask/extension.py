@@ -14,7 +14,7 @@ import os
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 from flask import Flask, Request, Response, current_app, request
@@ -38,9 +38,11 @@ from oncerpc.server.records import StoreRefused
 from oncerpc.server.rpc.dispatcher import Dispatcher
 from oncerpc.server.rpc.method import Method, Service
 from oncerpc.server.rpc.wiring import assemble
+from oncerpc.server.sql.clock import DatabaseClock
 from oncerpc.server.sql.committer import TransactionCommitter
 from oncerpc.server.sql.executor import Executor
 from oncerpc.server.sql.pruning import Pruner
+from oncerpc.server.sql.records import SqlStatements
 from oncerpc.server.sql.store import SqlStore
 from oncerpc.server.watchdog import RequestsInFlight
 
@@ -214,10 +216,13 @@ def _assemble(app: Flask, engine: Engine, settings: Settings, methods: Mapping[s
     failpoints_file = os.environ.get("ONCERPC_FAILPOINTS", "")
     failpoints = Failpoints(failpoints_file) if failpoints_file else None
     config = Config(delivery="none" if disabled else "persisted", sessions_max=None, failpoints=failpoints is not None)
-    store = SqlStore(database)
+    statements = SqlStatements(database)
+    store = SqlStore(database, statements)
     service = Service(app.name, app.name, oncerpc.__version__, methods)
-    parts = assemble(config, service, store, boot, failpoints, gap_max_ms=None)
-    executor = Executor(database, parts.delivery, parts.clock, parts.metrics, claims=not disabled)
+    with store.read() as reader:
+        clock = reader.run(functools.partial(DatabaseClock, statements))
+    parts = replace(assemble(config, service, store, boot, failpoints), clock=clock)
+    executor = Executor(database, statements, parts.delivery, clock, parts.metrics, claims=not disabled)
     if failpoints is not None:
         log.warning("ONCERPC_FAILPOINTS is set: whoever can call may crash this server")
         executor.failpoint = failpoints.hit_any

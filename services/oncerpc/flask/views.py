@@ -140,6 +140,8 @@ class _ViewWork:
     """One request of a view as what the executor runs."""
 
     meta = NO_META
+    asks_for_a_session = False
+    may_be_refused = True
     fingerprint = b""
     key_kept_ms = 0
 

@@ -32,6 +32,12 @@ class _CallWork:
         self._now_ms = now_ms
         self.key_kept_ms = key_kept_ms
 
+    may_be_refused = False
+
+    @property
+    def asks_for_a_session(self) -> bool:
+        return self._call.method.kind is MethodKind.SESSION or self._call.meta.session is not None
+
     @property
     def meta(self) -> CallMeta:
         return self._call.meta

@@ -23,14 +23,14 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, SQLAlchemyError
 
-from oncerpc.server.dedup.base import Attempt, DedupGate
-from oncerpc.server.leases import LeaseClock
+from oncerpc.server.dedup.base import DedupGate
 from oncerpc.server.log import log
 from oncerpc.server.metrics import Metrics
 from oncerpc.server.records import StoreFailed, StoreRefused
-from oncerpc.server.sql.database import Database, StillRunning
+from oncerpc.server.sql.clock import DatabaseClock
+from oncerpc.server.sql.database import Database, SqlAttempt, StillRunning
 from oncerpc.server.sql.errors import is_busy, is_conflict, one_line
-from oncerpc.server.sql.records import RecordVanished, SqlRecords, SqlStatements, Times, read_clock
+from oncerpc.server.sql.records import RecordVanished, SqlRecords, SqlStatements, Times
 from oncerpc.server.sql.transaction import Transaction, TransactionEnded
 from oncerpc.wire.envelope import Reply
 from oncerpc.wire.errors import Overloaded, Refused
@@ -47,8 +47,13 @@ WAIT_NOTED_S = 0.05
 TOKEN_BYTES = 8
 
 
-class Work(Attempt, Protocol):
+class Work(SqlAttempt, Protocol):
     """An attempt, and what it does."""
+
+    @property
+    def asks_for_a_session(self) -> bool:
+        """Whether sessions, and so the lease clock, have to do with it."""
+        ...
 
     @property
     def name(self) -> str:
@@ -96,11 +101,18 @@ class Executor:
     """Runs attempts on one database. Safe for threads."""
 
     def __init__(
-        self, database: Database, gate: DedupGate, clock: LeaseClock, metrics: Metrics, *, claims: bool = True
+        self,
+        database: Database,
+        statements: SqlStatements,
+        gate: DedupGate,
+        clock: DatabaseClock,
+        metrics: Metrics,
+        *,
+        claims: bool = True,
     ) -> None:
         """`claims` False: identities are ignored, as the gate that goes with it ignores them."""
         self.database = database
-        self.statements = SqlStatements(database)
+        self.statements = statements
         self.failpoint: Passing | None = None
         self.observers: list[Passing] = []
         """Called at each of the three points before the failpoint; for tests."""
@@ -123,7 +135,7 @@ class Executor:
             self._acknowledge(work.meta)
             raise
         finally:
-            if work.meta.session is not None:
+            if work.asks_for_a_session:
                 self._save_clock()
 
     def observe(self, point: str, work: Work) -> None:
@@ -195,16 +207,15 @@ class Executor:
 
     def _save_clock(self) -> None:
         """The lease clock is one for all processes; whoever finds that it was not saved for a while saves it."""
-        now_ms = self._clock.now_ms()
-        if not self._clock.save_is_due(now_ms, idle=False):
+        if not self._clock.is_to_be_saved():
             return
         try:
             with self.database.attempt(NO_CALL) as tx:
-                tx.run(self.statements.save_clock, (now_ms, now_ms))
+                self._clock.save(tx)
                 tx.finish()
-            self._clock.catch_up(now_ms)
         except Exception as error:
-            log.warning("the lease clock could not be saved: %s", one_line(error))
+            if not is_conflict(error):  # else another process has saved it at this moment
+                log.warning("the lease clock could not be saved: %s", one_line(error))
 
     def _attempt(self, work: Work, token: bytes) -> Executed:
         began_s = time.monotonic()
@@ -320,10 +331,8 @@ class Executor:
 
     def _times(self, tx: Transaction, work: Work | None) -> Times:
         """The lease clock is one for all processes on the database: whoever asks for a session looks at it first."""
-        now_ms = self._clock.now_ms()
-        if work is None or work.key is None or work.meta.session is not None:
-            now_ms = self._clock.catch_up(read_clock(tx, self.statements))
-        return Times(now_ms, int(time.time() * 1000))
+        asks = work is None or work.asks_for_a_session
+        return Times(self._clock.look(tx) if asks else self._clock.now_ms(), int(time.time() * 1000))
 
     def _pass(self, point: str, work: Work) -> None:
         self.observe(point, work)
@@ -357,6 +366,7 @@ class _NoCall:
     key = None
     fingerprint = b""
     key_kept_ms = 0
+    may_be_refused = False
 
     def __init__(self, meta: CallMeta) -> None:
         self.meta = meta

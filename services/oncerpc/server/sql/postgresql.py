@@ -47,10 +47,12 @@ class PostgresDatabase(Database):
     """A PostgreSQL database."""
 
     dialect: ClassVar[str] = "postgresql"
+    now_ms: ClassVar[str] = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    skip_locked: ClassVar[str] = " FOR UPDATE SKIP LOCKED"
 
     def __init__(self, engine: Engine, tables: Tables, waits: Waits) -> None:
         super().__init__(engine, tables, waits)
-        self._wait_ms = "1ms" if waits.refuse else f"{max(1, int(waits.max_s * 1000))}ms"
+        self._wait_ms = f"{max(1, int(waits.max_s * 1000))}ms"
         self._claim_key, self._claim_record = self.sql(_CLAIM_KEY), self.sql(_CLAIM_RECORD)
         self._expired, self._take_turns = self.sql(_EXPIRED), self.sql(_TAKE_TURNS)
         self._has_learnt = False
@@ -70,12 +72,13 @@ class PostgresDatabase(Database):
         asked = text("SELECT txid_current()")
         return connection.execute(asked).scalar() != connection.execute(asked).scalar()
 
-    def claim_key(self, tx: Transaction, row: dict[str, Any], now_ms: int) -> bool:
+    def claim_key(self, tx: Transaction, row: dict[str, Any], now_ms: int, *, may_be_refused: bool) -> bool:
         self._learn(tx)
+        wait_ms = "1ms" if self.waits.refuse and may_be_refused else self._wait_ms
         values = (row["scope"], row["key"], row["fingerprint"], row["attempt"], row["created_ms"], row["expires_ms"])
-        claimed = self._claim(tx, self._claim_key, (*values, self._wait_ms, self._usual_wait))
+        claimed = self._claim(tx, self._claim_key, (*values, wait_ms, self._usual_wait))
         if not claimed and tx.run(self._expired, (row["scope"], row["key"], now_ms)):
-            claimed = self._claim(tx, self._claim_key, (*values, self._wait_ms, self._usual_wait))
+            claimed = self._claim(tx, self._claim_key, (*values, wait_ms, self._usual_wait))
         return claimed
 
     def claim_record(self, tx: Transaction, session: str, row: dict[str, Any]) -> bool:

@@ -14,11 +14,11 @@ from typing import Any
 
 from oncerpc.server.dedup.base import Attempt
 from oncerpc.server.records import KeyedRecord, Record
-from oncerpc.server.sql.database import Database
+from oncerpc.server.sql.database import Database, SqlAttempt
 from oncerpc.server.sql.transaction import Transaction, TransactionEnded
 from oncerpc.wire.envelope import Reply
 
-__all__ = ["RecordVanished", "SqlRecords", "SqlSession", "SqlStatements", "Times", "read_clock", "read_session"]
+__all__ = ["RecordVanished", "SqlRecords", "SqlSession", "SqlStatements", "Times", "read_session"]
 
 
 @dataclass(slots=True)
@@ -47,8 +47,8 @@ class SqlStatements:
         sql = database.sql
         self.session = sql("SELECT number, name, lease_ms, expires_ms, acked FROM {session} WHERE name = ?")
         self.expired = sql(
-            "SELECT number, name, lease_ms, expires_ms, acked FROM {session} WHERE expires_ms <= ?"
-            " ORDER BY expires_ms LIMIT ?"
+            "SELECT number, name, lease_ms, expires_ms, acked FROM {session} WHERE expires_ms <= ?"  # noqa: S608
+            f" ORDER BY expires_ms LIMIT ?{database.skip_locked}"
         )
         self.open = sql(
             "INSERT INTO {session} (name, lease_ms, expires_ms, acked) VALUES (?, ?, ?, 0) RETURNING number"
@@ -63,8 +63,8 @@ class SqlStatements:
             "SELECT fingerprint, failed, reply, attempt, expires_ms FROM {key} WHERE scope = ? AND key = ?"
         )
         self.drop_record = sql(
-            "DELETE FROM {record} WHERE seq = ? AND reply IS NULL"
-            " AND session = (SELECT number FROM {session} WHERE name = ?)"
+            "DELETE FROM {record} WHERE session = (SELECT number FROM {session} WHERE name = ?) AND seq = ?"
+            " AND reply IS NULL"
         )
         self.drop_keyed = sql("DELETE FROM {key} WHERE scope = ? AND key = ? AND reply IS NULL")
         if database.dialect == "sqlite":
@@ -84,11 +84,14 @@ class SqlStatements:
             )
         self.inserts_late = database.dialect == "sqlite"
         self.count = sql("SELECT (SELECT count(*) FROM {session}), (SELECT count(*) FROM {record})")
-        self.clock = sql("SELECT clock_ms FROM {meta} WHERE id = 1")
-        self.save_clock = sql("UPDATE {meta} SET clock_ms = ? WHERE id = 1 AND clock_ms < ?")
+        self.clock = sql(f"SELECT clock_ms, saved_ms, {database.now_ms} FROM {{meta}} WHERE id = 1")  # noqa: S608
+        self.save_clock = sql(
+            "UPDATE {meta} SET clock_ms = ?, saved_ms = ? WHERE id = 1 AND clock_ms = ? AND saved_ms = ?"
+        )
         self.prune_keys = sql(
-            "DELETE FROM {key} WHERE (scope, key) IN"
-            " (SELECT scope, key FROM {key} WHERE expires_ms <= ? AND reply IS NOT NULL ORDER BY expires_ms LIMIT ?)"
+            "DELETE FROM {key} WHERE (scope, key) IN"  # noqa: S608
+            " (SELECT scope, key FROM {key} WHERE expires_ms <= ? AND reply IS NOT NULL"
+            f" ORDER BY expires_ms LIMIT ?{database.skip_locked})"
         )
 
 
@@ -118,7 +121,7 @@ class SqlRecords:
         self.is_own = False
         """Whether the record that was found is the one that this attempt has left."""
 
-    def claim(self, attempt: Attempt, key_kept_ms: int) -> None:
+    def claim(self, attempt: SqlAttempt, key_kept_ms: int) -> None:
         """Make the identity ours, or find that it is not. Raises StillRunning."""
         meta = attempt.meta
         self._has_tried = True
@@ -131,12 +134,14 @@ class SqlRecords:
                 "created_ms": self._times.wall_ms,
                 "expires_ms": self._times.wall_ms + key_kept_ms,
             }
-            self._has_claimed = self._database.claim_key(self._tx, row, self._times.wall_ms)
+            self._has_claimed = self._database.claim_key(
+                self._tx, row, self._times.wall_ms, may_be_refused=attempt.may_be_refused
+            )
             self._drop = (self._sql.drop_keyed, (row["scope"], row["key"]))
         elif meta.session is not None and meta.seq is not None:
             row = {"seq": meta.seq, "fingerprint": attempt.fingerprint, "attempt": self._token}
             self._has_claimed = self._database.claim_record(self._tx, meta.session, row)
-            self._drop = (self._sql.drop_record, (meta.seq, meta.session))
+            self._drop = (self._sql.drop_record, (meta.session, meta.seq))
 
     def is_ours(self, attempt: Attempt) -> bool:
         """Whether the attempt may run: its identity, if it has one, is this transaction's own."""
@@ -238,9 +243,3 @@ def read_session(tx: Transaction, sql: SqlStatements, name: str) -> SqlSession |
     """The open session of that name."""
     row = tx.row(sql.session, (name,))
     return None if row is None else SqlSession(*row)
-
-
-def read_clock(tx: Transaction, sql: SqlStatements) -> int:
-    """The lease clock as last saved."""
-    ((clock_ms,),) = tx.rows(sql.clock)
-    return int(clock_ms)

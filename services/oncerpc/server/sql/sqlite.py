@@ -18,8 +18,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from oncerpc.server.dedup.base import Attempt
-from oncerpc.server.sql.database import Database, StillRunning, Waits
+from oncerpc.server.records import StoreRefused
+from oncerpc.server.sql.database import Database, SqlAttempt, StillRunning, Waits
 from oncerpc.server.sql.errors import is_busy
 from oncerpc.server.sql.tables import Tables
 from oncerpc.server.sql.transaction import Transaction, TransactionEnded
@@ -37,6 +37,7 @@ class SqliteDatabase(Database):
     """A SQLite file, or one in memory."""
 
     dialect: ClassVar[str] = "sqlite"
+    now_ms: ClassVar[str] = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
     def __init__(self, engine: Engine, tables: Tables, waits: Waits) -> None:
         super().__init__(engine, tables, waits)
@@ -57,12 +58,12 @@ class SqliteDatabase(Database):
             tx.undo()
 
     @contextlib.contextmanager
-    def _turn(self, attempt: Attempt) -> Iterator[object]:
+    def _turn(self, attempt: SqlAttempt) -> Iterator[object]:
         identity = attempt.key or (attempt.meta.session, attempt.meta.seq)
         has_identity = attempt.key is not None or attempt.meta.seq is not None
         with self._guard:
             is_duplicate = has_identity and self._running[identity] > 0
-            if is_duplicate and self.waits.refuse:
+            if is_duplicate and self.waits.refuse and attempt.may_be_refused:
                 raise StillRunning(is_duplicate=True)
             self._running[identity] += 1
         try:
@@ -104,7 +105,17 @@ class SqliteDatabase(Database):
             ) from error
 
     def reading(self) -> contextlib.AbstractContextManager[object]:
-        return self._alone(is_duplicate=False) if isinstance(self.engine.pool, StaticPool) else contextlib.nullcontext()
+        return self._sharing() if isinstance(self.engine.pool, StaticPool) else contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def _sharing(self) -> Iterator[None]:
+        """A pool with one connection for all: whoever gives it back would roll back what another one does on it."""
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self._alone(is_duplicate=False))
+            except StillRunning as error:
+                raise StoreRefused(str(error)) from error
+            yield
 
     def _take_lock(self, tx: Transaction, wait_s: float) -> None:
         """BEGIN IMMEDIATE, whatever the engine's own way to begin is. Raises StillRunning."""
@@ -130,7 +141,7 @@ class SqliteDatabase(Database):
                 cursor.execute(f"PRAGMA busy_timeout = {usual_ms}")
             cursor.close()
 
-    def claim_key(self, tx: Transaction, row: dict[str, Any], now_ms: int) -> bool:
+    def claim_key(self, tx: Transaction, row: dict[str, Any], now_ms: int, *, may_be_refused: bool) -> bool:  # noqa: ARG002 as all databases
         """Nothing to put there: whoever has the write lock is alone."""
         found = tx.row(self._find_key, (row["scope"], row["key"]))
         return found is None or tx.run(self._expired, (row["scope"], row["key"], now_ms)) > 0

@@ -12,7 +12,7 @@ from oncerpc.server.records import Counters, StoreRefused
 from oncerpc.server.sql.database import Database
 from oncerpc.server.sql.errors import one_line
 from oncerpc.server.sql.executor import CONFLICTS_MAX
-from oncerpc.server.sql.records import SqlSession, SqlStatements, read_clock, read_session
+from oncerpc.server.sql.records import SqlSession, SqlStatements, read_session
 from oncerpc.server.sql.transaction import Transaction
 
 __all__ = ["SqlReader", "SqlStore"]
@@ -62,15 +62,16 @@ class SqlReader:
     def counters(self) -> Counters:
         """Counted by the database."""
         ((sessions, records),) = self.run(lambda tx: tx.rows(self._sql.count))
-        return Counters(self.run(lambda tx: read_clock(tx, self._sql)), 0, int(sessions), int(records))
+        ((clock_ms, *_),) = self.run(lambda tx: tx.rows(self._sql.clock))
+        return Counters(int(clock_ms), 0, int(sessions), int(records))
 
 
 class SqlStore:
     """The database, for who reads."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, statements: SqlStatements) -> None:
         self._database = database
-        self._statements = SqlStatements(database)
+        self._statements = statements
         self.name = database.dialect
 
     @contextlib.contextmanager

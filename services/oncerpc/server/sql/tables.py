@@ -52,6 +52,7 @@ class Tables:
             Column("id", Integer, primary_key=True, autoincrement=False),
             Column("schema_version", Integer, nullable=False),
             Column("clock_ms", BigInteger, nullable=False),
+            Column("saved_ms", BigInteger, nullable=False),
             Column("boot", BigInteger, nullable=False),
         )
         self.session = Table(
@@ -108,7 +109,7 @@ class Tables:
         """Make what is missing. Nobody else may be doing it at this moment (`Database.exclusive`)."""
         if not self.are_there(connection):
             self.metadata.create_all(connection)
-            connection.execute(self.meta.insert().values(id=1, schema_version=SCHEMA, clock_ms=0, boot=0))
+            connection.execute(self.meta.insert().values(id=1, schema_version=SCHEMA, clock_ms=0, saved_ms=0, boot=0))
 
     def count_start(self, connection: Connection) -> int:
         """One more process has started; how many have."""
