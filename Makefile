@@ -27,7 +27,7 @@ PIN_ARGS     ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup toxiproxy demo matrix matrix-bank bugs contrast bench bench-quick concurrency test test-long test-all test-unit lint format images \
-  images-offline up down logs requirements clean
+  images-offline up up-bank down logs requirements clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -84,8 +84,12 @@ images-offline: setup ## Build the local stand-ins of the public base images, an
 up: images ## Start three servers, Toxiproxy and two clients in containers (docker compose up)
 	@scripts/compose-up
 
+up-bank: ## The same with the profile `bank`: PostgreSQL, the bank with two processes, a client of its own
+	@scripts/images bank
+	@scripts/compose-up bank
+
 down: ## Remove the containers and networks of `make up`; the data stay
-	@docker compose down --timeout 10
+	@docker compose --profile bank down --timeout 10
 
 logs: ## Follow what the clients in the containers do and are told
 	@docker compose logs --follow --no-log-prefix c1 c2
