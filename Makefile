@@ -10,7 +10,11 @@ PIP_INSTALL  := $(PY) -m pip install --quiet --disable-pip-version-check
 
 DEMO_ARGS    ?= matrix --quick --out out/demo
 MATRIX_ARGS  ?= matrix --out out/matrix
+# For example: make matrix-bank MATRIX_BANK_ARGS='matrix --service bank --database postgresql'
+MATRIX_BANK_ARGS ?= matrix --service bank --out out/matrix-bank
 BUGS_ARGS    ?=
+# For example: make contrast CONTRAST_ARGS='--database sqlite', where there is no PostgreSQL
+CONTRAST_ARGS ?=
 TEST_PATHS   ?= tests/unit tests/contract tests/library tests/integration tests/browser tests/bugs
 TEST_ARGS    ?=
 # Most tests wait most of the time, so more processes than cores pay. What must stay together, and what begins first,
@@ -22,8 +26,8 @@ BENCH_ARGS   ?=
 PIN_ARGS     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toxiproxy demo matrix bugs bench bench-quick concurrency test test-long test-all test-unit lint format images \
-  images-offline up down logs requirements clean
+.PHONY: help setup toxiproxy demo matrix matrix-bank bugs contrast bench bench-quick concurrency test test-long test-all test-unit lint format images \
+  images-offline up up-bank down logs requirements clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -62,8 +66,14 @@ concurrency: setup ## Threads and events side by side: what the lecture claims, 
 matrix: setup toxiproxy ## Every scenario against every semantics (three minutes)
 	@$(PY) -m chaos $(MATRIX_ARGS)
 
-bugs: setup toxiproxy ## Plant 22 bugs, one at a time: each must be caught (two minutes)
+matrix-bank: setup toxiproxy ## The same against the bank, the library's example, on SQLite (four minutes)
+	@$(PY) -m chaos $(MATRIX_BANK_ARGS)
+
+bugs: setup toxiproxy ## Plant 30 bugs, one at a time: each must be caught (three minutes)
 	@$(PY) -m tests.bugs $(BUGS_ARGS)
+
+contrast: setup toxiproxy ## Five usual ways to make a view retry-safe beside ours, under the same faults (three minutes)
+	@$(PY) -m tests.bugs contrast $(CONTRAST_ARGS)
 
 images: setup ## Build the container images (local stand-ins for the bases where no registry can be reached)
 	@scripts/images
@@ -74,8 +84,12 @@ images-offline: setup ## Build the local stand-ins of the public base images, an
 up: images ## Start three servers, Toxiproxy and two clients in containers (docker compose up)
 	@scripts/compose-up
 
+up-bank: ## The same with the profile `bank`: PostgreSQL, the bank with two processes, a client of its own
+	@scripts/images bank
+	@scripts/compose-up bank
+
 down: ## Remove the containers and networks of `make up`; the data stay
-	@docker compose down --timeout 10
+	@docker compose --profile bank down --timeout 10
 
 logs: ## Follow what the clients in the containers do and are told
 	@docker compose logs --follow --no-log-prefix c1 c2

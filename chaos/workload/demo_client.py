@@ -1,4 +1,4 @@
-"""A client for people to watch: seeded appends and increments over several servers, one line a call.
+"""A client for people to watch: seeded appends and increments over several servers, or transfers, one line a call.
 
 What `docker compose up` runs, until it is told to stop. Keys are spread over the servers by `oncekv.client.shard_for`;
 each server has a session, and under exactly-once an outbox, of its own. Break its links and read along: what was lost
@@ -13,19 +13,24 @@ import random
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
+import oncerpc
 from oncekv.client import BindingError, Client, Failed, Ok, OutboxError, Outcome, connect, shard_for
 
 __all__ = ["configure", "run"]
 
 KEYS = 6
 CALL_TIMEOUT_S = 10.0
+ACCOUNTS = ("ann", "bob", "cy")
+BALANCE = 1000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     add = parser.add_argument
-    add("--servers", default="kv-1", metavar="NAMES", help="names of the links file, with commas, or one URL")
+    add("--service", choices=["kv", "bank"], default="kv", help="what it calls (default: %(default)s)")
+    add("--servers", metavar="NAMES", help="names of the links file, with commas, or one URL (default: kv-1, or bank)")
     add("--client", metavar="NAME", help="only this client's links")
     add("--semantics", default="at-most-once", choices=["maybe", "at-least-once", "at-most-once", "exactly-once"])
     add("--outbox", type=Path, metavar="DIR", help="where exactly-once keeps its outboxes")
@@ -39,9 +44,12 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
     if args.semantics == "exactly-once" and args.outbox is None:
         print("client: exactly-once needs --outbox DIR, where its calls outlive it", file=sys.stderr)
         return 2
-    names = args.servers.split(",")
+    names = (args.servers or {"kv": "kv-1"}.get(args.service, args.service)).split(",")
     with contextlib.ExitStack() as stack:
         try:
+            if args.service == "bank":
+                _transfer(stack.enter_context(oncerpc.connect(names[0], **_options(names[0], args))), args, stop)
+                return 0
             clients = {name: stack.enter_context(_connect(name, args)) for name in names}
         except BindingError as error:
             print(f"client: {error}", file=sys.stderr)
@@ -54,16 +62,34 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
 
 
 def _connect(name: str, args: argparse.Namespace) -> Client:
+    return connect(name, **_options(name, args))
+
+
+def _options(name: str, args: argparse.Namespace) -> dict[str, Any]:
     exactly_once = args.semantics == "exactly-once"
     if exactly_once:
         args.outbox.mkdir(parents=True, exist_ok=True)
-    return connect(
-        name,
-        client=args.client,
-        semantics=args.semantics,
-        timeout_s=None if exactly_once else CALL_TIMEOUT_S,
-        outbox=args.outbox / f"{name}.outbox" if exactly_once else None,
-    )
+    return {
+        "client": args.client,
+        "semantics": args.semantics,
+        "timeout_s": None if exactly_once else CALL_TIMEOUT_S,
+        "outbox": args.outbox / f"{name}.outbox" if exactly_once else None,
+    }
+
+
+def _transfer(bank: oncerpc.Client, args: argparse.Namespace, stop: threading.Event) -> None:
+    """Open the accounts where they are missing, and move money between them."""
+    for account in ACCOUNTS:
+        bank.outcome("bank.open", {"name": account, "balance": BALANCE})
+    rng = random.Random(args.seed)
+    number = 0
+    while not stop.wait(args.pace_ms / 1000) and number != args.calls:
+        number += 1
+        name = f"{args.client or 'client'}-{number}"
+        (source, target), amount = rng.sample(ACCOUNTS, 2), rng.randrange(1, 10)
+        params = {"source": source, "target": target, "amount": amount, "token": f"{name};"}
+        outcome = bank.outcome("bank.transfer", params)
+        print(f"{name} bank.transfer {amount} from {source} to {target}: {_in_words(outcome)}", flush=True)
 
 
 def _call(clients: dict[str, Client], args: argparse.Namespace, stop: threading.Event) -> None:

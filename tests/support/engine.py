@@ -17,8 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD_MAX_S = 1200
 
 
-def need_images() -> None:
-    """Build the images if they are not as the sources are. Without an engine: skip, or fail if REQUIRE_DOCKER=1."""
+def need_images(*profiles: str) -> None:
+    """Build the images if they are not as the sources are, those of the profiles too.
+
+    Without an engine: skip, or fail if REQUIRE_DOCKER=1.
+    """
     try:
         docker("info", timeout_s=20)
         docker("compose", "version", timeout_s=20)
@@ -28,6 +31,6 @@ def need_images() -> None:
             pytest.fail(reason)
         pytest.skip(reason)
     built = subprocess.run(
-        ["scripts/images"], cwd=ROOT, capture_output=True, text=True, timeout=BUILD_MAX_S, check=False
+        ["scripts/images", *profiles], cwd=ROOT, capture_output=True, text=True, timeout=BUILD_MAX_S, check=False
     )
     assert built.returncode == 0, built.stderr

@@ -13,7 +13,7 @@ import pytest
 
 __all__ = ["arrange", "check", "count_left_out", "left_out", "take_over"]
 
-CONTAINERS = ("test_containers", "test_compose_up")
+CONTAINERS = ("test_containers", "test_compose_up", "test_compose_bank")
 """One engine, which is slow when two ask at once; and the images are built by the first."""
 LONGEST_FIRST = (
     *CONTAINERS, "test_storm", "test_races", "test_durability", "test_bugs", "test_scenarios", "test_chaos_command",

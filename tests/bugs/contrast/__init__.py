@@ -1,4 +1,4 @@
-"""The contrast: the bank's transfer made retry-safe in the ways that people use, beside `oncerpc`, under the same faults.
+"""The contrast: the bank's transfer made retry-safe in the ways that people use, and `oncerpc`, under the same faults.
 
-`variants` has one small WSGI application for each way; `trials` what they are put through; `table` what came out.
+`variants` has one small WSGI application for each way; `trials` what they are put through; `command` what came out.
 """
