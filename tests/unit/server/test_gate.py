@@ -166,6 +166,16 @@ def test_calls_without_an_identity_run_each_time(bench: Bench) -> None:
     assert read_counters(bench.store).records == 0
 
 
+def test_a_call_of_a_session_that_has_no_seq_is_not_remembered(bench: Bench) -> None:
+    """A renewal stands among numbered calls and has no number: no record is made of it, and none is acknowledged."""
+    session = bench.open()
+    bench.append(session, 1)
+    assert name_of(bench.run(bench.call("session.renew", CallMeta(session=session)))) == ""
+    assert name_of(bench.append(session, 2, acked=1)) == ""
+    assert bench.append(session, 2).replayed
+    assert bench.value() == "xx"
+
+
 @pytest.mark.parametrize("lease_ms", [1000, MINUTE_MS])
 def test_a_lease_ends_at_its_millisecond(bench: Bench, lease_ms: int) -> None:
     """It was promised for so long, and the next millisecond it is gone for good, with its records."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from oncekv.server.engine.storage import open_store
-from oncekv.server.engine.storage.base import Row, Store
+from oncekv.server.engine.storage.base import Row, Store, Writer
 from oncekv.server.engine.storage.staged import Effect, Group
+from oncekv.server.engine.storage.writer_cache import WriterCache
 from oncerpc.wire.envelope import Reply
 
 
@@ -125,3 +127,59 @@ def test_a_session_number_is_never_given_out_twice(store: Store) -> None:
     with store.read() as reader:
         assert len(set(numbers)) == 2
         assert reader.counters().sessions == 0
+
+
+class Asked:
+    """A writer that takes down what it is asked."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self.names: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        self.names.append(name)
+        return getattr(self._writer, name)
+
+
+def test_what_is_known_is_not_asked_for_again(store: Store) -> None:
+    """A group whose session and counts are known takes two statements: one for all its keys, one that writes."""
+    cache = WriterCache()
+    with store.write() as writer:
+        group = Group(writer, cache)
+        group.open_session("s", 1000, 1000)
+        group.finish(0, save_clock=False)
+    with store.write() as writer:
+        asked = Asked(writer)
+        group = Group(cast(Writer, asked), cache)
+        group.prefetch(["s"], ["one", "two"])
+        assert group.session("s") is not None
+        effect = Effect(group)
+        assert [effect.put("one", "x"), effect.put("two", "x")] == [1, 1]
+        assert (group.row("one"), group.version("two")) == (None, 0)
+        group.merge(effect)
+        group.finish(0, save_clock=False)
+    assert asked.names == ["data_version", "rows", "apply"]
+
+
+def test_a_cache_that_knows_too_many_records_is_dropped(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bound counts those that were made since it was read, too."""
+    monkeypatch.setattr("oncekv.server.engine.storage.writer_cache.RECORDS_MAX", 3)
+    cache = WriterCache()
+
+    def is_read_again(*seqs: int, acked: int = 0) -> bool:
+        with store.write() as writer:
+            asked = Asked(writer)
+            group = Group(cast(Writer, asked), cache)
+            session = group.session("s") or group.open_session("s", 1000, 1000)
+            if acked:
+                group.acknowledge(session, acked)
+            for seq in seqs:
+                group.put_record(session, seq, b"f" * 16, Reply(False, b"{}"))
+            group.finish(0, save_clock=False)
+        return "sessions" in asked.names
+
+    assert is_read_again(1, 2), "it is new"
+    assert not is_read_again(3)
+    assert not any(is_read_again() for _ in range(3)), "three are not too many, and no more come by asking"
+    assert not is_read_again(4)
+    assert is_read_again(acked=4), "four are"

@@ -91,7 +91,7 @@ class Changes:
     """By row id; what stood there before is acknowledged. Of the watermarks that are stored with a session and with its
     records, the highest counts."""
     forgotten: list[int] = field(default_factory=list)
-    """Places whose record is acknowledged, some of those in `records` among them: these go last."""
+    """Row ids whose record is acknowledged, some of those in `records` among them: these go last."""
     keyed: dict[tuple[bytes, str], KeyedRecord] = field(default_factory=dict)
     keyed_expired_ms: int | None = None
     """Forget a bounded portion of keyed records that expired by then."""
