@@ -1,4 +1,4 @@
-"""`python -m bench.baselines.library_serve DATABASE_URL PORT`: the two views on granian, a thread for each connection."""
+"""`python -m bench.baselines.library_serve DATABASE_URL PORT`: the two views on granian, with a thread a connection."""
 
 from __future__ import annotations
 

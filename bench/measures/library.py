@@ -1,7 +1,8 @@
 """9. What the library costs: the same Flask view with its own transaction, and retry-safe, in turn.
 
 Both take their orders in the same application, served the same way, on the same database; each request of the
-retry-safe one has a key of its own, as a client's calls have. The cost is the time that it adds to a request, per pair of rounds.
+retry-safe one has a key of its own, as a client's calls have. The cost is the time that it adds to a request, per pair
+of rounds.
 """
 
 from __future__ import annotations

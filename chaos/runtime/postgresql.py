@@ -98,8 +98,9 @@ class PostgreSQL:
             shutil.chown(self._folder, self._user)
         data = self._folder / "data"
         self._make_cluster(data)
-        settings = {"listen_addresses": "127.0.0.1", "port": self._kept_port.number, "fsync": "on" if self._is_durable else "off",
-                    "unix_socket_directories": str(self._folder), "max_connections": 300}  # fmt: skip
+        settings = {"listen_addresses": "127.0.0.1", "port": self._kept_port.number, "max_connections": 300,
+                    "fsync": "on" if self._is_durable else "off",
+                    "unix_socket_directories": str(self._folder)}  # fmt: skip
         words = [str(self._binaries / "postgres"), "-D", str(data)]
         for name, value in settings.items():
             words += ["-c", f"{name}={value}"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -79,12 +80,17 @@ def test_a_killed_bank_answers_the_same_key_with_the_replay(up: list[str]) -> No
     for name in ("bank", "bank-db"):
         docker("kill", "--signal", "KILL", f"{PROJECT}-{name}-1")
         docker("start", f"{PROJECT}-{name}-1")
-        until(lambda name=name: _health(name) == "healthy", timeout_s=60, what=f"{name} is healthy")
+        until(partial(_is_healthy, name), timeout_s=60, what=f"{name} is healthy")
         again = until(lambda: _answered("order-17"), timeout_s=30, what="an answer")
+        assert again is not None
         assert again.headers["Idempotent-Replayed"] == "true"
         assert again.json() == first.json()
     assert [row["token"] for row in _ask("bank.ledger")["transfers"]].count("order-17") == 1
     assert sum(_ask("bank.accounts")["accounts"].values()) == TOTAL
+
+
+def _is_healthy(name: str) -> bool:
+    return _health(name) == "healthy"
 
 
 def _answered(key: str) -> requests.Response | None:

@@ -118,8 +118,10 @@ def test_a_refusal_leaves_no_record(rpc, place, refusal):
     session.do(1, "note.write", word="a")
     session.do(2, "note.write", word="b", acked=1)
     time.sleep(0.01)  # so that the lease is renewed
-    meta = {"window_exceeded": {"seq": 2000, "acked": 2}, "stale_call": {"seq": 1}, "identity_reused": {"seq": 2},
-            "expired": {"seq": 3, "acked": 2, "timeout_ms": 0}}[refusal]  # fmt: skip
+    meta: dict[str, int] = {
+        "window_exceeded": {"seq": 2000, "acked": 2}, "stale_call": {"seq": 1}, "identity_reused": {"seq": 2},
+        "expired": {"seq": 3, "acked": 2, "timeout_ms": 0},
+    }[refusal]  # fmt: skip
     expect(rpc.call("note.write", word="c", _meta={"session": session.name, **meta}),
            {"window_exceeded": 1004, "stale_call": 1003, "identity_reused": 1002, "expired": 1005}[refusal])  # fmt: skip
     assert place.run("SELECT seq FROM once_record") == ([] if "acked" in meta else [(2,)])
