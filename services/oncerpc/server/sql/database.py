@@ -22,7 +22,10 @@ from oncerpc.server.sql.errors import one_line
 from oncerpc.server.sql.tables import Tables
 from oncerpc.server.sql.transaction import Transaction
 
-__all__ = ["Database", "SqlAttempt", "StillRunning", "Waits"]
+__all__ = ["MARK", "Database", "SqlAttempt", "StillRunning", "Waits"]
+
+
+MARK = "oncerpc_attempt"
 
 
 class SqlAttempt(Attempt, Protocol):
@@ -105,8 +108,19 @@ class Database(ABC):
         except (DBAPIError, PoolTimeout) as error:
             raise StoreRefused(one_line(error)) from error
 
+    is_marked_always: ClassVar[bool] = False
+    """Whether `verify` needs the mark, which is else for attempts that have an identity."""
+
+    def mark(self, tx: Transaction) -> None:
+        """The handler is about to write; its identity, if it has one, was claimed before."""
+        tx.run(f"SAVEPOINT {MARK}", ())
+
     def verify(self, tx: Transaction) -> None:  # noqa: B027 not every kind has something to do here
-        """That all was in the one transaction that began. Raises TransactionEnded."""
+        """That all since the mark was in the one transaction that began. Raises TransactionEnded."""
+
+    def unwind(self, tx: Transaction) -> None:
+        """Undo what was written since the mark; the claim stays, so that no duplicate comes in between."""
+        tx.run(f"ROLLBACK TO SAVEPOINT {MARK}", ())
 
     def reading(self) -> contextlib.AbstractContextManager[object]:
         """Around a read that belongs to no attempt."""

@@ -5,9 +5,10 @@
     the handler             writes through the transaction's connection
     the record, the commit  together; only then is anybody told
 
-A handler that says no (a recorded error, a status from 400 to 499) has what it wrote rolled back, and its reply is
-recorded in a transaction of its own; if a duplicate ran in between, its reply is given instead. A handler that fails is
-rolled back and nothing is recorded. Where the database gives the transaction up for another one, the whole of it is run
+A handler that says no (a recorded error, a status from 400 to 499) has what it wrote rolled back to the mark that was
+set behind the claim, and its reply is recorded in the same transaction. Where it has rolled all of it back itself, as
+sessions do on the way of an error, that is a transaction of its own; if a duplicate ran in between, its reply is given
+instead. A handler that fails is rolled back and nothing is recorded. Where the database gives the transaction up for another one, the whole of it is run
 again, in bounds. Where the connection is lost while it commits nobody knows, so the record is looked for, in a way that
 waits for a commit that is still in flight, before anyone is told anything.
 """
@@ -228,10 +229,11 @@ class Executor:
                     self._finish(tx, records)
                     return Executed(recorded, replayed=not records.is_own)
                 reply = self._execute(tx, work, records)
-                if not reply.failed:
+                if not reply.failed or (_has_identity(work) and not tx.ended_by):
                     self._pass("after_execute", work)
                     self._settle(tx, work, records, reply, now_ms)
-            return self._record_failure(work, reply, token) if reply.failed else Executed(reply, replayed=False)
+                    return Executed(reply, replayed=False)
+            return self._record_failure(work, reply, token)
         except RecordVanished as error:
             raise _Conflict() from error
         except DBAPIError as error:
@@ -253,6 +255,8 @@ class Executor:
                         raise _Conflict()  # what stood there went between two statements: forgotten, or pruned
                     self._pass("before_execute", work)
                     work.begin()
+                    if _has_identity(work) or self.database.is_marked_always:
+                        self.database.mark(tx)
             except Refused:
                 records.let_go()
                 self._finish(tx, records)
@@ -276,14 +280,16 @@ class Executor:
             raise
         if reply.failed and tx.conflict is not None:
             raise _Conflict() from tx.conflict
-        if not tx.ended_by:
-            self.database.verify(tx)
-        elif not reply.failed:
+        if not reply.failed and tx.ended_by:
             raise TransactionEnded(tx.ended_by)
+        if not reply.failed:
+            self.database.verify(tx)
+        elif _has_identity(work) and not tx.ended_by:
+            self.database.unwind(tx)
         return reply
 
     def _record_failure(self, work: Work, reply: Reply, token: bytes) -> Executed:
-        """What the handler wrote is gone; its reply is recorded, unless another attempt has run meanwhile."""
+        """The handler has rolled all back, the claim too; its reply is recorded, unless another has run meanwhile."""
         if not _has_identity(work):
             return Executed(reply, replayed=False)
         with self.database.attempt(work) as tx:

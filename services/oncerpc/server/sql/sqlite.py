@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Engine
@@ -19,15 +19,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from oncerpc.server.records import StoreRefused
-from oncerpc.server.sql.database import Database, SqlAttempt, StillRunning, Waits
+from oncerpc.server.sql.database import MARK, Database, SqlAttempt, StillRunning, Waits
 from oncerpc.server.sql.errors import is_busy
 from oncerpc.server.sql.tables import Tables
 from oncerpc.server.sql.transaction import Transaction, TransactionEnded
 
 __all__ = ["SqliteDatabase"]
 
-_MARK = "SAVEPOINT oncerpc_attempt"
-_FIND_MARK = "RELEASE SAVEPOINT oncerpc_attempt"
 _EXPIRED = "DELETE FROM {key} WHERE scope = ? AND key = ? AND expires_ms <= ?"
 _FIND_KEY = "SELECT 1 FROM {key} WHERE scope = ? AND key = ?"
 _FIND_RECORD = "SELECT 1 FROM {record} JOIN {session} ON number = session WHERE name = ? AND seq = ?"
@@ -37,6 +35,7 @@ class SqliteDatabase(Database):
     """A SQLite file, or one in memory."""
 
     dialect: ClassVar[str] = "sqlite"
+    is_marked_always: ClassVar[bool] = True
     now_ms: ClassVar[str] = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
     def __init__(self, engine: Engine, tables: Tables, waits: Waits) -> None:
@@ -90,15 +89,20 @@ class SqliteDatabase(Database):
 
     def _begin(self, tx: Transaction) -> None:
         self._take_lock(tx, self.waits.max_s)
-        tx.run(_MARK, ())
 
     def verify(self, tx: Transaction) -> None:
         """SQLite may have ended it (ON CONFLICT ROLLBACK), the driver, or another user of a pool's one connection.
 
-        The savepoint that was set when it began is there only as long as the transaction is.
+        The mark is there only as long as the transaction is.
         """
+        self._find_mark(lambda: tx.run(f"RELEASE SAVEPOINT {MARK}", ()))
+
+    def unwind(self, tx: Transaction) -> None:
+        self._find_mark(lambda: super(SqliteDatabase, self).unwind(tx))
+
+    def _find_mark(self, ask: Callable[[], object]) -> None:
         try:
-            tx.run(_FIND_MARK, ())
+            ask()
         except DBAPIError as error:
             raise TransactionEnded(
                 "what SQLite or its driver was told, or another use of its one connection,"
