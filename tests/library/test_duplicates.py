@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -194,10 +196,10 @@ def test_another_writer_is_waited_for(place):
     assert held.shop.send("other", path="/beside").status_code == 200
 
 
-LEVELS = {"sqlite": [None], "postgresql": [None, "REPEATABLE READ", "SERIALIZABLE"]}
+LEVELS: dict[str, list[str | None]] = {"sqlite": [None], "postgresql": [None, "REPEATABLE READ", "SERIALIZABLE"]}
 
 
-def engines(place):
+def engines(place) -> Any:
     """An engine for each isolation level that the database has."""
     return [place.engine(**({"isolation_level": level} if level else {}), pool_size=20) for level in LEVELS[place.kind]]
 
@@ -313,14 +315,14 @@ def test_what_cannot_be_serialised_is_run_again(place, level, kind):
                     raise
         raise AssertionError("refused again and again")
 
-    answers = at_once([lambda number=number: send_patiently(number) for number in range(1, 9)])
+    answers = at_once([partial(send_patiently, number) for number in range(1, 9)])
     assert sorted(answers) == list(range(1, 9))
     assert place.run("SELECT value FROM counter") == [(8,)]
 
 
 @on_postgresql
 def test_reads_and_acknowledgements_under_serializable(place):
-    """What the database gives up of a read, or of what a read says of its session, is tried again: no internal_error."""
+    """What the database gives up of a read, or of what it says of its session, is tried again: no internal_error."""
     app, once = place.app(place.engine(isolation_level="SERIALIZABLE", pool_size=20))
 
     @once.method("note.write")
@@ -347,7 +349,7 @@ def test_reads_and_acknowledgements_under_serializable(place):
             wrong += [answer.error for answer in answers if answer.code not in (None, 11)]
         return wrong
 
-    assert at_once([lambda number=number: work(number) for number in range(4)]) == [[]] * 4
+    assert at_once([partial(work, number) for number in range(4)]) == [[]] * 4
 
 
 @on_postgresql
@@ -403,8 +405,8 @@ def test_a_late_duplicate_races_with_the_acknowledgement(place):
     for seq in range(2, turns):
         late = str(seq - 1)
         acknowledging, *others = at_once([
-            lambda seq=seq: session.do(seq, "note.write", word=str(seq), acked=seq - 1),
-            *[lambda seq=seq, late=late: session.do(seq - 1, "note.write", word=late)] * 3,
+            partial(session.do, seq, "note.write", word=str(seq), acked=seq - 1),
+            *[partial(session.do, seq - 1, "note.write", word=late)] * 3,
         ])  # fmt: skip
         assert acknowledging.ok == {}
         for other in others:
@@ -437,7 +439,7 @@ def test_a_pool_that_is_exhausted(place):
     shop = Shop.__new__(Shop)
     shop.place, shop.runs = place, 0
     shop.app, shop.once = place.app(engine)
-    shop.once.method("note.write")(lambda tx: (write(tx, "a"), {})[1])
+    shop.once.method("note.write")(lambda tx: write(tx, "a"))
     shop.view(lambda: (shop.write(), {})[1])
     taken = engine.connect()
     is_problem(shop.send(), 503, "database-away")
@@ -470,7 +472,7 @@ def test_one_connection_is_enough(place):
             code = session.do(4 * number + turn + 1, "note.write", word=word).code
             assert code == {"yes": None, "no": 2001, "bad": -32603}[word]
 
-    at_once([lambda number=number: work(number) for number in range(3)])
+    at_once([partial(work, number) for number in range(3)])
     assert app.test_cli_runner().invoke(args=["once", "prune"]).exit_code == 0
     assert place.notes == ["yes"] * 6
 
