@@ -70,9 +70,9 @@ def plant() -> Iterator[None]:
     with (
         replaced(Executor, run=run, _pass=pass_failpoint),
         replaced(PersistedDedup, admit=admit, record_reply=record_reply),
+        replaced(SqlRecords, is_ours=lambda _records, _attempt: True),
     ):
-        with replaced(SqlRecords, is_ours=lambda _records, _attempt: True):
-            yield
+        yield
 
 
 BUG = Bug(
