@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["EFFORTS", "Effort"]
+__all__ = ["EFFORTS", "BenchEffort"]
 
 
 @dataclass(frozen=True)
-class Effort:
+class BenchEffort:
     """The size of a run. A round is one run of wrk for each of those that are compared, one after the other."""
 
     name: str
@@ -35,8 +35,8 @@ class Effort:
 EFFORTS = {
     effort.name: effort
     for effort in (
-        Effort("full"),
-        Effort(
+        BenchEffort("full"),
+        BenchEffort(
             "quick",
             rounds=3,
             pairs=5,
@@ -52,7 +52,7 @@ EFFORTS = {
             time_max_s=98.0,
             latency_seconds=1,
         ),
-        Effort(
+        BenchEffort(
             "smoke",
             rounds=1,
             pairs=1,

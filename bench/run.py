@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.effort import Effort
+from bench.effort import BenchEffort
 from bench.progress import progress
 from bench.report.result_set import Part, ResultSet
 
@@ -23,7 +23,7 @@ ROUNDS_MIN = 2
 class Run:
     """One run of the benchmark."""
 
-    effort: Effort
+    effort: BenchEffort
     result_set: ResultSet
     data: Path
     """The stores of the run, all on one file system: a store in memory would sync for nothing."""

@@ -21,7 +21,7 @@ from chaos.evidence import MAY_BREAK, MUST_BREAK
 from chaos.judging import check, rejudge
 from chaos.judging.table import details, grid, in_words, troubles, write_table
 from chaos.judging.verdict import Cell
-from chaos.runner.cell import Effort, Task
+from chaos.runner.cell import CellEffort, Task
 from chaos.runner.environment import Environment, Interrupted
 from chaos.runner.matrix import FolderTaken, run_matrix
 from chaos.runtime import runtimes
@@ -55,7 +55,8 @@ LEGEND = """\
 kept: what the callers were told and what the store holds agree with the semantics' promise. doubled: calls that ran
 more than once. unknown: calls whose client said that it cannot tell. promise: what must become of it; a cell that must
 break is a control, one that may break a control that the fault need not hit. The memory column is one: its server
-keeps dedup records in memory only. At-least-once is one too: it promises no more than once or more."""
+keeps dedup records in memory only. At-least-once is one too: it promises that an answered
+call ran at least once, not that it ran only once."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,7 +91,7 @@ def _tasks(args: argparse.Namespace) -> list[Task]:
             raise ValueError("--keep needs one --semantics: what is kept is one server and its links")
     elif args.quick:
         rows = [row for row in rows if row.quick]
-    effort = Effort(args.seed, args.clients, args.calls)
+    effort = CellEffort(args.seed, args.clients, args.calls)
     return [Task(row, column, effort) for row in rows for column in columns]
 
 
@@ -198,7 +199,7 @@ def _print(cells: Sequence[Cell], folder: Path, *, good: bool) -> None:
 def _list(_args: argparse.Namespace) -> int:
     kv = services()["kv"]
     for scenario in scenarios().values():
-        print(f"{scenario.name}\n    {' '.join(scenario.lecture.split())}")
+        print(f"{scenario.name}\n    {' '.join(scenario.teaches.split())}")
         for promise in (MUST_BREAK, MAY_BREAK):
             if columns := [column.name for column in kv.columns if scenario.promise(column.name) == promise]:
                 print(f"    {promise}: {', '.join(columns)}")
@@ -231,7 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="list | run | matrix | check | report | client"
     )
-    commands.add_parser("list", help="the scenarios, and what the lecture says about each")
+    commands.add_parser("list", help="the scenarios, and what each teaches")
     run = commands.add_parser("run", help="one scenario against every semantics, or one")
     run.add_argument("scenario", type=_scenario, metavar="SCENARIO", help="a name from `list`")
     run.add_argument("--semantics", choices=_columns(), help="one column alone")
@@ -265,11 +266,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--seed", type=int, default=random.randrange(10**6), help="repeat a run; drawn if left out"
         )
-        command.add_argument("--clients", type=_positive, default=Effort.clients, metavar="N")
+        command.add_argument("--clients", type=_positive, default=CellEffort.clients, metavar="N")
         command.add_argument(
             "--calls",
             type=_positive,
-            default=Effort.calls,
+            default=CellEffort.calls,
             metavar="N",
             help="of each client; with few, a fault may find none",
         )
@@ -297,7 +298,7 @@ def _scenario(text: str) -> str:
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return int(text)
 
 

@@ -133,7 +133,7 @@ class CellRecord(Struct):
     clients: int
     calls: int
     repeat: str
-    lecture: str
+    teaches: str
     expected: Expected
     counts: Counts = field(default_factory=Counts)
     fired: int = 0

@@ -23,14 +23,18 @@ class _Granian(MTServer):
 
 
 def main(folder: str, port: str, threads: str) -> None:
-    """Serve until SIGTERM."""
-    app: Any = baseline_app(Path(folder))
+    """Serve the baseline until SIGTERM."""
+    serve(baseline_app(Path(folder)), int(port), int(threads))
+
+
+def serve(app: Any, port: int, threads: int) -> None:
+    """Serve an application in this process until SIGTERM."""
     server = _Granian(
         "baseline",
         address="127.0.0.1",
-        port=int(port),
+        port=port,
         interface=Interfaces.WSGI,
-        blocking_threads=int(threads),
+        blocking_threads=threads,
         backpressure=16_384,
         http=HTTPModes.http1,
         websockets=False,

@@ -26,7 +26,7 @@ class WrkFailed(Exception):
 
 class Load(msgspec.Struct, frozen=True):
     """What one run of wrk came to. good: calls answered as they should be. other: answered otherwise, and rightly so
-    (a compare that did not hold). bad: replies that are no answers. lost: requests whose connection broke.
+    (a compare that did not hold). bad: replies that are not answers. lost: requests whose connection broke.
     """
 
     requests: int

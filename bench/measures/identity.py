@@ -4,7 +4,7 @@ The cost is the time that an identity adds to a call, in parts of the time of th
 gives its own: per pair of rounds, since the machine is not equally fast all the time.
 
 The server's own processor time a call stands beside it: other programs on the machine move it less than they move the
-clock. It is no target, and it leaves out what calls wait for.
+clock. It is not a target, and it leaves out what calls wait for.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the project wants to reach, and the word for what this run found: a median against a floor and an aim. Pure.
 
-The machine's mood is no reason to fail: nothing here asserts, and the spread stands beside the word.
+The machine's mood is not a reason to fail: nothing here asserts, and the spread stands beside the word.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.contenders import ETCD, FLASK, ONCEKV
-from bench.measures import growth, identity, memory, operations, writes
+from bench.measures import growth, identity, library, memory, operations, writes
 from bench.report.result_set import ResultSet
 from bench.report.stats import paired, spread
 
@@ -100,6 +100,10 @@ def _growth_of(column: str) -> Callable[[ResultSet], list[float]]:
     return found
 
 
+def _library(database: str) -> Callable[[ResultSet], list[float]]:
+    return lambda result_set: result_set.values(library.NAME, library.COST.format(database), library.COLUMN)
+
+
 _ONCEKV = (ONCEKV, AT_32)
 _SINGLES = (operations.SINGLES, operations.COLUMN)
 TARGETS = (
@@ -169,5 +173,18 @@ TARGETS = (
         _growth_of(memory.DISK),
         at_most=True,
         unit="bytes",
+    ),
+    *(
+        Target(
+            9,
+            f"time that the library adds to a request on {database}",
+            library.ORDINARY.format(database),
+            15,
+            8,
+            _library(database),
+            at_most=True,
+            unit="%",
+        )
+        for database in library.DATABASES
     ),
 )

@@ -80,7 +80,7 @@ def late(delivered: Sequence[Delivered], *, may_run: bool) -> int:
     """How many copies were late for certain. Pure.
 
     One that got a replay came before the acknowledgement; one without an answer proves nothing; and where no copy may
-    run, one that ran is no proof but wrong. Under an Idempotency-Key nothing is acknowledged: there a replay is late
+    run, one that ran is not a proof but wrong. Under an Idempotency-Key nothing is acknowledged: there a replay is late
     when the client had its reply before.
     """
     answers = Counter(copy.answer for copy in delivered)

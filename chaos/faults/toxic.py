@@ -1,4 +1,4 @@
-"""A fault of the links: whatever toxics it put on them, healing takes them off. The base of those that are no more."""
+"""A fault of the links: healing takes off whatever toxics it put on them. The base of those that are nothing else."""
 
 from __future__ import annotations
 

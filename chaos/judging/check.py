@@ -1,8 +1,8 @@
 """`python -m chaos check HISTORY.jsonl`: is this history linearizable? The checker's file and clock.
 
 Exit code 0: it is. 1: it is not, and the output says where and why. 3: unknown, out of time or memory, which is never
-a pass. 4: nothing to judge: no operation in it was told ok, which is no pass either. 2: wrong usage, or the file is no
-history of that model; one line on stderr says which. 74: the verdict could not be written (`oncekv.console`).
+a pass. 4: nothing to judge: no operation in it was told ok, which is not a pass either. 2: wrong usage, or the file is
+not a history of that model; one line on stderr says which. 74: the verdict could not be written (`oncekv.console`).
 """
 
 from __future__ import annotations
@@ -140,11 +140,11 @@ def _seconds(text: str) -> float:
     except ValueError:
         number = 0.0
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive number of seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
     return number
 
 
 def _number(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return int(text)

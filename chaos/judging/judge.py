@@ -85,7 +85,8 @@ def found_in(store: StoreRecord, call: CallRecord) -> Call:
 def judge(semantics: str, calls: Sequence[Call], *, may_say_unknown: bool = False) -> Judgement:
     """Hold every call against the promise of its semantics, in the order in which they ended.
 
-    may_say_unknown: the session was not kept, which is the limit of exactly-once: "unknown" is no lie, two effects are.
+    may_say_unknown: the session was not kept, which is the limit of exactly-once: "unknown" is not a lie, two effects
+    are.
     """
     effects = Counter("2+" if call.effects > 1 else str(call.effects) for call in calls)
     told = Counter(call.told for call in calls)

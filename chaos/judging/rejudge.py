@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 def rejudge(folder: Path) -> list[Cell]:
     """The cells of the run in `folder`, judged anew; its summary says the same then.
 
-    Raises OSError, msgspec.DecodeError, KeyError or TypeError where the folder is no run's.
+    Raises OSError, msgspec.DecodeError, KeyError or TypeError where the folder is not a run's.
     """
     run = evidence.read_run(folder)
     cells = [_judged(folder, was) for was in run.cells]
@@ -66,7 +66,7 @@ def _judged(folder: Path, was: dict[str, Any]) -> Cell:
     try:
         return judge_cell(folder / was["folder"])
     except (OSError, msgspec.DecodeError) as error:
-        known = {name: was[name] for name in ("scenario", "column", "folder", "repeat", "lecture", "control")}
+        known = {name: was[name] for name in ("scenario", "column", "folder", "repeat", "teaches", "control")}
         return Cell(**known, problems=[f"the evidence is damaged: {error}"])
 
 

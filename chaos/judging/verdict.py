@@ -21,7 +21,7 @@ import msgspec
 from chaos import evidence
 from chaos.evidence import CallRecord, CellRecord, Counts, StoreRecord
 from chaos.judging.checker import HistoryError, Verdict, check, models, parse, report
-from chaos.judging.checker.counts import out_of_order, unconserved
+from chaos.judging.checker.counts import out_of_order, total_not_conserved
 from chaos.judging.checker.explain import in_words
 from chaos.judging.judge import SHOWN_MAX, found_in, judge, shortened
 from chaos.judging.ledger import disagreements
@@ -42,7 +42,7 @@ class Cell:
     column: str
     folder: str
     repeat: str
-    lecture: str
+    teaches: str
     control: bool
     promise: str = ""
     """What must become of it: "must hold", "may break" or "must break"."""
@@ -86,7 +86,7 @@ def judge_cell(folder: Path) -> Cell:
         column=record.column,
         folder=folder.name,
         repeat=record.repeat,
-        lecture=record.lecture,
+        teaches=record.teaches,
         control=record.expected.red or record.expected.broken,
         promise=record.expected.promise,
         fired=record.fired,
@@ -197,7 +197,7 @@ def _hold_against_the_history(cell: Cell, record: CellRecord, found: _Evidence) 
         reads = [(call.name, _balances(record, call)) for call in found.calls if call.token is None and call.result]
         last = {account: int(found.store.rows[account].value) for account in record.accounts}
         total = sum(record.accounts.values())
-        cell.violations += shortened(unconserved([*reads, (DUMP, last)], list(record.accounts), total))
+        cell.violations += shortened(total_not_conserved([*reads, (DUMP, last)], list(record.accounts), total))
         if record.service == "bank":
             cell.violations += shortened(disagreements(record.accounts, found.store.transfers, last, [*found.writes]))
     if record.service == "kv" and record.semantics != "at-least-once":

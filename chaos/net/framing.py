@@ -92,5 +92,5 @@ def _length(lines: Iterable[bytes]) -> int | None:
         return None
     value = found.pop()
     if found or not value.isdigit() or len(value) > 12 or int(value) > BODY_BYTES_MAX:
-        raise Unframed("a Content-Length that is no length up to 64 MiB, or several")
+        raise Unframed("a Content-Length that is not a length up to 64 MiB, or several")
     return int(value)

@@ -45,7 +45,7 @@ class Figures(msgspec.Struct, frozen=True):
     column: str
     folder: str = ""
     repeat: str = ""
-    lecture: str = ""
+    teaches: str = ""
     control: bool = False
     promise: str = ""
     calls: int = 0

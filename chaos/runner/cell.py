@@ -35,7 +35,7 @@ from chaos.workload.clients import ClientPlan
 from chaos.workload.workload import Plan, Workload
 from oncekv.client import History
 
-__all__ = ["COLUMNS", "Column", "Effort", "Task", "run_cell"]
+__all__ = ["COLUMNS", "CellEffort", "Column", "Task", "run_cell"]
 
 FINISH_MAX_S = 70.0  # beyond the deadline of any call
 KEPT_BACK = 0.4  # of the calls, for the last strike; the latest strike is due after half of them
@@ -49,7 +49,7 @@ COLUMNS = services()["kv"].columns
 
 
 @dataclass(frozen=True)
-class Effort:
+class CellEffort:
     """How much work a cell gets, and what its choices are drawn from."""
 
     seed: int
@@ -63,7 +63,7 @@ class Task:
 
     scenario: Scenario
     column: Column
-    effort: Effort
+    effort: CellEffort
 
     @property
     def name(self) -> str:
@@ -93,7 +93,7 @@ class Task:
             calls=effort.calls,
             repeat=f"python -m chaos run {' '.join([self.scenario.name, '--semantics', self.column.name, *where])}"
             f" --seed {effort.seed} --clients {effort.clients} --calls {effort.calls}",
-            lecture=" ".join(self.scenario.lecture.split()),
+            teaches=" ".join(self.scenario.teaches.split()),
             expected=self.scenario.expects(
                 self.column.name, effort.clients * effort.calls, refuses=services()[serving.service].refuses
             ),

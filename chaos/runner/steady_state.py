@@ -81,8 +81,8 @@ def _an_error_of_the_application_is_replayed(env: Environment) -> Iterator[str]:
 def _what_was_settled_stays_settled(env: Environment) -> Iterator[str]:
     """Of an earlier check, an error as much as a result; where the server keeps records for its life alone, not asked.
 
-    An unknown session is no lie: its disk may be gone, or its lease. A call that runs again, or is told another thing,
-    is one.
+    An unknown session is not a lie: its disk may be gone, or its lease. A call that runs again, or is told another
+    thing, is one.
     """
     if env.ask("server.info")["delivery"] != "persisted":
         return

@@ -40,13 +40,15 @@ def find_binaries() -> Path | None:
 class PostgreSQL:
     """One server on the loopback, without a password, from construction to `close`. Raises ServerError."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, *, durable: bool = False) -> None:
+        """`durable`: commits reach the disk, as a benchmark wants it."""
         binaries = find_binaries()
         if binaries is None:
             raise ServerError("there is no PostgreSQL server (initdb, postgres); on Debian: apt-get install postgresql")
         self._binaries = binaries
         self._user = _other_user()
         self._numbers = itertools.count(1)
+        self._is_durable = durable
         self._lock = threading.Lock()
         self._kept_port = KeptPort()
         self._log = log
@@ -96,8 +98,9 @@ class PostgreSQL:
             shutil.chown(self._folder, self._user)
         data = self._folder / "data"
         self._make_cluster(data)
-        settings = {"listen_addresses": "127.0.0.1", "port": self._kept_port.number, "fsync": "off",
-                    "unix_socket_directories": str(self._folder), "max_connections": 300}  # fmt: skip
+        settings = {"listen_addresses": "127.0.0.1", "port": self._kept_port.number, "max_connections": 300,
+                    "fsync": "on" if self._is_durable else "off",
+                    "unix_socket_directories": str(self._folder)}  # fmt: skip
         words = [str(self._binaries / "postgres"), "-D", str(data)]
         for name, value in settings.items():
             words += ["-c", f"{name}={value}"]

@@ -8,7 +8,7 @@ from chaos.scenarios.base import AT_LEAST_ONCE, Scenario
 SCENARIO = Scenario(
     name="aimed-loss",
     order=25,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=TargetedLoss,
     strikes_at=(0.0,),
     hold_s=1.5,

@@ -10,7 +10,7 @@ from chaos.workload.generators.bank import Bank
 SCENARIO = Scenario(
     name="bank",
     order=107,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=lambda: Storm(kills=4),
     quick=True,
     endless=True,

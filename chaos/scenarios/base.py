@@ -31,7 +31,8 @@ IDENTIFIED = frozenset({MEMORY, AT_MOST_ONCE, EXACTLY_ONCE})
 class Scenario:
     """One row of the table. Times in seconds.
 
-    order: where the lecture tells it. quick: it is in the quick selection, that of `make demo`.
+    order: where a lecture tells it. teaches: its lesson, for `list` and the report.
+    quick: it is in the quick selection, that of `make demo`.
     strikes_at: fractions of the workload after which the fault goes in, each time held for `hold_s` (some faults:
     until it has done its work). endless: the clients call until the last strike is over, however many calls that is.
     call_timeout_s: the deadline of one call, but under exactly-once, which has none.
@@ -49,7 +50,7 @@ class Scenario:
 
     name: str
     order: int
-    lecture: str
+    teaches: str
     fault: Callable[[], Fault]
     quick: bool = False
     strikes_at: tuple[float, ...] = (0.25,)

@@ -9,7 +9,7 @@ from chaos.scenarios.base import AT_LEAST_ONCE, Scenario
 SCENARIO = Scenario(
     name="client-crash",
     order=76,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=ClientCrash,
     strikes_at=(0.2, 0.5),
     hold_s=0.15,

@@ -9,7 +9,7 @@ from chaos.scenarios.base import AT_LEAST_ONCE, MEMORY, Scenario
 SCENARIO = Scenario(
     name="clock-jump",
     order=88,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=ClockJump,
     hold_s=0.4,
     own_clock=True,

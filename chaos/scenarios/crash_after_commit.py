@@ -8,7 +8,7 @@ from chaos.scenarios.base import AT_LEAST_ONCE, MEMORY, Scenario
 SCENARIO = Scenario(
     name="crash-after-commit",
     order=70,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=lambda: Crash("after_commit"),
     quick=True,
     strikes_at=(0.2, 0.5),

@@ -8,7 +8,7 @@ from chaos.scenarios.base import MEMORY, Scenario
 SCENARIO = Scenario(
     name="crash-after-execute",
     order=60,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=lambda: Crash("after_execute"),
     quick=True,
     strikes_at=(0.2, 0.5),

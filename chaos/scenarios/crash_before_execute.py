@@ -8,7 +8,7 @@ from chaos.scenarios.base import MEMORY, Scenario
 SCENARIO = Scenario(
     name="crash-before-execute",
     order=50,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=lambda: Crash("before_execute"),
     quick=True,
     strikes_at=(0.2, 0.5),

@@ -8,7 +8,7 @@ from chaos.scenarios.base import AT_LEAST_ONCE, MEMORY, Scenario
 SCENARIO = Scenario(
     name="crash-storm",
     order=105,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=lambda: Storm(kills=8),
     endless=True,
     strikes_at=(0.0,),

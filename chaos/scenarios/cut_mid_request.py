@@ -5,4 +5,4 @@ all, or "all or nothing" ends where the message does.
 from chaos.faults.truncated_message import TruncatedMessage
 from chaos.scenarios.base import Scenario
 
-SCENARIO = Scenario(name="cut-mid-request", order=14, lecture=__doc__, fault=lambda: TruncatedMessage("upstream"))
+SCENARIO = Scenario(name="cut-mid-request", order=14, teaches=__doc__, fault=lambda: TruncatedMessage("upstream"))

@@ -9,7 +9,7 @@ from chaos.scenarios.base import AT_LEAST_ONCE, Scenario
 SCENARIO = Scenario(
     name="delayed-duplicate",
     order=80,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=DelayedRequest,
     hold_s=0.8,
     must_be_red=frozenset({AT_LEAST_ONCE}),

@@ -8,7 +8,7 @@ from chaos.scenarios.base import Scenario
 SCENARIO = Scenario(
     name="disconnect",
     order=110,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=Disconnect,
     runtimes=frozenset({"compose"}),
 )

@@ -8,7 +8,7 @@ from chaos.scenarios.base import AT_LEAST_ONCE, MAYBE, Scenario
 SCENARIO = Scenario(
     name="duplicate-in-flight",
     order=85,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=DuplicateRequest,
     strikes_at=(0.1,),
     must_be_red=frozenset({MAYBE, AT_LEAST_ONCE}),

@@ -8,7 +8,7 @@ from chaos.scenarios.base import AT_LEAST_ONCE, Scenario
 SCENARIO = Scenario(
     name="duplicate-while-running",
     order=90,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=lambda: SlowCall(sleep_ms=800),
     quick=True,
     strikes_at=(0.2, 0.5),

@@ -4,5 +4,5 @@ from chaos.faults.base import Fault
 from chaos.scenarios.base import Scenario
 
 SCENARIO = Scenario(
-    name="healthy", order=0, lecture=__doc__, fault=Fault, quick=True, strikes_at=(), attempt_timeout_s=5.0
+    name="healthy", order=0, teaches=__doc__, fault=Fault, quick=True, strikes_at=(), attempt_timeout_s=5.0
 )

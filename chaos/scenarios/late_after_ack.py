@@ -8,7 +8,7 @@ from chaos.scenarios.base import AT_LEAST_ONCE, MAYBE, Scenario
 SCENARIO = Scenario(
     name="late-after-ack",
     order=82,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=lambda: LateDuplicate(restart=False),
     quick=True,
     strikes_at=(0.1,),

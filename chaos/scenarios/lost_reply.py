@@ -6,5 +6,5 @@ from chaos.faults.lost_reply import LostReply
 from chaos.scenarios.base import AT_LEAST_ONCE, Scenario
 
 SCENARIO = Scenario(
-    name="lost-reply", order=20, lecture=__doc__, fault=LostReply, quick=True, must_be_red=frozenset({AT_LEAST_ONCE})
+    name="lost-reply", order=20, teaches=__doc__, fault=LostReply, quick=True, must_be_red=frozenset({AT_LEAST_ONCE})
 )

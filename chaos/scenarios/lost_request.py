@@ -5,4 +5,4 @@ right here.
 from chaos.faults.lost_request import LostRequest
 from chaos.scenarios.base import Scenario
 
-SCENARIO = Scenario(name="lost-request", order=10, lecture=__doc__, fault=LostRequest, quick=True)
+SCENARIO = Scenario(name="lost-request", order=10, teaches=__doc__, fault=LostRequest, quick=True)

@@ -8,7 +8,7 @@ from chaos.scenarios.base import AT_LEAST_ONCE, Scenario
 SCENARIO = Scenario(
     name="one-way-partition-down",
     order=34,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=lambda: OneWayPartition("downstream"),
     hold_s=1.0,
     must_be_red=frozenset({AT_LEAST_ONCE}),

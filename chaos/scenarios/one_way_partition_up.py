@@ -8,7 +8,7 @@ from chaos.scenarios.base import Scenario
 SCENARIO = Scenario(
     name="one-way-partition-up",
     order=32,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=lambda: OneWayPartition("upstream"),
     hold_s=1.0,
 )

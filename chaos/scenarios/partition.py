@@ -5,4 +5,4 @@ ran; whoever retries until it heals gets every call done, and with an identity g
 from chaos.faults.partition import Partition
 from chaos.scenarios.base import Scenario
 
-SCENARIO = Scenario(name="partition", order=30, lecture=__doc__, fault=Partition, quick=True)
+SCENARIO = Scenario(name="partition", order=30, teaches=__doc__, fault=Partition, quick=True)

@@ -8,7 +8,7 @@ from chaos.scenarios.base import AT_LEAST_ONCE, AT_MOST_ONCE, MAYBE, MEMORY, Sce
 SCENARIO = Scenario(
     name="partition-past-deadline",
     order=40,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=Partition,
     quick=True,
     hold_s=1.5,

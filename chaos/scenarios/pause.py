@@ -5,4 +5,4 @@ meanwhile it may run late, beside the retries; without identities some calls the
 from chaos.faults.pause import Pause
 from chaos.scenarios.base import Scenario
 
-SCENARIO = Scenario(name="pause", order=100, lecture=__doc__, fault=Pause, quick=True)
+SCENARIO = Scenario(name="pause", order=100, teaches=__doc__, fault=Pause, quick=True)

@@ -9,7 +9,7 @@ from chaos.scenarios.base import AT_LEAST_ONCE, IDENTIFIED, MAYBE, Scenario
 SCENARIO = Scenario(
     name="refused-retry",
     order=26,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=RefusedRetry,
     strikes_at=(0.0,),
     hold_s=1.5,

@@ -8,7 +8,7 @@ from chaos.scenarios.base import AT_LEAST_ONCE, Scenario
 SCENARIO = Scenario(
     name="reset-after",
     order=22,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=lambda: Reset("downstream"),
     must_be_red=frozenset({AT_LEAST_ONCE}),
 )

@@ -5,4 +5,4 @@ no more than before: an error of the network never says what ran.
 from chaos.faults.reset import Reset
 from chaos.scenarios.base import Scenario
 
-SCENARIO = Scenario(name="reset-before", order=12, lecture=__doc__, fault=lambda: Reset("upstream"))
+SCENARIO = Scenario(name="reset-before", order=12, teaches=__doc__, fault=lambda: Reset("upstream"))

@@ -8,7 +8,7 @@ from chaos.scenarios.base import AT_LEAST_ONCE, IDENTIFIED, Scenario
 SCENARIO = Scenario(
     name="restart-forgets",
     order=74,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=Restart,
     delivery="memory",
     must_be_red=frozenset({AT_LEAST_ONCE}) | IDENTIFIED,

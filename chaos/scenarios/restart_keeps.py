@@ -8,7 +8,7 @@ from chaos.scenarios.base import AT_LEAST_ONCE, MEMORY, Scenario
 SCENARIO = Scenario(
     name="restart-keeps",
     order=72,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=Restart,
     quick=True,
     must_be_red=frozenset({AT_LEAST_ONCE, MEMORY}),

@@ -6,5 +6,5 @@ from chaos.faults.slow_network import SlowNetwork
 from chaos.scenarios.base import AT_LEAST_ONCE, Scenario
 
 SCENARIO = Scenario(
-    name="slow-network", order=42, lecture=__doc__, fault=SlowNetwork, must_be_red=frozenset({AT_LEAST_ONCE})
+    name="slow-network", order=42, teaches=__doc__, fault=SlowNetwork, must_be_red=frozenset({AT_LEAST_ONCE})
 )

@@ -8,7 +8,7 @@ from chaos.scenarios.base import AT_LEAST_ONCE, Scenario
 SCENARIO = Scenario(
     name="slow-server",
     order=95,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=SlowServer,
     hold_s=0.5,
     must_be_red=frozenset({AT_LEAST_ONCE}),

@@ -8,7 +8,7 @@ from chaos.scenarios.base import AT_LEAST_ONCE, MAYBE, MEMORY, Scenario
 SCENARIO = Scenario(
     name="stale-after-restart",
     order=84,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=lambda: LateDuplicate(restart=True),
     quick=True,
     strikes_at=(0.1,),

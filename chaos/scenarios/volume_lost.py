@@ -8,7 +8,7 @@ from chaos.scenarios.base import AT_LEAST_ONCE, AT_MOST_ONCE, EXACTLY_ONCE, MAYB
 SCENARIO = Scenario(
     name="volume-lost",
     order=120,
-    lecture=__doc__,
+    teaches=__doc__,
     fault=VolumeLost,
     quick=True,
     strikes_at=(0.5,),

@@ -1,6 +1,6 @@
 """A client for people to watch: seeded appends and increments over several servers, or transfers, one line a call.
 
-What `docker compose up` runs, until it is told to stop. Keys are spread over the servers by `oncekv.client.server_of`;
+What `docker compose up` runs, until it is told to stop. Keys are spread over the servers by `oncekv.client.shard_for`;
 each server has a session, and under exactly-once an outbox, of its own. Break its links and read along: what was lost
 is retried, what was settled is replayed, and under at-most-once what got no answer in time is called unknown.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import oncerpc
-from oncekv.client import BindingError, Client, Failed, Ok, OutboxError, Outcome, connect, server_of
+from oncekv.client import BindingError, Client, Failed, Ok, OutboxError, Outcome, connect, shard_for
 
 __all__ = ["configure", "run"]
 
@@ -101,7 +101,7 @@ def _call(clients: dict[str, Client], args: argparse.Namespace, stop: threading.
         method, key = rng.choice(
             [("kv.append", f"log/{rng.randrange(KEYS)}"), ("kv.increment", f"n/{rng.randrange(KEYS)}")]
         )
-        server = server_of(key, list(clients))
+        server = shard_for(key, list(clients))
         params = {"key": key, "value": f"{name};"} if method == "kv.append" else {"key": key}
         outcome = clients[server].outcome(method, params)
         print(f"{name} {method} {key} on {server}: {_in_words(outcome)}", flush=True)

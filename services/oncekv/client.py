@@ -10,8 +10,8 @@ from __future__ import annotations
 from oncekv.kv.client import KvBatch as Batch
 from oncekv.kv.client import KvClient as Client
 from oncekv.kv.client import connect
-from oncekv.kv.sharding import server_of
-from oncerpc.client.api.batch import Later
+from oncekv.kv.sharding import shard_for
+from oncerpc.client.api.batch import Future
 from oncerpc.client.api.history import History, Operation
 from oncerpc.client.api.issuer import Recovered
 from oncerpc.client.outcome import (
@@ -40,9 +40,9 @@ __all__ = [
     "ClientClosed",
     "Environment",
     "Failed",
+    "Future",
     "History",
     "HttpRefused",
-    "Later",
     "Link",
     "Ok",
     "Operation",
@@ -58,5 +58,5 @@ __all__ = [
     "Unreachable",
     "bind",
     "connect",
-    "server_of",
+    "shard_for",
 ]

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.judging.verdict import Cell
-from chaos.runner.cell import Effort, Task, run_cell
+from chaos.runner.cell import CellEffort, Task, run_cell
 from chaos.runtime.base import MODELS, Serving
 from chaos.runtime.local import LocalRuntime
 from chaos.scenarios import scenarios
@@ -183,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _measure(bug: Bug | None, args: argparse.Namespace, stop: threading.Event) -> Cell:
-    column, effort = COLUMNS[args.service, args.column], Effort(args.seed, calls=args.calls)
+    column, effort = COLUMNS[args.service, args.column], CellEffort(args.seed, calls=args.calls)
     in_server = bug is not None and bug.side != "client"
     serving = Serving(args.model, service=args.service, database="sqlite" if args.service == "bank" else "")
     with (

@@ -17,7 +17,7 @@ import pytest
 
 from chaos import evidence
 from chaos.judging.verdict import judge_cell
-from chaos.runner.cell import Effort, Task, run_cell
+from chaos.runner.cell import CellEffort, Task, run_cell
 from chaos.runtime import open_runtime
 from chaos.runtime.base import Runtime, Serving
 from chaos.runtime.postgresql import find_binaries
@@ -65,7 +65,7 @@ def test_every_cell_of_the_bank_comes_out_as_it_must(
     runtimes: Callable[[str], Runtime], name: str, column: str, database: str, tmp_path: Path
 ) -> None:
     """Every transfer once in the ledger, by a call or by a view; and a retry without identity is seen to double."""
-    task = Task(scenarios()[name], BY_NAME[column], Effort(SEED))
+    task = Task(scenarios()[name], BY_NAME[column], CellEffort(SEED))
     cell = run_cell(runtimes(database), task, tmp_path, threading.Event())
     assert cell.good, (cell.problems, cell.violations, cell.repeat)
     assert cell.red == (column == "at-least-once")
@@ -75,7 +75,7 @@ def test_every_cell_of_the_bank_comes_out_as_it_must(
 def test_money_that_came_from_nowhere_is_found(runtimes: Callable[[str], Runtime], tmp_path: Path) -> None:
     """A dump in which one account has more, or the ledger one line twice, is not explained by the calls."""
     cell = run_cell(
-        runtimes("sqlite"), Task(scenarios()["healthy"], BY_NAME["idempotency-key"], Effort(SEED)), tmp_path,
+        runtimes("sqlite"), Task(scenarios()["healthy"], BY_NAME["idempotency-key"], CellEffort(SEED)), tmp_path,
         threading.Event(),
     )  # fmt: skip
     assert cell.good, cell.problems

@@ -47,7 +47,7 @@ def _of_session(session: int) -> list[str]:
     return found
 
 
-def test_list_tells_what_the_lecture_says() -> None:
+def test_list_tells_what_each_scenario_teaches() -> None:
     """Every scenario is listed with its lesson."""
     done = _chaos("list")
     assert done.returncode == 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -46,8 +46,8 @@ def _transfer(key: str) -> requests.Response:
     return requests.post(f"{LINK}/transfers", json=order, headers={"Idempotency-Key": key}, timeout=10)
 
 
-def _is_healthy(name: str) -> bool:
-    return docker("inspect", "-f", "{{.State.Health.Status}}", f"{PROJECT}-{name}-1") == "healthy"
+def _health(name: str) -> str:
+    return docker("inspect", "-f", "{{.State.Health.Status}}", f"{PROJECT}-{name}-1")
 
 
 def test_the_client_transfers_through_its_link(up: list[str]) -> None:
@@ -80,13 +80,17 @@ def test_a_killed_bank_answers_the_same_key_with_the_replay(up: list[str]) -> No
     for name in ("bank", "bank-db"):
         docker("kill", "--signal", "KILL", f"{PROJECT}-{name}-1")
         docker("start", f"{PROJECT}-{name}-1")
-        until(functools.partial(_is_healthy, name), timeout_s=60, what=f"{name} is healthy")
+        until(partial(_is_healthy, name), timeout_s=60, what=f"{name} is healthy")
         again = until(lambda: _answered("order-17"), timeout_s=30, what="an answer")
         assert again is not None
         assert again.headers["Idempotent-Replayed"] == "true"
         assert again.json() == first.json()
     assert [row["token"] for row in _ask("bank.ledger")["transfers"]].count("order-17") == 1
     assert sum(_ask("bank.accounts")["accounts"].values()) == TOTAL
+
+
+def _is_healthy(name: str) -> bool:
+    return _health(name) == "healthy"
 
 
 def _answered(key: str) -> requests.Response | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from chaos.judging.verdict import Cell
-from chaos.runner.cell import COLUMNS, Effort, Task, run_cell
+from chaos.runner.cell import COLUMNS, CellEffort, Task, run_cell
 from chaos.runtime.base import Server, Serving
 from chaos.runtime.compose import ComposeRuntime, docker
 from chaos.scenarios import scenarios
@@ -72,7 +72,7 @@ def server(runtime: ComposeRuntime, tmp_path: Path) -> Iterator[Server]:
 
 
 def _run(runtime: ComposeRuntime, scenario: str, column: str, folder: Path) -> Cell:
-    return run_cell(runtime, Task(scenarios()[scenario], BY_NAME[column], Effort(SEED)), folder, threading.Event())
+    return run_cell(runtime, Task(scenarios()[scenario], BY_NAME[column], CellEffort(SEED)), folder, threading.Event())
 
 
 @pytest.mark.parametrize(

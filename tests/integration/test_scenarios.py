@@ -21,7 +21,7 @@ from chaos.faults.base import Fault
 from chaos.faults.lost_reply import LostReply
 from chaos.judging.rejudge import rejudge
 from chaos.judging.verdict import Cell, judge_cell
-from chaos.runner.cell import COLUMNS, Column, Effort, Task, run_cell
+from chaos.runner.cell import COLUMNS, CellEffort, Column, Task, run_cell
 from chaos.runner.environment import Environment
 from chaos.runner.matrix import run_matrix
 from chaos.runtime import open_runtime
@@ -72,7 +72,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
 
 
 def _run(runtime: Runtime, scenario: Scenario, column: Column, folder: Path) -> Cell:
-    return run_cell(runtime, Task(scenario, column, Effort(SEED)), folder, threading.Event())
+    return run_cell(runtime, Task(scenario, column, CellEffort(SEED)), folder, threading.Event())
 
 
 @_each(CELLS)
@@ -99,7 +99,7 @@ def test_no_call_runs_twice_whatever_breaks(
 
 def test_a_run_can_be_judged_again_from_its_files_alone(tmp_path: Path) -> None:
     """Elsewhere, with nothing running, the same verdicts come out; and a token added to a dump is found."""
-    tasks = [Task(scenarios()[name], BY_NAME[column], Effort(SEED)) for name, column in JUDGED_AGAIN]
+    tasks = [Task(scenarios()[name], BY_NAME[column], CellEffort(SEED)) for name, column in JUDGED_AGAIN]
     cells = run_matrix("local", tasks, tmp_path / "run", "pytest", lambda *_: None)
     copy = tmp_path / "elsewhere"
     shutil.copytree(tmp_path / "run", copy, ignore=shutil.ignore_patterns("data*", "*.outbox*", "*.log"))

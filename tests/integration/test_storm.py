@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from chaos.faults.storm import Storm
-from chaos.runner.cell import COLUMNS, Effort, Task, run_cell
+from chaos.runner.cell import COLUMNS, CellEffort, Task, run_cell
 from chaos.runtime import open_runtime
 from chaos.runtime.base import MODELS, Serving
 from chaos.scenarios import scenarios
@@ -53,7 +53,7 @@ def test_a_storm_of_kills_loses_nothing_and_doubles_nothing(
     tmp_path: Path, serving: Serving, seed: int, semantics: str
 ) -> None:
     """Every acknowledged call is in the store once, none twice, none lost, every offset right, and an order fits."""
-    task = Task(STORM, BY_NAME[semantics], Effort(seed, CLIENTS))
+    task = Task(STORM, BY_NAME[semantics], CellEffort(seed, CLIENTS))
     with contextlib.closing(open_runtime("local", tmp_path / "runtime", serving)) as runtime:
         cell = run_cell(runtime, task, tmp_path / "storm", threading.Event())
     assert cell.good, (cell.problems, cell.violations)

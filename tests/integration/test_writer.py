@@ -74,6 +74,14 @@ def test_the_default_has_a_writer_where_there_is_a_second_core(fresh: Callable[.
     assert len(fresh("pinned", command=["taskset", "-c", str(first), *oncekv_command()]).server.members()) == 1
 
 
+def test_both_processes_count(own_writer: Node) -> None:
+    """`/metrics` tells what arrived at the one process and what ran in the other."""
+    own_writer.kv.ok("kv.put", key="k", value="counted")
+    shown = own_writer.kv.fetch("GET", "/metrics").body.decode()
+    assert 'oncekv_attempts_total{method="kv.put"} 1.0' in shown
+    assert 'oncekv_effects_total{method="kv.put"} 1.0' in shown
+
+
 @pytest.mark.parametrize("is_stopped", [False, True], ids=["running", "stopped"])
 def test_the_announced_pid_stands_for_the_writer_too(own_writer: Node, is_stopped: bool) -> None:
     """SIGKILL to it ends both, whatever the writer does at the time, and the port is free at once."""

@@ -73,7 +73,7 @@ def cell_of(scenario: str, column: str, calls: list[Json]) -> Json:
         "column": column,
         "folder": f"{scenario}--{column.replace('/', '-')}",
         "repeat": f"python -m chaos run {scenario} --semantics {column} --seed 5",
-        "lecture": "The call runs and its reply is lost. The client hears nothing, as if the request were lost.",
+        "teaches": "The call runs and its reply is lost. The client hears nothing, as if the request were lost.",
         "control": broken or (column == "at-least-once" and scenario == "lost-reply"),
         "calls": len(calls),
         "attempts": sum(len(call["attempts"]) for call in calls),

@@ -49,7 +49,8 @@ def _group(item: pytest.Item) -> str | None:
         model = callspec.params.get("model", "") if callspec else ""
         shared = "across-restarts" if "crossings" in getattr(item, "fixturenames", ()) else item.path.stem
         return f"{shared}-{model}".replace(" ", "")
-    return f"{item.path.parent.name}/{item.path.stem}" if {"unit", "browser"} & set(item.path.parts) else None
+    is_short = {"unit", "browser", "library"} & set(item.path.parts)
+    return f"{item.path.parent.name}/{item.path.stem}" if is_short else None
 
 
 def _rank(item: pytest.Item) -> int:

@@ -24,7 +24,7 @@ from oncekv.server.config import Config
 from oncekv.server.engine.committer import Committer
 from oncekv.server.engine.storage import open_store
 from oncekv.server.engine.storage.base import Store
-from oncekv.server.http.app import Node
+from oncekv.server.http.app import KvServer
 from oncekv.server.process.writer import serve_workers
 from oncekv.server.wiring import make_components
 from oncerpc.client.session.outbox import Outbox
@@ -61,7 +61,7 @@ def hasty() -> Iterator[None]:
 
 
 @pytest.fixture(params=["its own committer", "a writer for all workers"])
-def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KvServer]:
     """A whole server but for its sockets; the writer is here on threads, where it races more than in its process."""
     config = Config(store_url=f"sqlite:///{tmp_path}/kv.db", group_max=8)
 
@@ -75,13 +75,13 @@ def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
             writer = threading.Thread(target=serve_workers, args=(components(), [end], lambda: None))
             writer.start()
             stack.callback(writer.join, WAIT_MAX_S)
-        node = Node(components(), channel)
-        node.committer.listen(None)
-        yield node
-        assert len(node.running) == 0, "a request was never answered"
-        queue = node.committer if isinstance(node.committer, Committer) else None
+        server = KvServer(components(), channel)
+        server.committer.listen(None)
+        yield server
+        assert len(server.running) == 0, "a request was never answered"
+        queue = server.committer if isinstance(server.committer, Committer) else None
         assert queue is None or (queue._waiting, queue._waiting_bytes) == (0, 0), "the queue was not counted right"
-        node.close()
+        server.close()
 
 
 class Scheduler:
@@ -111,20 +111,20 @@ class Scheduler:
 
 
 @pytest.fixture(params=["threads", "event-loop"])
-def channel(request: pytest.FixtureRequest, node: Node) -> Iterator[Way]:
+def channel(request: pytest.FixtureRequest, server: KvServer) -> Iterator[Way]:
     """How an exchange is carried out."""
     if request.param == "threads":
         yield Exchange.answer
         return
-    with contextlib.closing(Scheduler(node.committer)) as scheduler:
+    with contextlib.closing(Scheduler(server.committer)) as scheduler:
         yield scheduler.run
 
 
 class DoublingNetwork:
     """A transport: half of the requests arrive twice at the same moment, and a fifth of the replies is lost."""
 
-    def __init__(self, node: Node, channel: Way) -> None:
-        self._context = node.served
+    def __init__(self, server: KvServer, channel: Way) -> None:
+        self._context = server.served
         self._channel = channel
         self._twins = ThreadPoolExecutor(THREADS)
         self._local = threading.local()
@@ -157,9 +157,9 @@ class DoublingNetwork:
         return rng
 
 
-def test_each_call_runs_once_whoever_races(node: Node, tmp_path: Path, channel: Way) -> None:
+def test_each_call_runs_once_whoever_races(server: KvServer, tmp_path: Path, channel: Way) -> None:
     """Gate, committer, session and outbox together: every call of every thread is told ok, and has run once."""
-    network = DoublingNetwork(node, channel)
+    network = DoublingNetwork(server, channel)
     policy = RetryPolicy(first_delay_s=0.001, delay_max_s=0.01, attempt_timeout_s=WAIT_MAX_S)
     environment = Environment(network, lambda: 0.0, lambda _seconds: None, lambda _low, high: high)
     with connect(
@@ -182,23 +182,23 @@ def test_each_call_runs_once_whoever_races(node: Node, tmp_path: Path, channel: 
         assert outbox.entries() == []
 
 
-def test_of_racing_attempts_one_runs_and_all_get_its_reply(node: Node, channel: Way) -> None:
+def test_of_racing_attempts_one_runs_and_all_get_its_reply(server: KvServer, channel: Way) -> None:
     """Many attempts of each identity at once: one is the first, the others are its replays, and their replies agree."""
-    _race_attempts(node, channel)
+    _race_attempts(server, channel)
 
 
-def test_a_gate_that_checks_before_it_acts_is_caught(node: Node, channel: Way) -> None:
+def test_a_gate_that_checks_before_it_acts_is_caught(server: KvServer, channel: Way) -> None:
     """The race above is lost by a gate that looks for the record outside the writer, and is right where none races."""
     with load("check-then-act").plant():
-        _race_attempts(node, channel, one_after_the_other)
+        _race_attempts(server, channel, one_after_the_other)
         with pytest.raises(AssertionError):
-            _race_again_and_again(node, channel)
+            _race_again_and_again(server, channel)
 
 
-def _race_again_and_again(node: Node, channel: Way) -> None:
+def _race_again_and_again(server: KvServer, channel: Way) -> None:
     """On a busy machine a race is not lost every time."""
     for _ in range(RACES_MAX):
-        _race_attempts(node, channel)
+        _race_attempts(server, channel)
 
 
 def one_after_the_other(thunks: Sequence[Callable[[], T]], _timeout_s: float) -> list[T]:
@@ -206,9 +206,9 @@ def one_after_the_other(thunks: Sequence[Callable[[], T]], _timeout_s: float) ->
     return [thunk() for thunk in thunks]
 
 
-def _race_attempts(node: Node, channel: Way, run: Callable[..., list[list[bytes]]] = at_once) -> None:
+def _race_attempts(server: KvServer, channel: Way, run: Callable[..., list[list[bytes]]] = at_once) -> None:
     def send(document: str) -> bytes:
-        return channel(Exchange(node.served, document.encode(), Caller(b"", None, 0.0))).body
+        return channel(Exchange(server.served, document.encode(), Caller(b"", None, 0.0))).body
 
     opened = send('{"jsonrpc":"2.0","id":1,"method":"session.open","params":{}}').decode()
     name = opened.partition('"session":"')[2].partition('"')[0]

@@ -75,10 +75,10 @@ function init(args)
       put_back(lane)
     end
   end
+  if shape.begin then shape.begin(plan, shape) end
   head = table.concat({ shape.method or "POST", " ", shape.path or "/rpc", " HTTP/1.1\r\nHost: ", wrk.host, ":",
     wrk.port, "\r\nContent-Type: application/json\r\nContent-Length: " })
   if plan.rate > 0 then pace() end
-  if shape.begin then shape.begin(plan) end
 end
 
 function request()
@@ -86,8 +86,10 @@ function request()
     verified = true
     return head .. "0\r\n\r\n"
   end
-  local body = shape.body(take(), plan)
-  return head .. #body .. "\r\n\r\n" .. body
+  local lane = take()
+  local body = shape.body(lane, plan)
+  local more = shape.headers and shape.headers(lane, plan) or ""
+  return head .. #body .. "\r\n" .. more .. "\r\n" .. body
 end
 
 local function oldest()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-__all__ = ["out_of_order", "unconserved"]
+__all__ = ["out_of_order", "total_not_conserved"]
 
 
 def out_of_order(log: Sequence[str], clients: Mapping[str, Sequence[tuple[str, bool]]]) -> list[str]:
@@ -37,7 +37,9 @@ def _of_client(name: str, tokens: Sequence[tuple[str, bool]], place: Mapping[str
     return violations
 
 
-def unconserved(reads: Sequence[tuple[str, Mapping[str, int]]], accounts: Sequence[str], total: int) -> list[str]:
+def total_not_conserved(
+    reads: Sequence[tuple[str, Mapping[str, int]]], accounts: Sequence[str], total: int
+) -> list[str]:
     """Which reads of all accounts do not sum up to the total. reads: a name, and the balance of each account."""
     violations = []
     for name, balances in reads:

@@ -11,7 +11,7 @@ are passed over. A process that goes on after an `info` under its old number is 
 it a new one: all that is concluded comes from the intervals, none of it from who ran them, and which completion
 belongs to which invoke stays clear.
 
-Guarantee: what is no such history raises HistoryError with the line and what to do; no event is dropped silently.
+Guarantee: what is not such a history raises HistoryError with the line and what to do; no event is dropped silently.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Event = Mapping[str, Any]
 
 
 class HistoryError(Exception):
-    """The events are no history of that model. `line` counts from 1."""
+    """The events are not a history of that model. `line` counts from 1."""
 
     def __init__(self, line: int, problem: str) -> None:
         super().__init__(f"line {line}: {problem}")
@@ -144,7 +144,7 @@ def _decoded(raw: str | bytes | Event, line: int) -> Event:
                 line, f"not JSON ({error}); if the writer died while it wrote the last line, remove that line"
             ) from None
     if not isinstance(event, Mapping):
-        raise HistoryError(line, f"{quoted(event)} is no event; a line must be a JSON object")
+        raise HistoryError(line, f"{quoted(event)} is not an event; a line must be a JSON object")
     return event
 
 

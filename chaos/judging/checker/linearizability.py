@@ -105,7 +105,7 @@ def _obstacle(beginning: Beginning, operation: Operation) -> Obstacle:
     assert stuck is not None, "a search that failed got stuck somewhere"
     after = beginning.rules.step(operation, stuck.state)
     if after is None:
-        return Obstacle(operation, beginning.rules.objection(operation, stuck.state))
+        return Obstacle(operation, beginning.rules.violation(operation, stuck.state))
     if operation.is_pending and after == stuck.state:
         return Obstacle(operation, "would change nothing here")
     return Obstacle(operation, "fits here, but no order gets further with it")

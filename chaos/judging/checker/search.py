@@ -257,9 +257,9 @@ def _twins(rules: Rules, operations: Sequence[Operation]) -> list[int]:
     latest: dict[object, int] = {}
     for number, operation in enumerate(operations):
         if operation.is_pending:
-            alike = rules.alike(operation)
-            twins[number] = latest.get(alike, _END)
-            latest[alike] = number
+            effect = rules.same_effect(operation)
+            twins[number] = latest.get(effect, _END)
+            latest[effect] = number
     return twins
 
 

@@ -68,7 +68,7 @@ class KeyVerdict:
 class Verdict:
     """Of a whole history: it is linearizable when every key is, and is not as soon as one is not.
 
-    Limit: of a history in which nobody was told ok this is true and says nothing (`is_empty`): that is no pass.
+    Limit: of a history in which nobody was told ok this is true and says nothing (`is_empty`): that is not a pass.
     """
 
     model: str

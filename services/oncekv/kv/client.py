@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from oncekv.kv import typed_calls
 from oncekv.kv.results import Appended, Deleted, Incremented, Page, Row, TxnDone, Written
-from oncerpc.client.api.batch import Batch, Later
+from oncerpc.client.api.batch import Batch, Future
 from oncerpc.client.api.stub import Client
 from oncerpc.client.outcome import result_of
 
@@ -67,36 +67,36 @@ class KvClient(Client):
 class KvBatch(Batch):
     """The same methods, collected."""
 
-    def get(self, key: str) -> Later[Row]:
+    def get(self, key: str) -> Future[Row]:
         """As the client's."""
         return self._typed(typed_calls.get(key))
 
-    def put(self, key: str, value: str, if_version: int | None = None) -> Later[Written]:
+    def put(self, key: str, value: str, if_version: int | None = None) -> Future[Written]:
         """As the client's."""
         return self._typed(typed_calls.put(key, value, if_version))
 
-    def append(self, key: str, value: str) -> Later[Appended]:
+    def append(self, key: str, value: str) -> Future[Appended]:
         """As the client's."""
         return self._typed(typed_calls.append(key, value))
 
-    def increment(self, key: str, by: int = 1) -> Later[Incremented]:
+    def increment(self, key: str, by: int = 1) -> Future[Incremented]:
         """As the client's."""
         return self._typed(typed_calls.increment(key, by))
 
-    def delete(self, key: str, if_version: int | None = None) -> Later[Deleted]:
+    def delete(self, key: str, if_version: int | None = None) -> Future[Deleted]:
         """As the client's."""
         return self._typed(typed_calls.delete(key, if_version))
 
-    def txn(self, ops: Sequence[typed_calls.Op], checks: Sequence[typed_calls.Op] = ()) -> Later[TxnDone]:
+    def txn(self, ops: Sequence[typed_calls.Op], checks: Sequence[typed_calls.Op] = ()) -> Future[TxnDone]:
         """As the client's."""
         return self._typed(typed_calls.txn(ops, checks))
 
-    def list(self, prefix: str = "", limit: int = 100, after: str = "") -> Later[Page]:
+    def list(self, prefix: str = "", limit: int = 100, after: str = "") -> Future[Page]:
         """As the client's."""
         return self._typed(typed_calls.list_keys(prefix, limit, after))
 
-    def _typed(self, call: typed_calls.TypedCall[T]) -> Later[T]:
-        return Later(self._add(call.method, call.params), call.read)
+    def _typed(self, call: typed_calls.TypedCall[T]) -> Future[T]:
+        return Future(self._add(call.method, call.params), call.read)
 
 
 connect = KvClient.connect

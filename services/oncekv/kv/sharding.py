@@ -10,9 +10,9 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
-__all__ = ["server_of"]
+__all__ = ["shard_for"]
 
 
-def server_of(key: str, servers: Sequence[str]) -> str:
-    """The name of the server that keeps `key`, of at least one name; the order in which they are given is no matter."""
+def shard_for(key: str, servers: Sequence[str]) -> str:
+    """The name of the server that keeps `key`, of at least one name. In which order they are given does not matter."""
     return sorted(servers)[zlib.crc32(key.encode()) % len(servers)]

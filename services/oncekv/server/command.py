@@ -145,11 +145,11 @@ def _tokens(path: Path) -> frozenset[bytes]:
 def _address(text: str) -> tuple[str, int]:
     host, separator, port = text.rpartition(":")
     if not separator or not host or not port.isdecimal() or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no HOST:PORT")
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
 
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= NUMBER_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {NUMBER_MAX}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {NUMBER_MAX}")
     return int(text)

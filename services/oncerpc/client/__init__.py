@@ -7,7 +7,7 @@ outcome. `history` records.
 
 from __future__ import annotations
 
-from oncerpc.client.api.batch import Batch, Later
+from oncerpc.client.api.batch import Batch, Future
 from oncerpc.client.api.history import History, Operation
 from oncerpc.client.api.issuer import Recovered
 from oncerpc.client.api.stub import Client
@@ -39,9 +39,9 @@ __all__ = [
     "ClientClosed",
     "Environment",
     "Failed",
+    "Future",
     "History",
     "HttpRefused",
-    "Later",
     "Link",
     "Ok",
     "Operation",

@@ -14,11 +14,12 @@ import os
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 from flask import Flask, Request, Response, current_app, request
 from sqlalchemy import Connection, Engine
+from sqlalchemy.pool import QueuePool
 from werkzeug.exceptions import NotFound
 
 import oncerpc
@@ -37,9 +38,11 @@ from oncerpc.server.records import StoreRefused
 from oncerpc.server.rpc.dispatcher import Dispatcher
 from oncerpc.server.rpc.method import Method, Service
 from oncerpc.server.rpc.wiring import assemble
+from oncerpc.server.sql.clock import DatabaseClock
 from oncerpc.server.sql.committer import TransactionCommitter
 from oncerpc.server.sql.executor import Executor
 from oncerpc.server.sql.pruning import Pruner
+from oncerpc.server.sql.records import SqlStatements
 from oncerpc.server.sql.store import SqlStore
 from oncerpc.server.watchdog import RequestsInFlight
 
@@ -110,7 +113,7 @@ class OnceRPC:
         self._states.add(app)
         _add_routes(app, state)
         app.cli.add_command(make_commands())
-        _dispose_after_fork(chosen)
+        _part_at_fork(chosen)
 
     @contextlib.contextmanager
     def exclusive(self, app: Flask) -> Iterator[Connection]:
@@ -123,12 +126,12 @@ class OnceRPC:
     def tx(self) -> Connection:
         """The transaction of the view that is running: a SQLAlchemy Connection. Raises RuntimeError elsewhere."""
         current = CURRENT.get()
-        if current is None:
+        if current is None or current[0] not in self._states or current[0] is not _application():
             raise RuntimeError(
                 "once.tx is the transaction of a view under @once.idempotent while it runs (POST, PUT, PATCH, DELETE); "
                 "here there is none. Is the decorator below @app.route, and is this not a GET?"
             )
-        return current
+        return current[1]
 
     def method(
         self, name: str, *, reads: bool = False, errors: Mapping[int, str] | None = None
@@ -170,19 +173,20 @@ class OnceRPC:
         policy = ViewPolicy(required, None if ttl_s is None else max(1, int(ttl_s * 1000)), tuple(replay_headers))
 
         def decorate(view: Callable[P, Any]) -> Callable[P, Response]:
+            name = getattr(view, "__qualname__", type(view).__qualname__)
+
             @functools.wraps(view)
             def retry_safe(*args: P.args, **kwargs: P.kwargs) -> Response:
                 run = current_app.ensure_sync(view)
                 if request.method not in VERBS:
                     return current_app.make_response(run(*args, **kwargs))
-                if CURRENT.get() is not None:
-                    raise RuntimeError(f"{view.__qualname__} was called within another retry-safe view")
+                current = CURRENT.get()
+                if current is not None and current[0] is _application():
+                    raise RuntimeError(f"{name} was called within another retry-safe view")
                 state = _state()
                 state.policies.setdefault(f"{request.method} {request.url_rule}", policy)
                 try:
-                    return state.views.run(
-                        lambda: run(*args, **kwargs), view.__qualname__, policy, ignores_keys=state.disabled
-                    )
+                    return state.views.run(lambda: run(*args, **kwargs), name, policy, ignores_keys=state.disabled)
                 finally:
                     state.pruner.in_passing()
 
@@ -190,6 +194,11 @@ class OnceRPC:
             return retry_safe
 
         return decorate
+
+
+def _application() -> Flask:
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # werkzeug's own way to ask
+    return app
 
 
 def _state() -> State:
@@ -207,13 +216,16 @@ def _assemble(app: Flask, engine: Engine, settings: Settings, methods: Mapping[s
     failpoints_file = os.environ.get("ONCERPC_FAILPOINTS", "")
     failpoints = Failpoints(failpoints_file) if failpoints_file else None
     config = Config(delivery="none" if disabled else "persisted", sessions_max=None, failpoints=failpoints is not None)
-    store = SqlStore(database)
+    statements = SqlStatements(database)
+    store = SqlStore(database, statements)
     service = Service(app.name, app.name, oncerpc.__version__, methods)
-    parts = assemble(config, service, store, boot, failpoints, gap_max_ms=None)
-    executor = Executor(database, parts.delivery, parts.clock, parts.metrics, claims=not disabled)
+    with store.read() as reader:
+        clock = reader.run(functools.partial(DatabaseClock, statements))
+    parts = replace(assemble(config, service, store, boot, failpoints), clock=clock)
+    executor = Executor(database, statements, parts.delivery, clock, parts.metrics, claims=not disabled)
     if failpoints is not None:
         log.warning("ONCERPC_FAILPOINTS is set: whoever can call may crash this server")
-        executor.passing.append(failpoints.hit_any)
+        executor.failpoint = failpoints.hit_any
     key_ttl_ms = max(1, int(settings.key_ttl_s * 1000))
     committer = TransactionCommitter(executor, parts.facts, parts.metrics, parts.clock.now_ms, key_ttl_ms)
     return State(
@@ -292,13 +304,22 @@ def _policies(app: Flask, state: State) -> dict[str, ViewPolicy]:
     return found
 
 
-def _dispose_after_fork(engine: Engine) -> None:
-    """A forked process must not share its parent's connections, as SQLAlchemy's documentation has it."""
+def _part_at_fork(engine: Engine) -> None:
+    """A forked process must not share its parent's connections, as SQLAlchemy's documentation has it.
+
+    Of a SQLite file the child must not even inherit one that it leaves alone: what SQLite knows of its locks would be
+    the parent's. A database in memory is the connection, and stays.
+    """
     kept = weakref.ref(engine)
+
+    def close() -> None:
+        found = kept()
+        if found is not None and isinstance(found.pool, QueuePool) and found.dialect.name == "sqlite":
+            found.dispose()
 
     def forget() -> None:
         found = kept()
         if found is not None and found.dialect.name != "sqlite":
             found.dispose(close=False)
 
-    os.register_at_fork(after_in_child=forget)
+    os.register_at_fork(before=close, after_in_child=forget)

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from oncerpc.server.rpc.method import RESULT_BYTES_MAX, DeclaredError, Kind, Method, Params
+from oncerpc.server.rpc.method import RESULT_BYTES_MAX, DeclaredError, Method, MethodKind, Params
 from oncerpc.wire.errors import SERVICE_CODE_MIN, TooLarge
 from oncerpc.wire.structs import build_structs
 
@@ -46,15 +46,15 @@ def method_of(
     fields = params.__struct_fields__
 
     def run(holder: Any, given: Any) -> Any:
-        tx = holder.tx if reads else holder
-        answer = call(tx, **{field: getattr(given, field) for field in fields})
+        values = {field: getattr(given, field) for field in fields}
+        answer = holder.run(lambda tx: call(tx, **values)) if reads else call(holder, **values)
         return _encoded(name, answer, check, reads=reads)
 
     summary = inspect.getdoc(function) or name
     return Method(
         name,
         summary.split("\n\n")[0],
-        Kind.READ if reads else Kind.WRITE,
+        MethodKind.READ if reads else MethodKind.WRITE,
         params,
         Any if result is type(None) else result,
         run,
@@ -84,14 +84,39 @@ def _params(name: str, function: Call, hints: Mapping[str, Any]) -> type[msgspec
         else:
             fields.append((parameter.name, hint, _default(parameter.default)))
     title = "".join(part.capitalize() for part in name.replace("_", ".").split("."))
+    plain = {parameter.name: parameter.default for parameter in parameters[1:] if _is_plain(parameter.default)}
+
+    def recognise_defaults(self: Any) -> None:
+        """msgspec leaves a default out of the fingerprint if it is the very object, and not if it is equal."""
+        for field, default in plain.items():
+            value = getattr(self, field)
+            if value is not default and type(value) is type(default) and value == default:
+                setattr(self, field, default)
+
     struct = msgspec.defstruct(
-        f"{title}Params", fields, bases=(Params,), kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+        f"{title}Params",
+        fields,
+        bases=(Params,),
+        namespace={"__post_init__": recognise_defaults},
+        kw_only=True,
+        forbid_unknown_fields=True,
+        omit_defaults=True,
     )
-    try:
-        build_structs([struct])
-    except TypeError as error:
-        raise ValueError(f"{name}: a parameter of {function.__qualname__} cannot come as JSON: {error}") from None
+    build_structs([struct])
+    _check_is_json(f"{name}: the parameters of {function.__qualname__}", struct)
     return struct
+
+
+def _check_is_json(what: str, shape: Any) -> None:
+    """Raises ValueError for a type that JSON cannot carry: `rpc.discover` could not describe it either."""
+    try:
+        msgspec.json.schema(shape)
+    except TypeError as error:
+        raise ValueError(f"{what} cannot go as JSON: {error}") from None
+
+
+def _is_plain(default: Any) -> bool:
+    return isinstance(default, str | int | float)
 
 
 def _default(value: Any) -> Any:
@@ -103,10 +128,8 @@ def _default(value: Any) -> Any:
 def _decoder(name: str, result: Any) -> Callable[[bytes], Any] | None:
     if result is Any or result is type(None):
         return None
-    try:
-        return msgspec.json.Decoder(result).decode
-    except TypeError as error:
-        raise ValueError(f"{name}: the result's annotation cannot go as JSON: {error}") from None
+    _check_is_json(f"{name}: the result's annotation", result)
+    return msgspec.json.Decoder(result).decode
 
 
 def _encoded(name: str, answer: Any, check: Callable[[bytes], Any] | None, *, reads: bool) -> msgspec.Raw:

@@ -24,6 +24,10 @@ __all__ = ["Settings", "SetupError", "open_database"]
 
 _DATABASES: dict[str, type[Database]] = {one.dialect: one for one in (PostgresDatabase, SqliteDatabase)}
 _MAKERS_MAX = 5
+_AUTOCOMMIT = (
+    "OnceRPC: the engine is in AUTOCOMMIT, where effect and record cannot be one transaction; "
+    "create it without that (isolation_level, or autocommit of the driver), or give another engine"
+)
 
 
 class SetupError(click.ClickException, RuntimeError):
@@ -72,6 +76,9 @@ def open_database(engine: Any, settings: Settings) -> tuple[Database, int]:
     waits = Waits(settings.wait_max_s, refuse=settings.on_duplicate == "refuse")
     database = kind(engine, Tables(settings.table_prefix), waits)
     try:
+        with engine.connect() as connection:
+            if database.commits_each_statement(connection):
+                raise SetupError(_AUTOCOMMIT)
         return database, _prepare(database)
     except SchemaUnknown as error:
         raise SetupError(f"OnceRPC: {error}; install that release, or set another table_prefix") from error
@@ -100,10 +107,7 @@ def _check_isolation(engine: Engine) -> None:
         getattr(engine.dialect, "_on_connect_isolation_level", None),
     )
     if any(isinstance(level, str) and level.upper() == "AUTOCOMMIT" for level in levels):
-        raise SetupError(
-            "OnceRPC: the engine is in AUTOCOMMIT, where effect and record cannot be one transaction; "
-            "create it without isolation_level, or give another engine"
-        )
+        raise SetupError(_AUTOCOMMIT)
 
 
 def _why(engine: Engine, error: Exception) -> str:

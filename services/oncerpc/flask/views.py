@@ -13,9 +13,10 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import msgspec
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from sqlalchemy import Connection
-from werkzeug.exceptions import HTTPException
+from sqlalchemy.exc import InvalidRequestError
+from werkzeug.exceptions import HTTPException, InternalServerError
 
 from oncerpc.flask.idempotency_key import KeyMalformed, read_key, request_fingerprint
 from oncerpc.flask.problems import problem
@@ -35,9 +36,9 @@ __all__ = ["CURRENT", "VERBS", "ViewPolicy", "Views", "unpack_response"]
 
 VERBS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 """Those that take a key; others pass through untouched."""
-CURRENT: ContextVar[Connection | None] = ContextVar("oncerpc_tx", default=None)
-"""The transaction of the view that is running."""
-_REPLAYED_HEADERS = ("Content-Type", "Location", "ETag")
+CURRENT: ContextVar[tuple[Flask, Connection] | None] = ContextVar("oncerpc_tx", default=None)
+"""The view that is running: whose it is, and its transaction."""
+_REPLAYED_HEADERS = ("Content-Type", "Content-Encoding", "Location", "ETag")
 _FAILED_FROM, _ERROR_FROM = 400, 500
 
 
@@ -127,12 +128,8 @@ class Views:
             if done.replayed:
                 response.headers["Idempotent-Replayed"] = "true"
             return response
-        self._pass_after_commit(work)
+        self._executor.passed_commit(work)
         return work.response
-
-    def _pass_after_commit(self, work: _ViewWork) -> None:
-        for passing in self._executor.passing:
-            passing("after_commit", work.name, work.keys)
 
     def _refuse(self, name: str, detail: str) -> Response:
         self._metrics.refusals.labels("identity_reused" if name == "key-reused" else name.replace("-", "_")).inc()
@@ -143,6 +140,8 @@ class _ViewWork:
     """One request of a view as what the executor runs."""
 
     meta = NO_META
+    asks_for_a_session = False
+    may_be_refused = True
     fingerprint = b""
     key_kept_ms = 0
 
@@ -163,12 +162,13 @@ class _ViewWork:
         """A view has no deadline of its own."""
 
     def run(self, tx: Transaction, records: SqlRecords) -> Reply:  # noqa: ARG002 as all works
-        held = CURRENT.set(tx)
+        held = CURRENT.set((self._app, tx))
         try:
             response = self._response(tx)
         finally:
             CURRENT.reset(held)
         if response.is_streamed or response.direct_passthrough:
+            response.close()
             raise _Streamed("a streamed response cannot be recorded; build its body first, or take the decorator off")
         if response.status_code >= _ERROR_FROM:
             raise _NotRecorded(response)
@@ -182,10 +182,30 @@ class _ViewWork:
         except Exception as error:
             if isinstance(error, TransactionEnded) or tx.conflict is not None:
                 raise
-            answer = self._app.handle_user_exception(error)
+            if tx.ended_by and isinstance(error, InvalidRequestError):
+                raise
+            try:
+                answer = self._app.handle_user_exception(error)
+            except Exception as unhandled:
+                return self._reply_of_500(unhandled)
             if isinstance(answer, HTTPException):  # nobody handles it: its own page, not as a WSGI application
                 answer = answer.get_response(request.environ)
             return self._app.make_response(answer)
+
+    def _reply_of_500(self, error: Exception) -> Response:
+        """What the application's handler of 500 makes of it, where that is below 500. Else the error goes on."""
+        propagates = self._app.config["PROPAGATE_EXCEPTIONS"]
+        if propagates if propagates is not None else self._app.testing or self._app.debug:
+            raise error
+        wrapped = InternalServerError(original_exception=error)
+        handler = self._app._find_error_handler(wrapped, request.blueprints)
+        if handler is None:
+            raise error
+        response = self._app.make_response(self._app.ensure_sync(handler)(wrapped))
+        if response.status_code >= _ERROR_FROM:
+            raise error
+        self._app.logger.error("%s was answered with %s", self.name, response.status, exc_info=error)
+        return response
 
 
 def _not_begun(work: _ViewWork, error: Exception) -> tuple[str, str]:
@@ -208,7 +228,7 @@ def _pack(response: Response, replay_headers: Sequence[str]) -> bytes:
 def unpack_response(recorded: bytes) -> Response:
     """What `_pack` was given, as a response."""
     status, headers, body = msgspec.msgpack.decode(recorded, type=tuple[int, list[tuple[str, str]], bytes])
-    response = Response(body, status)
+    response = current_app.response_class(body, status)
     del response.headers["Content-Type"]
     for name, value in headers:
         response.headers.add(name, value)

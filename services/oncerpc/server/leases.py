@@ -67,6 +67,3 @@ class LeaseClock:
 
     def save_is_due(self, now_ms: int, *, idle: bool) -> bool:
         return now_ms - self._saved_ms >= (SAVE_IDLE_MS if idle else SAVE_BUSY_MS)
-
-    def saved(self, now_ms: int) -> None:
-        self._saved_ms = now_ms

@@ -34,7 +34,7 @@ class _WithId(msgspec.Struct):
 
 
 class Request(NamedTuple):
-    """One member of a request body. `fault` is set where the member is no request at all.
+    """One member of a request body. `fault` is set where the member is not a request at all.
 
     `params` is what the JSON held: a dict, a list, or None where it was left out.
     """

@@ -81,10 +81,18 @@ class RpcError(Exception):
         self.recorded = True
         self.facts = data
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied and pickled by its state: its constructor asks for more than an exception keeps in `args`."""
+        return _bare, (type(self), self.args), self.__dict__
+
     def as_json(self) -> dict[str, Any]:
         """The JSON-RPC error object; `data` stands last, where a replay puts its mark."""
         data = {"name": self.name, "definite": self.definite, **self.facts}
         return {"code": self.code, "message": self.message, "data": data}
+
+
+def _bare(kind: type[RpcError], args: tuple[Any, ...]) -> RpcError:
+    return kind.__new__(kind, *args)
 
 
 class KnownError(RpcError):

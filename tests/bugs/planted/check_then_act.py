@@ -23,7 +23,7 @@ from oncerpc.wire.envelope import Reply, mark_replayed
 from oncerpc.wire.errors import RpcError
 from tests.bugs.base import Bug, replaced
 
-real_admit, real_settle = PersistedDedup.admit, PersistedDedup.settle
+real_admit, real_record_reply = PersistedDedup.admit, PersistedDedup.record_reply
 real_submit, real_pass = Committer.submit, Committer._pass
 
 
@@ -64,11 +64,11 @@ def admit(self: PersistedDedup, group: Group, attempt: Attempt, now_ms: int) -> 
     return None
 
 
-def settle(self: PersistedDedup, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
+def record_reply(self: PersistedDedup, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
     """INSERT OR IGNORE: someone may have been faster."""
     session = group.session(attempt.meta.session) if attempt.meta.session is not None else None
     if session is None or attempt.meta.seq is None or group.record(session, attempt.meta.seq) is None:
-        real_settle(self, group, attempt, reply, now_ms)
+        real_record_reply(self, group, attempt, reply, now_ms)
 
 
 def pass_failpoint(self: Committer, failpoint: Any, call: Call) -> None:
@@ -80,7 +80,10 @@ def pass_failpoint(self: Committer, failpoint: Any, call: Call) -> None:
 @contextlib.contextmanager
 def plant() -> Iterator[None]:
     """The question is asked before the queue, the deed is done behind it."""
-    with replaced(Committer, submit=submit, _pass=pass_failpoint), replaced(PersistedDedup, admit=admit, settle=settle):
+    with (
+        replaced(Committer, submit=submit, _pass=pass_failpoint),
+        replaced(PersistedDedup, admit=admit, record_reply=record_reply),
+    ):
         yield
 
 

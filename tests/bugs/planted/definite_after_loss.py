@@ -11,16 +11,16 @@ from contextlib import AbstractContextManager
 
 from oncerpc.client.outcome import Failed, Unknown
 from oncerpc.client.retry import decision
-from oncerpc.client.retry.decision import Kind, Past, Verdict
+from oncerpc.client.retry.decision import AttemptHistory, CallKind, Verdict
 from oncerpc.client.transport.attempt_result import Errored
 from tests.bugs.base import Bug, replaced
 
 real_judge_error = decision._judge_error
 
 
-def judge_error(kind: Kind, past: Past, result: Errored) -> Verdict:
+def judge_error(kind: CallKind, history: AttemptHistory, result: Errored) -> Verdict:
     """A definite error is definite."""
-    found = real_judge_error(kind, past, result)
+    found = real_judge_error(kind, history, result)
     is_clear = isinstance(found, Unknown) and result.error.definite
     return Failed(result.error, result.replayed) if is_clear else found
 

@@ -18,7 +18,7 @@ from oncerpc.wire.envelope import Reply
 from tests.bugs.base import Bug, replaced
 
 real_admit = PersistedDedup.admit
-real_settle = PersistedDedup.settle
+real_record_reply = PersistedDedup.record_reply
 
 
 @contextlib.contextmanager
@@ -29,13 +29,13 @@ def plant() -> Iterator[None]:
     def admit(self: PersistedDedup, group: Group, attempt: Attempt, now_ms: int) -> Reply | None:
         return real_admit(self, group, attempt, now_ms) or errors.get(_identity(attempt))
 
-    def settle(self: PersistedDedup, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
+    def record_reply(self: PersistedDedup, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
         if reply.failed:
             errors[_identity(attempt)] = reply
         else:
-            real_settle(self, group, attempt, reply, now_ms)
+            real_record_reply(self, group, attempt, reply, now_ms)
 
-    with replaced(PersistedDedup, admit=admit, settle=settle):
+    with replaced(PersistedDedup, admit=admit, record_reply=record_reply):
         yield
 
 

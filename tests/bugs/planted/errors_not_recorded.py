@@ -15,18 +15,18 @@ from oncerpc.server.dedup.persisted import PersistedDedup
 from oncerpc.wire.envelope import Reply
 from tests.bugs.base import Bug, replaced
 
-real_settle = PersistedDedup.settle
+real_record_reply = PersistedDedup.record_reply
 
 
-def settle(self: PersistedDedup, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
+def record_reply(self: PersistedDedup, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
     """Only what changed something is worth a record."""
     if not reply.failed:
-        real_settle(self, group, attempt, reply, now_ms)
+        real_record_reply(self, group, attempt, reply, now_ms)
 
 
 def plant() -> AbstractContextManager[None]:
     """Errors leave no trace."""
-    return replaced(PersistedDedup, settle=settle)
+    return replaced(PersistedDedup, record_reply=record_reply)
 
 
 BUG = Bug(

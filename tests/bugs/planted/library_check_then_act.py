@@ -18,7 +18,7 @@ from oncerpc.server.sql.executor import Executed, Executor, Work
 from oncerpc.wire.envelope import Reply
 from tests.bugs.base import Bug, replaced
 
-real_admit, real_settle = PersistedDedup.admit, PersistedDedup.settle
+real_admit, real_settle = PersistedDedup.admit, PersistedDedup.record_reply
 real_run, real_pass = Executor.run, Executor._pass
 
 

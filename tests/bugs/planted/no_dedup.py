@@ -21,13 +21,13 @@ def admit(self: PersistedDedup, group: Group, attempt: Attempt, now_ms: int) -> 
         self._renew_and_acknowledge(group, attempt.meta, attempt.meta.session, now_ms)
 
 
-def settle(self: PersistedDedup, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
+def record_reply(self: PersistedDedup, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
     """Nothing is remembered."""
 
 
 def plant() -> AbstractContextManager[None]:
     """The gate asks for the session and for nothing else."""
-    return replaced(PersistedDedup, admit=admit, settle=settle)
+    return replaced(PersistedDedup, admit=admit, record_reply=record_reply)
 
 
 BUG = Bug(

@@ -14,12 +14,12 @@ from oncerpc.server.dedup.persisted import PersistedDedup
 from oncerpc.wire.envelope import Reply
 from tests.bugs.base import Bug, replaced
 
-real_settle = PersistedDedup.settle
+real_record_reply = PersistedDedup.record_reply
 
 
-def settle(self: PersistedDedup, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
+def record_reply(self: PersistedDedup, group: Group, attempt: Attempt, reply: Reply, now_ms: int) -> None:
     """Remember this call, and forget those before it."""
-    real_settle(self, group, attempt, reply, now_ms)
+    real_record_reply(self, group, attempt, reply, now_ms)
     session = group.session(attempt.meta.session) if attempt.meta.session is not None else None
     if session is not None and attempt.meta.seq is not None:
         group._records -= session.slots.forget(session.acked, attempt.meta.seq - 1)
@@ -28,7 +28,7 @@ def settle(self: PersistedDedup, group: Group, attempt: Attempt, reply: Reply, n
 
 def plant() -> AbstractContextManager[None]:
     """The latest record of a session is the only one."""
-    return replaced(PersistedDedup, settle=settle)
+    return replaced(PersistedDedup, record_reply=record_reply)
 
 
 BUG = Bug(

@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from oncerpc.client.api import issuer
 from oncerpc.client.outcome import Failed, Outcome, Unreachable
 from oncerpc.client.retry import retry_loop
-from oncerpc.client.retry.decision import Kind, Past
+from oncerpc.client.retry.decision import AttemptHistory, CallKind
 from oncerpc.client.retry.decision import give_up as real_give_up
 from tests.bugs.base import Bug, replaced
 
 
-def give_up(kind: Kind, past: Past, reason: str) -> Outcome:
+def give_up(kind: CallKind, history: AttemptHistory, reason: str) -> Outcome:
     """Out of time is failed; but the outbox goes on by itself."""
-    return real_give_up(kind, past, reason) if kind.is_kept else Failed(Unreachable(reason))
+    return real_give_up(kind, history, reason) if kind.is_kept else Failed(Unreachable(reason))
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ real_apply = SqliteView.apply
 
 def apply(self: SqliteView, changes: Changes) -> None:
     """Records go when they are acknowledged, as ever; up to where, the writer alone knows."""
-    records = {place: (place, seq, 0, answer) for place, (_, seq, _, answer) in changes.records.items()}
+    records = {row_id: (row_id, seq, 0, answer) for row_id, (_, seq, _, answer) in changes.records.items()}
     real_apply(self, replace(changes, records=records, sessions=_forgetful(changes.sessions)))
 
 

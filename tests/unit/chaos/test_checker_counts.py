@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.judging.checker.counts import out_of_order, unconserved
+from chaos.judging.checker.counts import out_of_order, total_not_conserved
 
 OK, UNKNOWN = True, False
 
@@ -47,12 +47,12 @@ def test_one_token_far_in_front_is_one_violation() -> None:
 
 def test_a_kept_total_passes() -> None:
     """Transfers that move the money lose none of it."""
-    assert unconserved([("read 1", {"a": 5, "b": 5}), ("read 2", {"a": 7, "b": 3})], ["a", "b"], 10) == []
+    assert total_not_conserved([("read 1", {"a": 5, "b": 5}), ("read 2", {"a": 7, "b": 3})], ["a", "b"], 10) == []
 
 
 def test_a_lost_sum_and_a_missing_account_are_named() -> None:
     """A read that does not have the total, or not all accounts, is a violation each."""
-    assert unconserved([("read 1", {"a": 5, "b": 4}), ("read 2", {"a": 10})], ["a", "b"], 10) == [
+    assert total_not_conserved([("read 1", {"a": 5, "b": 4}), ("read 2", {"a": 10})], ["a", "b"], 10) == [
         "read 1 found 9 in all accounts together, which is -1 of 10",
         "read 2 did not read b",
     ]

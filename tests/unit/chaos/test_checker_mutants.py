@@ -130,7 +130,7 @@ MUTANTS: dict[str, Patch] = {
     "no operation overtakes another": _set(search.Search, "_candidates", _only_invoked_next),
     "what is taken is not put back": _set(search.Search, "_put_back", lambda self, number: None),
     "every write counts as a read": _set(kv.KvRules, "only_reads", lambda self, operation: True),
-    "all pending operations are alike": _set(kv.KvRules, "alike", lambda self, operation: "same"),
+    "all pending operations have the same effect": _set(kv.KvRules, "same_effect", lambda self, operation: "same"),
     "operations of unknown outcome are dropped": _set(kv.KvRules, "_is_irrelevant", _forgets_the_unknown),
     "a register's are dropped": _set(register, "_is_observed", lambda operation, observers: False),
     "get is not compared": _set(kv.KvRules, "_get", _blind_get),

@@ -82,7 +82,7 @@ def test_the_report_of_the_whole_matrix_is_light(tmp_path, page):
 
 def test_what_evidence_says_is_escaped(tmp_path):
     """A name in the evidence that is HTML or ends a script is shown, never run."""
-    _summary(tmp_path, violations=[EVIL], problems=[EVIL], lecture=EVIL, repeat=EVIL, told={"ok": 1}, calls=1)
+    _summary(tmp_path, violations=[EVIL], problems=[EVIL], teaches=EVIL, repeat=EVIL, told={"ok": 1}, calls=1)
     place = tmp_path / "lost-reply--at-most-once"
     place.mkdir()
     attempt = {"number": 1, "link": EVIL, "began_ms": 1, "took_ms": 1, "ending": EVIL}

@@ -20,7 +20,7 @@ def test_a_scenario_names_columns_that_exist(scenario: Scenario) -> None:
     columns = {column.name for column in COLUMNS}
     assert scenario.must_be_red <= columns
     assert scenario.may_break | scenario.must_break <= columns
-    assert scenario.lecture.strip()
+    assert scenario.teaches.strip()
 
 
 @pytest.mark.parametrize("scenario", scenarios().values(), ids=list(scenarios()))

@@ -119,10 +119,10 @@ def test_a_service_without_a_links_file_says_what_to_do():
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "3", "[{}]", '[{"name": 1}]', '{"links": 3}'])
 def test_a_file_of_another_form_is_refused(tmp_path, content):
-    """A file that is no links file is named as such."""
+    """A file that is not a links file is named as such."""
     path = tmp_path / "links.json"
     path.write_text(content)
-    with pytest.raises(BindingError, match="is no links file"):
+    with pytest.raises(BindingError, match="is not a links file"):
         bind("kv-1", path)
 
 

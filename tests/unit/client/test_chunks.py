@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oncerpc.client.retry.chunks import BYTES_MAX, CALLS_MAX, chunks
-from oncerpc.client.retry.decision import Kind
+from oncerpc.client.retry.decision import CallKind
 from oncerpc.client.retry.pending_call import PendingCall
 from oncerpc.client.semantics import Semantics
 from oncerpc.client.session.ledger import Ledger
@@ -10,7 +10,7 @@ from oncerpc.client.session.session import Epoch, Identity
 from oncerpc.client.transport.request import encode_request
 from oncerpc.wire.identity import SEQ_MAX
 
-KIND = Kind(Semantics.AT_MOST_ONCE)
+KIND = CallKind(Semantics.AT_MOST_ONCE)
 
 
 def call(size):

@@ -4,7 +4,7 @@ import pytest
 
 from oncekv.kv.errors import VersionMismatch
 from oncerpc.client.outcome import Failed, HttpRefused, Ok, Unknown, UnlistedError, Unreachable
-from oncerpc.client.retry.decision import Kind, Past, Step, decide, give_up
+from oncerpc.client.retry.decision import AttemptHistory, CallKind, Step, decide, give_up
 from oncerpc.client.semantics import Semantics, is_harmless
 from oncerpc.client.transport.attempt_result import Answered, Errored, Lost, NotSent
 from oncerpc.wire.errors import (
@@ -23,7 +23,7 @@ from oncerpc.wire.errors import (
 MAYBE, AT_LEAST, AT_MOST, EXACTLY = Semantics
 IDENTIFIED = [AT_MOST, EXACTLY]
 RETRYING = [AT_LEAST, *IDENTIFIED]
-FRESH, LOST = Past(), Past(lost=True)
+FRESH, LOST = AttemptHistory(), AttemptHistory(lost=True)
 
 LATER = [Overloaded, Expired, TooManySessions]
 RECORDED = [kind for kind in REGISTRY.values() if issubclass(kind, ApplicationError)]
@@ -34,9 +34,9 @@ FINAL: list[type[KnownError]] = [
 ]
 
 
-def verdict(semantics, past, result, harmless=False):
+def verdict(semantics, history, result, harmless=False):
     """The decision, in the words of the table."""
-    return decide(Kind(semantics, harmless), past, result)
+    return decide(CallKind(semantics, harmless), history, result)
 
 
 def test_every_error_of_the_registry_stands_in_the_table():
@@ -53,10 +53,10 @@ def test_every_error_of_the_registry_stands_in_the_table():
 
 
 @pytest.mark.parametrize("semantics", Semantics)
-@pytest.mark.parametrize("past", [FRESH, LOST], ids=["fresh", "lost"])
-def test_a_result_settles_the_call(semantics, past):
+@pytest.mark.parametrize("history", [FRESH, LOST], ids=["fresh", "lost"])
+def test_a_result_settles_the_call(semantics, history):
     """A result is ok under every semantics, whatever was lost before, and tells whether it is a replay."""
-    assert verdict(semantics, past, Answered({"version": 1}, replayed=True)) == Ok({"version": 1}, replayed=True)
+    assert verdict(semantics, history, Answered({"version": 1}, replayed=True)) == Ok({"version": 1}, replayed=True)
 
 
 def test_maybe_makes_one_attempt_and_says_what_it_knows():
@@ -77,16 +77,16 @@ def test_maybe_passes_every_definite_error_on(kind):
 
 
 @pytest.mark.parametrize("semantics", RETRYING)
-@pytest.mark.parametrize("past", [FRESH, LOST], ids=["fresh", "lost"])
+@pytest.mark.parametrize("history", [FRESH, LOST], ids=["fresh", "lost"])
 @pytest.mark.parametrize(
     "result",
     [Lost("timed out"), NotSent("refused"), Errored(InternalError()), Errored(UnlistedError())]
     + [Errored(kind()) for kind in LATER],
     ids=["lost", "not_sent", "internal_error", "unlisted", "overloaded", "expired", "too_many_sessions"],
 )
-def test_what_may_pass_is_tried_again(semantics, past, result):
+def test_what_may_pass_is_tried_again(semantics, history, result):
     """Lost attempts, unreachable servers, failures and refusals for load never settle a call that may be retried."""
-    assert verdict(semantics, past, result) is Step.AGAIN
+    assert verdict(semantics, history, result) is Step.AGAIN
 
 
 @pytest.mark.parametrize("kind", [*RECORDED, *FINAL])
@@ -99,12 +99,12 @@ def test_at_least_once_knows_only_about_the_attempt_that_answered(kind):
 
 @pytest.mark.parametrize("semantics", IDENTIFIED)
 @pytest.mark.parametrize("kind", RECORDED)
-@pytest.mark.parametrize("past", [FRESH, LOST], ids=["fresh", "lost"])
+@pytest.mark.parametrize("history", [FRESH, LOST], ids=["fresh", "lost"])
 @pytest.mark.parametrize("replayed", [False, True])
-def test_a_recorded_error_settles_every_attempt_of_an_identity(semantics, kind, past, replayed):
+def test_a_recorded_error_settles_every_attempt_of_an_identity(semantics, kind, history, replayed):
     """With an identity, 22, 23 and 24 are definite always: the record speaks for the lost attempts too."""
     error = kind()
-    assert verdict(semantics, past, Errored(error, replayed)) == Failed(error, replayed)
+    assert verdict(semantics, history, Errored(error, replayed)) == Failed(error, replayed)
 
 
 @pytest.mark.parametrize("semantics", IDENTIFIED)
@@ -117,18 +117,18 @@ def test_a_refusal_is_definite_only_if_nothing_was_lost(semantics, kind):
 
 
 @pytest.mark.parametrize("semantics", RETRYING)
-@pytest.mark.parametrize("past", [FRESH, LOST], ids=["fresh", "lost"])
-def test_identity_reused_proves_that_the_call_can_never_run(semantics, past):
+@pytest.mark.parametrize("history", [FRESH, LOST], ids=["fresh", "lost"])
+def test_identity_reused_proves_that_the_call_can_never_run(semantics, history):
     """The identity belongs to another payload: ours never ran and never can, lost attempts or not."""
     error = IdentityReused()
-    assert verdict(semantics, past, Errored(error)) == Failed(error)
+    assert verdict(semantics, history, Errored(error)) == Failed(error)
 
 
 @pytest.mark.parametrize("semantics", IDENTIFIED)
-@pytest.mark.parametrize("past", [FRESH, LOST], ids=["fresh", "lost"])
-def test_stale_call_is_unknown(semantics, past):
+@pytest.mark.parametrize("history", [FRESH, LOST], ids=["fresh", "lost"])
+def test_stale_call_is_unknown(semantics, history):
     """The call was settled before, and no record is left to say how."""
-    assert isinstance(verdict(semantics, past, Errored(StaleCall())), Unknown)
+    assert isinstance(verdict(semantics, history, Errored(StaleCall())), Unknown)
 
 
 @pytest.mark.parametrize("semantics", IDENTIFIED)
@@ -142,11 +142,11 @@ def test_session_unknown_reissues_only_what_surely_never_ran(semantics):
 
 @pytest.mark.parametrize("semantics", RETRYING)
 @pytest.mark.parametrize("kind", [*RECORDED, *FINAL, IdentityReused, SessionUnknown])
-@pytest.mark.parametrize("past", [FRESH, LOST], ids=["fresh", "lost"])
-def test_a_read_has_no_effect_to_be_unsure_of(semantics, kind, past):
+@pytest.mark.parametrize("history", [FRESH, LOST], ids=["fresh", "lost"])
+def test_a_read_has_no_effect_to_be_unsure_of(semantics, kind, history):
     """An error that answers a read is definite even after lost attempts, and is never reissued."""
     error = kind()
-    assert verdict(semantics, past, Errored(error), harmless=True) == Failed(error)
+    assert verdict(semantics, history, Errored(error), harmless=True) == Failed(error)
 
 
 @pytest.mark.parametrize("semantics", RETRYING)
@@ -163,23 +163,25 @@ def test_a_lost_read_under_maybe_is_unknown():
 @pytest.mark.parametrize("semantics", [AT_LEAST, AT_MOST])
 def test_out_of_time_with_something_lost_is_unknown(semantics):
     """At the deadline one lost attempt is enough to make the outcome unknown."""
-    assert give_up(Kind(semantics), LOST, "late") == Unknown("late")
+    assert give_up(CallKind(semantics), LOST, "late") == Unknown("late")
 
 
 @pytest.mark.parametrize("semantics", [AT_LEAST, AT_MOST])
 def test_out_of_time_with_refusals_alone_is_a_definite_failure(semantics):
     """At the deadline, refused attempts and ones that never left mean that nothing ran."""
     busy = Overloaded()
-    assert give_up(Kind(semantics), Past(refusal=busy), "late") == Failed(busy)
-    settled = give_up(Kind(semantics), FRESH, "late")
+    assert give_up(CallKind(semantics), AttemptHistory(refusal=busy), "late") == Failed(busy)
+    settled = give_up(CallKind(semantics), FRESH, "late")
     assert isinstance(settled, Failed)
     assert isinstance(settled.error, Unreachable)
 
 
-@pytest.mark.parametrize("past", [FRESH, LOST, Past(refusal=Overloaded())], ids=["fresh", "lost", "refused"])
-def test_exactly_once_never_gives_a_call_up(past):
+@pytest.mark.parametrize(
+    "history", [FRESH, LOST, AttemptHistory(refusal=Overloaded())], ids=["fresh", "lost", "refused"]
+)
+def test_exactly_once_never_gives_a_call_up(history):
     """Whatever a deadline cuts short stays in the outbox, even a call of which nothing was sent."""
-    settled = give_up(Kind(EXACTLY), past, "late")
+    settled = give_up(CallKind(EXACTLY), history, "late")
     assert isinstance(settled, Unknown)
     assert settled.kept
 
@@ -198,7 +200,7 @@ def test_exactly_once_keeps_a_call_that_a_mendable_refusal_interrupts():
 
 def test_an_exactly_once_read_is_not_kept():
     """The outbox keeps effects; a read that nobody waits for any more is forgotten."""
-    settled = give_up(Kind(EXACTLY, harmless=True), LOST, "late")
+    settled = give_up(CallKind(EXACTLY, harmless=True), LOST, "late")
     assert settled == Unknown("late")
 
 
@@ -216,9 +218,9 @@ def test_an_exactly_once_read_is_not_kept():
     ids=["lost", "internal", "unlisted", "not_sent", "overloaded", "mismatch", "session_unknown"],
 )
 def test_the_past_remembers_what_may_have_run(result, lost, refused):
-    """Only what may have run poisons the past, and it does so for good."""
-    past = FRESH.after(result)
-    assert (past.lost, past.refusal is not None) == (lost, refused)
+    """Only what may have run poisons the history, and it does so for good."""
+    history = FRESH.after(result)
+    assert (history.lost, history.refusal is not None) == (lost, refused)
     assert LOST.after(result).lost
 
 

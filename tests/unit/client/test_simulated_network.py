@@ -239,8 +239,8 @@ def test_at_least_once_does_repeat_effects():
 def test_a_client_that_takes_lost_for_failed_is_caught(monkeypatch):
     """The known-bad twin of the verdict: a lost attempt reported as a definite failure is a lie that shows."""
 
-    def careless(kind, past, result):
-        settled = decide(kind, past, result)
+    def careless(kind, history, result):
+        settled = decide(kind, history, result)
         return Failed(InterruptedError()) if isinstance(result, Lost) else settled  # type: ignore[arg-type]
 
     monkeypatch.setattr(retry_loop, "decide", careless)

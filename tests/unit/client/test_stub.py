@@ -193,9 +193,9 @@ def test_a_call_may_choose_its_own_promise(tmp_path):
 @pytest.mark.parametrize("semantics", ["exactly-once", "twice", ""])
 def test_a_promise_that_cannot_be_kept_is_refused(semantics):
     """Exactly-once without an outbox, or a semantics that does not exist, is an error where it is chosen."""
-    with pytest.raises(ValueError, match=r"outbox|is no semantics"):
+    with pytest.raises(ValueError, match=r"outbox|is not a semantics"):
         client(Scripted(), semantics=semantics)
-    with client(Scripted()) as kv, pytest.raises(ValueError, match=r"outbox|is no semantics"):
+    with client(Scripted()) as kv, pytest.raises(ValueError, match=r"outbox|is not a semantics"):
         append(kv, semantics=semantics)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from oncekv.server.config import Config
 from oncekv.server.engine.storage import open_store
-from oncekv.server.http.app import Node
+from oncekv.server.http.app import KvServer
 from oncekv.server.http.models.event_loop import _Handler, _logged
 from oncekv.server.wiring import make_components
 from tests.support.thread_switches import hasty_switching
@@ -24,17 +24,17 @@ WAIT_MAX_S = 30.0
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
+def server(tmp_path: Path) -> Iterator[KvServer]:
     """What the loop serves; nothing of it is called here."""
     config = Config(store_url=f"sqlite:///{tmp_path}/kv.db")
-    node = Node(make_components(config, open_store(config.store_url), 1, None))
-    yield node
-    node.close()
+    server = KvServer(make_components(config, open_store(config.store_url), 1, None))
+    yield server
+    server.close()
 
 
-def test_no_letter_to_the_loop_lies_unread(node: Node) -> None:
+def test_no_letter_to_the_loop_lies_unread(server: KvServer) -> None:
     """What is sent to the event loop wakes it, however near to its last look: nobody waits for another's letter."""
-    _race_for_letters(node, _Handler, WRITERS, WAIT_MAX_S)
+    _race_for_letters(server, _Handler, WRITERS, WAIT_MAX_S)
 
 
 class DeafHost(_Handler):
@@ -46,15 +46,15 @@ class DeafHost(_Handler):
         self._is_woken = False
 
 
-def test_a_loop_that_looks_before_it_listens_is_caught(node: Node) -> None:
+def test_a_loop_that_looks_before_it_listens_is_caught(server: KvServer) -> None:
     """A letter that comes while others are read stays where it is; one writer is enough, for none comes to its help."""
     with pytest.raises(AssertionError, match="unread"):
-        _race_for_letters(node, DeafHost, 1, 0.5)
+        _race_for_letters(server, DeafHost, 1, 0.5)
 
 
-def _race_for_letters(node: Node, kind: type[_Handler], writers: int, wait_max_s: float) -> None:
+def _race_for_letters(server: KvServer, kind: type[_Handler], writers: int, wait_max_s: float) -> None:
     loop = asyncio.new_event_loop()
-    host = kind(node, loop)
+    host = kind(server, loop)
     thread = threading.Thread(target=loop.run_forever)
 
     def write(_writer: int) -> None:

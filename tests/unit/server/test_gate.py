@@ -8,9 +8,11 @@ from typing import cast
 
 import pytest
 
+from oncekv.server.engine.committer import SWEEP_PAUSE_S, TICK_S
 from oncerpc.server.dedup.base import KEY_KEPT_MS
 from oncerpc.server.dedup.memory import MemoryDedup
 from oncerpc.server.rpc.components import read_counters
+from oncerpc.server.sessions import SWEEP_PORTION
 from oncerpc.wire.identity import WINDOW, CallMeta
 from tests.support.committing import Bench, name_of, told
 
@@ -137,12 +139,41 @@ def test_keyed_records_whose_time_is_over_are_swept(make: Make) -> None:
     assert not kept()
 
 
+def test_more_sessions_than_a_portion_go_a_tick_later_and_not_a_second(make: Make) -> None:
+    """Of many leases that end at once a portion goes at a time, so that calls get in between, and soon all are gone."""
+    bench = make()
+    bench.run(*(bench.call("session.open", params={"lease_ms": 1000}) for _ in range(SWEEP_PORTION + 1)))
+
+    def left_at(now_s: float) -> int:
+        bench.now_s = now_s
+        bench.committer._run_group([])
+        return read_counters(bench.store).sessions
+
+    bench.at(1000)
+    assert left_at(1.0) == 1
+    assert left_at(1.0 + TICK_S / 2) == 1
+    assert left_at(1.0 + TICK_S) == 0
+    bench.open(1)
+    assert left_at(1.0 + 2 * TICK_S) == 1, "it was less than a portion"
+    assert left_at(1.0 + TICK_S + SWEEP_PAUSE_S) == 0
+
+
 def test_calls_without_an_identity_run_each_time(bench: Bench) -> None:
     """Nothing is remembered of them, and nothing is made up."""
     call = {"key": "k", "value": "x"}
     assert not any(bench.run(bench.call("kv.append", params=call)).replayed for _ in range(3))
     assert bench.value() == "xxx"
     assert read_counters(bench.store).records == 0
+
+
+def test_a_call_of_a_session_that_has_no_seq_is_not_remembered(bench: Bench) -> None:
+    """A renewal stands among numbered calls and has no number: no record is made of it, and none is acknowledged."""
+    session = bench.open()
+    bench.append(session, 1)
+    assert name_of(bench.run(bench.call("session.renew", CallMeta(session=session)))) == ""
+    assert name_of(bench.append(session, 2, acked=1)) == ""
+    assert bench.append(session, 2).replayed
+    assert bench.value() == "xx"
 
 
 @pytest.mark.parametrize("lease_ms", [1000, MINUTE_MS])
@@ -191,7 +222,7 @@ def test_the_memory_gate_forgets_what_is_acknowledged_and_who_is_gone(make: Make
 
 def _passes(bench: Bench, meta: CallMeta) -> bool:
     with bench.store.read() as reader:
-        return bench.components.delivery.passes_read(reader, meta, bench.components.clock.now_ms())
+        return bench.components.delivery.is_plain_read(reader, meta, bench.components.clock.now_ms())
 
 
 def test_a_read_that_changes_nothing_need_not_wait(make: Make) -> None:

@@ -37,7 +37,7 @@ def test_a_key_is_remembered_for_a_day_and_then_forgotten(tmp_path: Path) -> Non
     with store.write() as writer:
         group = Group(writer)
         assert gate.admit(group, Keyed(), 0) is None
-        gate.settle(group, Keyed(), REPLY, 0)
+        gate.record_reply(group, Keyed(), REPLY, 0)
         group.finish(0, save_clock=False)
     with store.write() as writer:
         group = Group(writer)

@@ -48,7 +48,7 @@ def test_an_idle_clock_is_saved_less_often() -> None:
     now_ms = clock.now_ms()
     assert clock.save_is_due(now_ms, idle=False)
     assert not clock.save_is_due(now_ms, idle=True)
-    clock.saved(now_ms)
+    clock.catch_up(now_ms)
     assert not clock.save_is_due(now_ms, idle=False)
 
 

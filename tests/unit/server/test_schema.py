@@ -43,7 +43,7 @@ def test_a_store_of_schema_1_keeps_its_records_and_watermarks(tmp_path: Path) ->
             one, two = sorted(reader.sessions(["one", "two"]), key=lambda session: session.number)
             assert (one.acked, two.acked) == (6, 0)
             assert (set(one.slots.kept), set(two.slots.kept)) == ({7, 8}, {1})
-            found = {seq: reader.record(one.place(slot)) for seq, slot in one.slots.kept.items()}
+            found = {seq: reader.record(one.row_id(slot)) for seq, slot in one.slots.kept.items()}
             assert found[7]
             assert found[7].reply == Reply(True, b'{"code":22}')
             assert found[8] == (bytes(16), Reply(False, b'{"version":3}'))

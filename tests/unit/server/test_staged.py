@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from oncekv.server.engine.storage import open_store
-from oncekv.server.engine.storage.base import Row, Store
+from oncekv.server.engine.storage.base import Row, Store, Writer
 from oncekv.server.engine.storage.staged import Effect, Group
+from oncekv.server.engine.storage.writer_cache import WriterCache
 from oncerpc.wire.envelope import Reply
 
 
@@ -104,7 +108,7 @@ def test_acknowledging_forgets_records_and_counts_them(store: Store) -> None:
         assert kept.acked == 3
         assert sorted(kept.slots.kept) == [4, 5]
         assert reader.counters().records == 2
-        assert all(reader.record(kept.place(slot)) for slot in kept.slots.kept.values())
+        assert all(reader.record(kept.row_id(slot)) for slot in kept.slots.kept.values())
 
 
 def test_a_session_number_is_never_given_out_twice(store: Store) -> None:
@@ -125,3 +129,114 @@ def test_a_session_number_is_never_given_out_twice(store: Store) -> None:
     with store.read() as reader:
         assert len(set(numbers)) == 2
         assert reader.counters().sessions == 0
+
+
+class Asked:
+    """A writer that takes down what it is asked."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self.names: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        self.names.append(name)
+        return getattr(self._writer, name)
+
+
+def test_what_is_known_is_not_asked_for_again(store: Store) -> None:
+    """A group whose session and counts are known takes two statements: one for all its keys, one that writes."""
+    cache = WriterCache()
+    with store.write() as writer:
+        group = Group(writer, cache)
+        group.open_session("s", 1000, 1000)
+        group.finish(0, save_clock=False)
+    with store.write() as writer:
+        asked = Asked(writer)
+        group = Group(cast(Writer, asked), cache)
+        group.prefetch(["s"], ["one", "two"])
+        assert group.session("s") is not None
+        effect = Effect(group)
+        assert [effect.put("one", "x"), effect.put("two", "x")] == [1, 1]
+        assert (group.row("one"), group.version("two")) == (None, 0)
+        group.merge(effect)
+        group.finish(0, save_clock=False)
+    assert asked.names == ["data_version", "rows", "apply"]
+
+
+def test_a_cache_that_knows_too_many_records_is_dropped(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bound counts those that were made since it was read, too."""
+    monkeypatch.setattr("oncekv.server.engine.storage.writer_cache.RECORDS_MAX", 3)
+    cache = WriterCache()
+
+    def is_read_again(*seqs: int, acked: int = 0) -> bool:
+        with store.write() as writer:
+            asked = Asked(writer)
+            group = Group(cast(Writer, asked), cache)
+            session = group.session("s") or group.open_session("s", 1000, 1000)
+            if acked:
+                group.acknowledge(session, acked)
+            for seq in seqs:
+                group.put_record(session, seq, b"f" * 16, Reply(False, b"{}"))
+            group.finish(0, save_clock=False)
+        return "sessions" in asked.names
+
+    assert is_read_again(1, 2), "it is new"
+    assert not is_read_again(3)
+    assert not any(is_read_again() for _ in range(3)), "three are not too many, and no more come by asking"
+    assert not is_read_again(4)
+    assert is_read_again(acked=4), "four are"
+
+
+def test_one_call_after_the_other_writes_its_record_and_no_session(store: Store, tmp_path: Path) -> None:
+    """The record carries the watermark; the session's own row is as it was when it was opened."""
+    for seq in range(1, 4):
+        with store.write() as writer:
+            group = Group(writer)
+            session = group.session("s") or group.open_session("s", 1000, 1000)
+            group.acknowledge(session, seq - 1)
+            group.put_record(session, seq, b"f" * 16, Reply(False, b"{}"))
+            group.finish(0, save_clock=False)
+    with contextlib.closing(sqlite3.connect(tmp_path / "kv.db")) as file:
+        assert file.execute("SELECT acked FROM session").fetchall() == [(0,)]
+    with store.read() as reader:
+        assert [(found.acked, list(found.slots.kept)) for found in reader.sessions(["s"])] == [(2, [3])]
+
+
+def test_a_large_value_that_was_foreseen_is_read_whole(store: Store) -> None:
+    """Its version is known beforehand; the value itself comes when somebody asks for it."""
+    large = "x" * 5000
+    _finish(store, ("large", large), ("small", "x"))
+    with store.write() as writer:
+        asked = Asked(writer)
+        group = Group(cast(Writer, asked))
+        group.prefetch([], ["large", "small"])
+        assert (group.version("large"), group.row("small")) == (1, Row("x", 1))
+        assert "row" not in asked.names
+        assert group.row("large") == Row(large, 1)
+
+
+def test_one_call_may_change_a_key_again_and_again(store: Store) -> None:
+    """Each change of a transaction counts, and a deletion begins anew."""
+    with store.write() as writer:
+        effect = Effect(Group(writer))
+        assert [effect.put("k", "a"), effect.put("k", "b")] == [1, 2]
+        effect.delete("k")
+        assert effect.version("k") == 0
+        assert effect.put("k", "c") == 1
+
+
+def test_the_sessions_of_this_group_take_no_room_in_a_portion(store: Store) -> None:
+    """Those that it has renewed or ended do not count as expired, and as many others are found as were asked for."""
+    with store.write() as writer:
+        group = Group(writer)
+        for number in range(7):
+            group.open_session(f"{number}", 10, number)
+        group.finish(0, save_clock=False)
+    with store.write() as writer:
+        group = Group(writer)
+        sessions = [group.session(f"{number}") for number in range(3)]
+        renewed, ended, other = [session for session in sessions if session is not None]
+        group.renew(renewed, 1000)
+        group.renew(other, 1000)
+        group.end_session(ended)
+        assert [found.name for found in group.sessions_expired(100, 3)] == ["3", "4", "5"]

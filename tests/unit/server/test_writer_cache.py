@@ -93,7 +93,7 @@ class Writer:
         effect = Effect(group)
         reply = Reply(False, b'{"version":%d}' % effect.put(step.key_of_kv, f"{step.name} {step.seq}\0"))
         group.merge(effect)
-        self.gate.settle(group, step, reply, now_ms)
+        self.gate.record_reply(group, step, reply, now_ms)
         return reply
 
 

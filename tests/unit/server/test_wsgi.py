@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +59,23 @@ def test_a_missing_page_is_a_jsonrpc_error(client: FlaskClient, verb: str, path:
     assert (reply.status_code, reply.content_type) == (status, "application/json")
     assert reply.get_json()["error"]["data"] == {"name": "invalid_request", "definite": True, "http_status": status}
     assert ("Allow" in reply.headers) is (status == 405)
+
+
+@pytest.mark.parametrize("raised_by", ["a view", "Flask"])
+def test_a_page_that_fails_is_an_internal_error(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, raised_by: str
+) -> None:
+    """HTTP 500 with a JSON-RPC error that is indefinite: a failure of the server is not taken for a refusal."""
+    server = client.application.extensions["oncekv"]
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("planted")
+
+    if raised_by == "a view":
+        monkeypatch.setattr(server.metrics, "text", fail)
+    else:
+        monkeypatch.setattr(server, "pages", fail)
+    reply = server.page("GET", "/metrics")
+    assert reply.status.lower() == "500 internal server error"
+    error = json.loads(reply.body)["error"]
+    assert (error["code"], error["data"]) == (-32603, {"name": "internal_error", "definite": False})

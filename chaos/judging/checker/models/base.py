@@ -34,13 +34,13 @@ class Rules(Protocol):
         when no order of the *whole* history can lead through the state after.
         """
 
-    def objection(self, operation: Operation, state: State) -> str:
+    def violation(self, operation: Operation, state: State) -> str:
         """Why `step` says None, for a person."""
 
     def only_reads(self, operation: Operation) -> bool:
         """Whether it leaves every state, in which it can stand, as it is."""
 
-    def alike(self, operation: Operation) -> Hashable:
+    def same_effect(self, operation: Operation) -> Hashable:
         """Pending operations with equal answers have effects that nobody in this history can tell apart."""
 
     def describe(self, state: State) -> str:

@@ -93,15 +93,15 @@ class KvRules:
         outcome = self._apply[operation.f](operation, state)
         return outcome if isinstance(outcome, State) else None
 
-    def objection(self, operation: Operation, state: State) -> str:
+    def violation(self, operation: Operation, state: State) -> str:
         outcome = self._apply[operation.f](operation, state)
-        assert not isinstance(outcome, State), "there is an objection only where step says None"
+        assert not isinstance(outcome, State), "there is a violation only where step says None"
         return outcome()
 
     def only_reads(self, operation: Operation) -> bool:
         return operation.f == "get" or (operation.f == "delete" and operation.result is False)
 
-    def alike(self, operation: Operation) -> Hashable:
+    def same_effect(self, operation: Operation) -> Hashable:
         if (
             operation.f == "put"
             and self._functions <= {"get", "put", "delete"}
@@ -163,7 +163,7 @@ class KvRules:
         version = state.version + 1 if self._counted else 0
         if operation.version is not None and operation.version != version:
             return lambda: f"it was told version {operation.version}, but would make version {version}"
-        return self._foresight.objection(operation, version, value, value.length) or State(version, value)
+        return self._foresight.violation(operation, version, value, value.length) or State(version, value)
 
     # --- what is known beforehand ------------------------------------------------------------------------------------
 

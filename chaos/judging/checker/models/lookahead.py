@@ -40,7 +40,7 @@ class Lookahead:
         if self._once and operation.version is not None:
             self._makers.setdefault(operation.version, operation)
 
-    def objection(
+    def violation(
         self, operation: Operation, version: int, value: Hashable, length: int = 0
     ) -> Callable[[], str] | None:
         """Why this operation cannot make this version, or None."""

@@ -65,15 +65,15 @@ class RegisterRules:
         outcome = self._outcome(operation, state)
         return outcome if isinstance(outcome, State) else None
 
-    def objection(self, operation: Operation, state: State) -> str:
+    def violation(self, operation: Operation, state: State) -> str:
         outcome = self._outcome(operation, state)
-        assert not isinstance(outcome, State), "there is an objection only where step says None"
+        assert not isinstance(outcome, State), "there is a violation only where step says None"
         return outcome()
 
     def only_reads(self, operation: Operation) -> bool:
         return operation.f == "read"
 
-    def alike(self, operation: Operation) -> Hashable:
+    def same_effect(self, operation: Operation) -> Hashable:
         expected = _json(operation.argument[0]) if operation.f == "cas" else None
         written = _written(operation)
         return operation.f, expected, written if written in self._observed else "what nobody observes"
@@ -90,7 +90,7 @@ class RegisterRules:
         if operation.version is not None and operation.version != version:
             return lambda: f"it was told version {operation.version}, but would make version {version}"
         value = _written(operation)
-        return self._foresight.objection(operation, version, value) or State(version, value)
+        return self._foresight.violation(operation, version, value) or State(version, value)
 
     def _read(self, operation: Operation, state: State) -> Outcome:
         if _json(operation.result) != state.value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oncekv.kv.results import Appended
 from oncekv.kv.values import Key, Writable, check_key, check_value
-from oncerpc.server.rpc.method import Kind, Method, Params
+from oncerpc.server.rpc.method import Method, MethodKind, Params
 from oncerpc.wire.errors import TooLarge
 
 
@@ -25,7 +25,7 @@ def append(rows: Writable, params: Append) -> Appended:
 METHOD = Method(
     "kv.append",
     "Append to a key's value; an absent key counts as empty.",
-    Kind.WRITE,
+    MethodKind.WRITE,
     Append,
     Appended,
     append,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from oncekv.kv.errors import VersionMismatch
 from oncekv.kv.results import Deleted
 from oncekv.kv.values import Key, Version, Writable, check_key, check_version
-from oncerpc.server.rpc.method import Kind, Method, Params
+from oncerpc.server.rpc.method import Method, MethodKind, Params
 from oncerpc.wire.errors import TooLarge
 
 
@@ -26,7 +26,7 @@ def delete(rows: Writable, params: Delete) -> Deleted:
 METHOD = Method(
     "kv.delete",
     "Remove a key; with if_version only if it is at that version.",
-    Kind.WRITE,
+    MethodKind.WRITE,
     Delete,
     Deleted,
     delete,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oncekv.kv import results
 from oncekv.kv.values import Key, Rows, check_key
-from oncerpc.server.rpc.method import Kind, Method, Params
+from oncerpc.server.rpc.method import Method, MethodKind, Params
 from oncerpc.wire.errors import TooLarge
 
 
@@ -18,4 +18,4 @@ def get(rows: Rows, params: Get) -> results.Row:
     return results.Row(value=row.value, version=row.version) if row else results.Row(value=None, version=0)
 
 
-METHOD = Method("kv.get", "The value of a key.", Kind.READ, Get, results.Row, get, errors=(TooLarge,))
+METHOD = Method("kv.get", "The value of a key.", MethodKind.READ, Get, results.Row, get, errors=(TooLarge,))

@@ -7,7 +7,7 @@ import re
 from oncekv.kv.errors import NotAnInteger
 from oncekv.kv.results import Incremented
 from oncekv.kv.values import Key, Writable, check_key
-from oncerpc.server.rpc.method import INTEGER_MAX, INTEGER_MIN, Integer, Kind, Method, Params
+from oncerpc.server.rpc.method import INTEGER_MAX, INTEGER_MIN, Integer, Method, MethodKind, Params
 from oncerpc.wire.errors import TooLarge
 
 # At most 19 digits that count, so that a value of a million digits costs no million-digit arithmetic.
@@ -43,7 +43,7 @@ def _within(value: int) -> int:
 METHOD = Method(
     "kv.increment",
     "Add to an integer; an absent key counts as 0.",
-    Kind.WRITE,
+    MethodKind.WRITE,
     Increment,
     Incremented,
     increment,

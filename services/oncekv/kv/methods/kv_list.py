@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from oncekv.kv.results import Item, Page
 from oncekv.kv.values import Pages
-from oncerpc.server.rpc.method import RESULT_BYTES_MAX, Kind, Method, Params
+from oncerpc.server.rpc.method import RESULT_BYTES_MAX, Method, MethodKind, Params
 from oncerpc.wire.errors import TooLarge
 
 LIMIT_MAX = 1000
@@ -27,4 +27,4 @@ def list_keys(reader: Pages, params: List) -> Page:
     return Page(items=items, next=items[-1].key if more else None)
 
 
-METHOD = Method("kv.list", "A page of keys in order.", Kind.READ, List, Page, list_keys, errors=(TooLarge,))
+METHOD = Method("kv.list", "A page of keys in order.", MethodKind.READ, List, Page, list_keys, errors=(TooLarge,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from oncekv.kv.errors import VersionMismatch
 from oncekv.kv.results import Written
 from oncekv.kv.values import Key, Version, Writable, check_key, check_value, check_version
-from oncerpc.server.rpc.method import Kind, Method, Params
+from oncerpc.server.rpc.method import Method, MethodKind, Params
 from oncerpc.wire.errors import TooLarge
 
 
@@ -25,7 +25,7 @@ def put(rows: Writable, params: Put) -> Written:
 METHOD = Method(
     "kv.put",
     "Set a key; with if_version only if it is at that version (0: absent).",
-    Kind.WRITE,
+    MethodKind.WRITE,
     Put,
     Written,
     put,

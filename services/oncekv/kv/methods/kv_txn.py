@@ -18,7 +18,7 @@ from oncekv.kv.methods.kv_increment import Increment, increment
 from oncekv.kv.methods.kv_put import Put, put
 from oncekv.kv.results import Row, TxnDone
 from oncekv.kv.values import Key, Version, Writable, check_key, check_version, utf8_length
-from oncerpc.server.rpc.method import RESULT_BYTES_MAX, Kind, Method, Params
+from oncerpc.server.rpc.method import RESULT_BYTES_MAX, Method, MethodKind, Params
 from oncerpc.wire.errors import TooLarge
 
 OPS_MAX = 128
@@ -82,7 +82,7 @@ def txn(rows: Writable, params: Txn) -> TxnDone:
 METHOD = Method(
     "kv.txn",
     "Check versions, then run up to 128 operations: all of them or none.",
-    Kind.WRITE,
+    MethodKind.WRITE,
     Txn,
     TxnDone,
     txn,

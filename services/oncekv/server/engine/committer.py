@@ -23,7 +23,7 @@ from oncerpc.server.failpoints import Dropped
 from oncerpc.server.log import StateLog, end_server, log
 from oncerpc.server.rpc.call import BaseCommitter, Call, Submission, Watch
 from oncerpc.server.rpc.components import Components
-from oncerpc.server.rpc.method import Context, Kind
+from oncerpc.server.rpc.method import Context, MethodKind
 from oncerpc.wire.envelope import Reply, failure, mark_replayed, success
 from oncerpc.wire.errors import ApplicationError, InternalError, KnownError, Overloaded, RpcError
 
@@ -177,7 +177,7 @@ class Committer(BaseCommitter):
         if told is not None:
             self._fail_all(calls, told)
             self._cache.forget()
-        self._gate.finished(committed=told is None)
+        self._gate.transaction_ended(committed=told is None)
 
     def _run_calls(self, group: Group, calls: Sequence[Call], *, save_clock: bool) -> None:
         now_ms = self._clock.catch_up(group.counters.clock_ms)
@@ -215,7 +215,7 @@ class Committer(BaseCommitter):
         effect = Effect(group)
         rows_or_context = (
             effect
-            if call.method.kind is Kind.WRITE
+            if call.method.kind is MethodKind.WRITE
             else Context(server=self._facts, meta=call.meta, now_ms=now_ms, group=group)
         )
         try:
@@ -223,13 +223,13 @@ class Committer(BaseCommitter):
         except ApplicationError as error:
             reply = failure(error)
         self._pass("after_execute", call)
-        self._gate.settle(group, call, reply, now_ms)
+        self._gate.record_reply(group, call, reply, now_ms)
         if not reply.failed:
             group.merge(effect)  # last, for it cannot fail: no effect stays without its record
         return reply
 
     def _pass(self, failpoint: Any, call: Call) -> None:
-        if self._failpoints and call.method.kind is Kind.WRITE:
+        if self._failpoints and call.method.kind is MethodKind.WRITE:
             self._failpoints.hit(failpoint, call.method.name, call.method.keys(call.params))
 
     def _sweep(self, group: Group, now_ms: int) -> None:
@@ -264,6 +264,6 @@ def _names_and_keys(calls: Sequence[Call]) -> tuple[set[str], set[str]]:
     for call in calls:
         if call.meta.session is not None:
             names.add(call.meta.session)
-        if call.changes_store and call.method.kind is Kind.WRITE:
+        if call.changes_store and call.method.kind is MethodKind.WRITE:
             keys.update(call.method.keys(call.params))
     return names, keys

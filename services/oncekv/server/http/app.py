@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 
 from flask import Flask, Response
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.test import create_environ
 
 from oncekv.server.config import Config
@@ -19,7 +19,7 @@ from oncekv.server.engine.storage.base import Store
 from oncekv.server.readiness import Readiness
 from oncekv.server.wiring import make_components
 from oncerpc.server.failpoints import Failpoints
-from oncerpc.server.http.endpoint import HttpError, HttpReply
+from oncerpc.server.http.endpoint import HttpError, HttpReply, failed
 from oncerpc.server.http.exchange import ServerContext
 from oncerpc.server.http.wsgi import WsgiEndpoint
 from oncerpc.server.log import log
@@ -28,10 +28,10 @@ from oncerpc.server.rpc.components import Components
 from oncerpc.server.rpc.dispatcher import Dispatcher
 from oncerpc.server.watchdog import RequestsInFlight, Watchdog
 
-__all__ = ["Node", "create_app"]
+__all__ = ["KvServer", "create_app"]
 
 
-class Node:
+class KvServer:
     """One worker: its way to the committer, its metrics, and the Flask app that leads to them.
 
     `channel` leads to the writer's process; without one the committer is here.
@@ -62,7 +62,7 @@ class Node:
             page = Response.from_app(self.pages, create_environ(path, method=verb), buffered=True)
         except Exception:  # on the event loop nobody else would answer
             log.exception("the page %s failed", path)
-            return HttpError("500 Internal Server Error", "the server failed").reply()
+            return failed("500 Internal Server Error")
         return HttpReply(page.status, list(page.headers), page.get_data())
 
     def close(self) -> None:
@@ -74,12 +74,12 @@ class Node:
 
 def create_app(config: Config, store: Store) -> Flask:
     """A Flask app on an open store; `app.extensions["oncekv"].close()` ends it."""
-    return Node(make_components(config, store, store.boot(), Failpoints() if config.failpoints else None)).app
+    return KvServer(make_components(config, store, store.boot(), Failpoints() if config.failpoints else None)).app
 
 
-def _flask(node: Node) -> Flask:
+def _flask(server: KvServer) -> Flask:
     app = Flask("oncekv", static_folder=None)
-    app.extensions["oncekv"] = node
+    app.extensions["oncekv"] = server
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -87,17 +87,19 @@ def _flask(node: Node) -> Flask:
 
     @app.get("/readyz")
     def readyz() -> Response:
-        fault = node.readiness.fault()
+        fault = server.readiness.fault()
         return Response(f"{fault or 'ok'}\n", status=503 if fault else 200, mimetype="text/plain")
 
     @app.get("/metrics")
     def metrics() -> Response:
-        return Response(node.metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(server.metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:
-        """A page that is not there, or a verb that it does not take: refused as `/rpc` refuses."""
+        """A page that is not there, or a verb that it does not take: refused as `/rpc` refuses. Or one that failed."""
         page = error.get_response()
+        if isinstance(error, InternalServerError):  # Flask has logged what the page raised
+            return Response(failed(page.status).body, page.status, mimetype="application/json")
         body = HttpError(page.status, f"no such page, or not by this verb: {error.name}").reply().body
         allowed = {name: value for name, value in page.headers.items() if name == "Allow"}
         return Response(body, page.status, allowed, mimetype="application/json")

@@ -84,7 +84,7 @@ class RequestParser:
         self.arriving: Request | None = None
         self.ready: list[Request] = []
         self.is_over = False
-        """What still comes is no request."""
+        """What still comes is not a request."""
 
     def feed(self, data: bytes) -> None:
         """Take in what came."""

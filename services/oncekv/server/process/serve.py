@@ -29,7 +29,7 @@ from oncerpc.server.failpoints import Failpoints
 
 if TYPE_CHECKING:
     from oncekv.server.engine.storage.base import Store
-from oncerpc.server.rpc.components import Components
+    from oncerpc.server.rpc.components import Components  # imports prometheus_client: `serve` first says how it counts
 
 __all__ = ["serve"]
 
@@ -106,12 +106,12 @@ class _Plan:
         commits.
         """
         # Imported here: with several workers, the metrics library reads its environment when it is first imported.
-        from oncekv.server.http.app import Node
+        from oncekv.server.http.app import KvServer
         from oncekv.server.http.models import load_model
 
         _keep([pair[0] for pair in channels[number : number + 1]], channels)
-        node = Node(self._components(), channels[number][0] if channels else None)
-        return load_model(self.config.model)(node, self.address, announce)
+        server = KvServer(self._components(), channels[number][0] if channels else None)
+        return load_model(self.config.model)(server, self.address, announce)
 
     def write(self, channels: Channels, announce: Callable[[], object]) -> int:
         """The process that commits for all workers."""

@@ -8,7 +8,7 @@
 One POST carries them all, or as many as fit (`chunks`): the next chunk leaves when each call of the one before has
 its outcome, so a batch may have any number of calls, and they take effect in their order. What is not settled by a
 reply goes out again, in a smaller batch, under the same identities. The server runs the calls as it would run single
-ones: a batch is no transaction (`txn` is), and one that fails stops no other. The timeout is for the whole batch.
+ones: a batch is not a transaction (`txn` is), and one that fails stops no other. The timeout is for the whole batch.
 
 Place on the way: stub (1). Limits: a call that is refused for load is made again behind those of its chunk that were
 not. Under exactly-once a batch is as large as the room in the outbox, or OutboxError; all of it is in there before its
@@ -25,12 +25,12 @@ from oncerpc.client.fork import Uncopied
 from oncerpc.client.outcome import Outcome, result_of
 from oncerpc.client.retry.pending_call import PendingCall
 
-__all__ = ["Batch", "Later"]
+__all__ = ["Batch", "Future"]
 
 T = TypeVar("T")
 
 
-class Later(Uncopied, Generic[T]):
+class Future(Uncopied, Generic[T]):
     """A call of a batch; it has an outcome once the batch was sent."""
 
     def __init__(self, call: PendingCall, read: Callable[[Any], T]) -> None:
@@ -69,9 +69,9 @@ class Batch(Uncopied):
         if kind is None and calls:
             self._issue(calls)
 
-    def call(self, method: str, params: Mapping[str, Any] | None = None) -> Later[dict[str, Any]]:
+    def call(self, method: str, params: Mapping[str, Any] | None = None) -> Future[Any]:
         """Any method by name."""
-        return Later(self._add(method, params or {}), lambda ok: dict(ok.result))
+        return Future(self._add(method, params or {}), lambda ok: ok.result)
 
     def _add(self, method: str, params: Mapping[str, Any]) -> PendingCall:
         call = self._new_trip(method, params)

@@ -24,6 +24,7 @@ from oncerpc.client.outcome import Failed, Ok, Outcome, error_of
 from oncerpc.client.semantics import Semantics, is_harmless
 from oncerpc.client.session.outbox import OutboxError
 from oncerpc.client.transport.binding import BindingError
+from oncerpc.wire.errors import MethodNotFound
 
 __all__ = ["INTERRUPTED", "ParamKinds", "configure", "run"]
 
@@ -53,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXAMPLES
     add = parser.add_argument
-    add("method", metavar="METHOD", help="kv.get, kv.put, kv.append, kv.increment, kv.delete, kv.txn, kv.list, ...")
+    add("method", metavar="METHOD", help="kv.get, kv.put, kv.append, ... or a method of the service that is there")
     add("params", metavar="key=value", nargs="*", help="a string, or JSON where the method's param is not a string")
     add("--server", metavar="URL", action="append", required=True, help="URL, name=URL or service; again: another link")
     add("--links", metavar="FILE", help="where a service's name is looked up (default: $ONCEKV_LINKS)")
@@ -65,11 +66,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Makes the call; the exit code. `args.param_kinds` (ParamKinds) says which params are no strings."""
+    """Makes the call; the exit code. `args.param_kinds` (ParamKinds) says which params are not strings."""
     semantics = Semantics(args.semantics)
     try:
         args.method.encode()  # raises for what no JSON can hold
-        params = _params(args.params, args.param_kinds(args.method) or {})
+        kinds = args.param_kinds(args.method)
+        params = _params(args.params, kinds or {})
         client = _client(args, semantics)
     except OutboxError as error:
         return _say(str(error), ERROR)
@@ -78,7 +80,14 @@ def run(args: argparse.Namespace) -> int:
     code: int | None = None
     try:
         with client:
+            if kinds is None and params:
+                kinds = _kinds_at(client, args.method, args.timeout or TIMEOUT_S)
+                params = _params(args.params, kinds)
             code = _call(client, args.method, params, semantics, args.timeout)
+    except _NotAsked as error:
+        return _say(f"not sent: {error}", ERROR)
+    except ValueError as error:
+        return _say(str(error), USAGE if code is None else code)
     except KeyboardInterrupt:
         is_kept = semantics is Semantics.EXACTLY_ONCE
         rest = "the session file keeps the call" if is_kept else "nobody can tell whether the call ran"
@@ -86,6 +95,30 @@ def run(args: argparse.Namespace) -> int:
     except Exception as error:  # a traceback's exit code is 1, which says that there is no effect
         return _say(_line(error), ERROR if code is None else code)
     return code
+
+
+class _NotAsked(Exception):
+    """The server of an unknown method did not say which of its params are strings."""
+
+
+def _kinds_at(client: Client, method: str, timeout_s: float) -> dict[str, str]:
+    """What the server's `rpc.discover` says of the params of a method that is not known here."""
+    outcome = client.outcome("rpc.discover", semantics=Semantics.AT_LEAST_ONCE, timeout_s=timeout_s)
+    if isinstance(outcome, Failed) and isinstance(outcome.error, MethodNotFound):
+        return {}
+    if not isinstance(outcome, Ok):
+        raise _NotAsked(f"which params of {method} are strings could not be asked: {_words(outcome)}")
+    found = [one for one in outcome.result.get("methods", ()) if one.get("name") == method]
+    return {one["name"]: _kind(one.get("schema", {})) for one in (found[0].get("params", ()) if found else ())}
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    """What a param is: "string" where its schema takes one, else "json"."""
+    takes = [schema, *schema.get("anyOf", ())]
+    is_string = any(
+        one.get("type") == "string" or any(isinstance(word, str) for word in one.get("enum", ())) for one in takes
+    )
+    return "string" if is_string else "json"
 
 
 def _client(args: argparse.Namespace, semantics: Semantics) -> Client:
@@ -163,7 +196,7 @@ def _params(words: list[str], kinds: Mapping[str, str]) -> dict[str, Any]:
     for word in words:
         name, separator, text = word.partition("=")
         if not separator or not name:
-            raise ValueError(f"{word!r} is no key=value")
+            raise ValueError(f"{word!r} is not key=value")
         if name == "_meta":
             raise ValueError("_meta is the client's own: the session file and --semantics decide on it")
         if name in params:
@@ -177,7 +210,7 @@ def _json(name: str, text: str) -> Any:
     try:
         return msgspec.json.decode(text.encode())
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise ValueError(f"{name}={text} is no JSON, and {name} is not a string") from None
+        raise ValueError(f"{name}={text} is not JSON, and {name} is not a string") from None
 
 
 def _token(path: Path | None) -> str | None:
@@ -198,4 +231,4 @@ def _seconds(text: str) -> float:
         seconds = float(text)
         if math.isfinite(seconds) and seconds > 0:
             return seconds
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")

@@ -20,7 +20,7 @@ from oncerpc.client import fork
 from oncerpc.client.api.issuer import Issuer
 from oncerpc.client.outcome import ClientClosed, Failed, Ok, Outcome, Unreachable, error_of
 from oncerpc.client.retry.backoff import RetryPolicy
-from oncerpc.client.retry.decision import Kind
+from oncerpc.client.retry.decision import CallKind
 from oncerpc.client.retry.options import LEASE_MAX_MS, Options
 from oncerpc.client.retry.pending_call import PendingCall
 from oncerpc.client.retry.retry_loop import Environment, RetryLoop
@@ -36,7 +36,7 @@ __all__ = ["CLOSE_TIMEOUT_S", "Core", "InFlightCalls"]
 CLOSE_TIMEOUT_S = 1.0
 """What closing may take for the calls under way, and again for telling the server."""
 
-_ADMINISTRATION = Kind(Semantics.AT_LEAST_ONCE, harmless=True)
+_ADMINISTRATION = CallKind(Semantics.AT_LEAST_ONCE, harmless=True)
 
 
 class InFlightCalls:

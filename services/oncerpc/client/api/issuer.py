@@ -26,7 +26,7 @@ import msgspec
 
 from oncerpc.client.outcome import ClientClosed, Failed, Outcome, Unknown, Unreachable
 from oncerpc.client.retry.chunks import chunks
-from oncerpc.client.retry.decision import Kind, Past, give_up
+from oncerpc.client.retry.decision import AttemptHistory, CallKind, give_up
 from oncerpc.client.retry.pending_call import PendingCall
 from oncerpc.client.retry.retry_loop import RetryLoop
 from oncerpc.client.semantics import Semantics
@@ -165,10 +165,11 @@ class Issuer:
             is_over = not isinstance(refusal, _TRANSIENT)
             for call in new:
                 call.attempts.extend(getattr(refusal, "attempts", ()))
-                call.settle(Failed(refusal) if is_over else give_up(call.kind, Past(refusal=refusal), refusal.message))
+                history = AttemptHistory(refusal=refusal)
+                call.settle(Failed(refusal) if is_over else give_up(call.kind, history, refusal.message))
         except OutboxError as error:
             for call in new:
-                call.settle(give_up(call.kind, call.past, str(error)))
+                call.settle(give_up(call.kind, call.history, str(error)))
 
     def _begin(self, calls: Sequence[PendingCall], deadline_s: float | None) -> None:
         if any(call.entry_id is not None for call in calls):
@@ -198,7 +199,8 @@ class Issuer:
         for call in calls:
             call.is_noted = True
             if call.identity is not None and call.identity.epoch.is_recalled and call.identity.epoch.was_open:
-                call.past = Past(lost=True)  # whoever opened it may have made the call, from a copy of the outbox
+                # Whoever opened it may have made the call, from a copy of the outbox.
+                call.history = AttemptHistory(lost=True)
 
     def _leave_session(self, calls: Sequence[PendingCall]) -> None:
         """The session of some calls is gone, and they surely never ran: they get new identities."""
@@ -251,9 +253,9 @@ class Issuer:
         return PendingCall(
             entry.method,
             entry.params,
-            Kind(Semantics.EXACTLY_ONCE),
+            CallKind(Semantics.EXACTLY_ONCE),
             self._session.recall(entry.key, entry.seq),
-            past=Past(lost=is_sent),
+            history=AttemptHistory(lost=is_sent),
             entry_id=entry.id,
             is_noted=is_sent,
         )

@@ -8,7 +8,7 @@
 A service gives its own methods names and types in a class of its own (`kv.client`).
 
 Place on the way: stub (1), where a call begins and ends. Safe for threads, which share one session. What a call may
-raise stands in `outcome`; before it begins also TypeError or ValueError for params that are no JSON, OutboxError.
+raise stands in `outcome`; before it begins also TypeError or ValueError for params that are not JSON, OutboxError.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from oncerpc.client.api.issuer import Recovered
 from oncerpc.client.fork import Uncopied
 from oncerpc.client.outcome import ClientClosed, Failed, Outcome, result_of
 from oncerpc.client.retry.backoff import RetryPolicy
-from oncerpc.client.retry.decision import Kind
+from oncerpc.client.retry.decision import CallKind
 from oncerpc.client.retry.options import Options
 from oncerpc.client.retry.pending_call import PendingCall
 from oncerpc.client.retry.retry_loop import Environment
@@ -211,7 +211,7 @@ class Client(Uncopied):
         self._core.close()
 
     def _call(self, method: str, params: Mapping[str, Any]) -> PendingCall:
-        kind = Kind(self._semantics, method in self._core.reads or is_harmless(method, params))
+        kind = CallKind(self._semantics, method in self._core.reads or is_harmless(method, params))
         if kind.identified and "_meta" in params:
             raise ValueError("_meta is the client's own; use semantics='maybe' to send another")
         return PendingCall(method, encode_params(params), kind, has_meta="_meta" in params)
@@ -224,7 +224,7 @@ class Client(Uncopied):
                 reads = [call for call in calls if call.kind.identified and _is_refused_as_read(call.outcome)]
                 for call in reads:
                     self._core.reads.add(call.method)
-                    call.begin_again(Kind(call.kind.semantics, harmless=True))
+                    call.begin_again(CallKind(call.kind.semantics, harmless=True))
                 if reads:
                     self._core.issuer.issue(reads, deadline_s, in_batch=in_batch)
         except ClientClosed as closed:
@@ -256,7 +256,7 @@ def check_semantics(semantics: Semantics | str, has_outbox: bool) -> Semantics:
         chosen = Semantics(semantics)
     except ValueError:
         names = ", ".join(Semantics)
-        raise ValueError(f"{semantics!r} is no semantics; choose one of: {names}") from None
+        raise ValueError(f"{semantics!r} is not a semantics; choose one of: {names}") from None
     if chosen is Semantics.EXACTLY_ONCE and not has_outbox:
         raise ValueError("exactly-once needs an outbox file, to remember its calls over the client's own restart")
     return chosen

@@ -1,7 +1,7 @@
 """The heart of the client: what one more attempt's result means for the whole call.
 
 A *lost* attempt may have run, now or later; it poisons every later "no" that does not come from a dedup
-record. With `Past` = what the call's earlier attempts left behind, the result of this attempt settles the
+record. With `AttemptHistory` = what the call's earlier attempts left behind, the result of this attempt settles the
 call or asks for more:
 
     result                        maybe        at-least-once        at-most-once, exactly-once
@@ -52,13 +52,13 @@ from oncerpc.wire.errors import (
     TooManySessions,
 )
 
-__all__ = ["Kind", "Past", "Step", "Verdict", "decide", "give_up"]
+__all__ = ["AttemptHistory", "CallKind", "Step", "Verdict", "decide", "give_up"]
 
 _LATER = (Overloaded, Expired, TooManySessions)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class CallKind:
     """What the decision needs to know of a call. `identified`: its attempts carry one identity."""
 
     semantics: Semantics
@@ -80,14 +80,14 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class AttemptHistory:
     """What earlier attempts left behind. `lost`: one of them may have run. `refusal`: the last definite one."""
 
     lost: bool = False
     refusal: RpcError | None = None
 
-    def after(self, result: AttemptResult) -> Past:
-        """The past once this attempt belongs to it."""
+    def after(self, result: AttemptResult) -> AttemptHistory:
+        """The history once this attempt belongs to it."""
         match result:
             case Lost():
                 return replace(self, lost=True)
@@ -108,24 +108,24 @@ class Step(Enum):
 Verdict: TypeAlias = Outcome | Step
 
 
-def decide(kind: Kind, past: Past, result: AttemptResult) -> Verdict:
-    """What `result`, after `past`, makes of the call."""
+def decide(kind: CallKind, history: AttemptHistory, result: AttemptResult) -> Verdict:
+    """What `result`, after `history`, makes of the call."""
     if isinstance(result, Answered):
         return Ok(result.result, result.replayed)
     if kind.semantics is Semantics.MAYBE:
         return _judge_only_attempt(result)
     if isinstance(result, Lost | NotSent):
         return Step.AGAIN
-    return _judge_error(kind, past, result)
+    return _judge_error(kind, history, result)
 
 
-def give_up(kind: Kind, past: Past, reason: str) -> Outcome:
+def give_up(kind: CallKind, history: AttemptHistory, reason: str) -> Outcome:
     """The outcome where no further attempt will be made."""
     if kind.is_kept:
         return Unknown(f"{reason}; the outbox keeps the call", kept=True)
-    if past.lost:
+    if history.lost:
         return Unknown(reason)
-    return Failed(past.refusal or Unreachable(reason))
+    return Failed(history.refusal or Unreachable(reason))
 
 
 def _judge_only_attempt(result: Errored | Lost | NotSent) -> Outcome:
@@ -139,31 +139,31 @@ def _judge_only_attempt(result: Errored | Lost | NotSent) -> Outcome:
             return Failed(error, replayed) if is_refusal else Unknown(f"{error.name}: {error.message}")
 
 
-def _judge_error(kind: Kind, past: Past, result: Errored) -> Verdict:
+def _judge_error(kind: CallKind, history: AttemptHistory, result: Errored) -> Verdict:
     error = result.error
     if isinstance(error, _LATER):
         return Step.AGAIN
     if isinstance(error, SessionUnknown | StaleCall):
-        return _judge_missing_record(kind, past, error)
+        return _judge_missing_record(kind, history, error)
     if not error.definite:
         return Unknown(f"{error.name}: {error.message}") if error.recorded else Step.AGAIN
-    if not past.lost or kind.harmless or _is_final(kind, error):
+    if not history.lost or kind.harmless or _is_final(kind, error):
         return Failed(error, result.replayed)
     kept = kind.is_kept and isinstance(error, HttpRefused) and error.can_be_mended
     return Unknown(f"refused ({error.name}: {error.message}) after an attempt that may have run", kept)
 
 
-def _judge_missing_record(kind: Kind, past: Past, error: RpcError) -> Verdict:
+def _judge_missing_record(kind: CallKind, history: AttemptHistory, error: RpcError) -> Verdict:
     """session_unknown and stale_call: this attempt did not run, and no record tells about earlier ones."""
     if not kind.identified:
         return Failed(error)
     if isinstance(error, StaleCall):
         return Unknown("stale_call: the call was settled before, and its record is gone")
-    if past.lost:
+    if history.lost:
         return Unknown("session_unknown: the session and its records are gone, and an earlier attempt may have run")
     return Step.REISSUE
 
 
-def _is_final(kind: Kind, error: RpcError) -> bool:
+def _is_final(kind: CallKind, error: RpcError) -> bool:
     """Whether the error speaks for every attempt of the call, not for this one alone."""
     return isinstance(error, IdentityReused) or (kind.identified and error.recorded)

@@ -32,4 +32,4 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
-            raise ValueError("the token is no printable ASCII, which is all that an HTTP header carries")
+            raise ValueError("the token is not printable ASCII, which is all that an HTTP header carries")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from oncerpc.client.outcome import Attempt, Outcome
-from oncerpc.client.retry.decision import Kind, Past, Step
+from oncerpc.client.retry.decision import AttemptHistory, CallKind, Step
 from oncerpc.client.session.session import Identity
 from oncerpc.client.transport.attempt_result import AttemptResult
 
@@ -29,11 +29,11 @@ class PendingCall:
 
     method: str
     params: bytes
-    kind: Kind
+    kind: CallKind
     identity: Identity | None = None
     is_noted: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
-    past: Past = field(default_factory=Past)
+    history: AttemptHistory = field(default_factory=AttemptHistory)
     attempts: list[Attempt] = field(default_factory=list)
     outcome: Outcome | None = None
     needs_reissue: bool = False
@@ -45,14 +45,14 @@ class PendingCall:
         """Whether another attempt is due."""
         return self.outcome is None and not self.needs_reissue
 
-    def begin_again(self, kind: Kind) -> None:
+    def begin_again(self, kind: CallKind) -> None:
         """It was refused as what it was taken for, and is asked as another kind; its attempts stay listed."""
-        self.kind, self.outcome, self.past = kind, None, Past()
+        self.kind, self.outcome, self.history = kind, None, AttemptHistory()
         self.identity, self.is_noted, self.entry_id = None, False, None
 
     def note(self, attempt: Attempt, result: AttemptResult) -> None:
-        """The attempt belongs to the past now."""
-        self.past = self.past.after(result)
+        """The attempt belongs to the history now."""
+        self.history = self.history.after(result)
         if len(self.attempts) >= ATTEMPTS_LISTED_MAX:
             del self.attempts[ATTEMPTS_LISTED_MAX // 2]
         self.attempts.append(attempt)

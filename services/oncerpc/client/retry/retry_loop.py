@@ -9,7 +9,7 @@ own identity, over the next link after one that failed, with what is left of the
 
 `timeout_ms` tells the server how long an answer is of use. For a call without identity that is this attempt's own
 time: run later, it would be one effect too many. For one with an identity it is the time to the caller's deadline: an
-attempt that runs late is no loss, for the next one is answered from its record, whereas refusing it would, on an
+attempt that runs late is not a loss, for the next one is answered from its record, whereas refusing it would, on an
 overloaded server, make every retry queue up behind from the start. Exactly-once wants its effect however late.
 
 Place on the way: retry (2). Thin: decisions are in `decision` and `backoff`; clock, pause, random source and transport
@@ -100,7 +100,7 @@ class RetryLoop:
             read = read_batch(received, ids) if in_batch else [read_single(received, ids[0])]
             results = [call.kind.checked(result) for call, result in zip(calls, read, strict=True)]
         for call, result in zip(calls, results, strict=True):
-            verdict = decide(call.kind, call.past, result)
+            verdict = decide(call.kind, call.history, result)
             call.note(Attempt(call.next_number, link.name, started_s, took_s, describe(result)), result)
             call.settle(verdict)
         return results
@@ -131,7 +131,7 @@ class RetryLoop:
         reason = "the client was closed" if self.environment.is_closed() else "no time or attempts left"
         for call in calls:
             last = f"; the last attempt: {call.attempts[-1].result}" if call.attempts else ""
-            call.settle(give_up(call.kind, call.past, reason + last))
+            call.settle(give_up(call.kind, call.history, reason + last))
 
 
 def _ms(useful_s: float | None) -> int | None:

@@ -267,7 +267,7 @@ def _make_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
         if not path.is_file():
-            raise OutboxError(f"the outbox {path} is no file") from None
+            raise OutboxError(f"the outbox {path} is not a file") from None
 
 
 def _check_or_make(connection: sqlite3.Connection, path: Path) -> None:

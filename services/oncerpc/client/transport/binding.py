@@ -73,9 +73,9 @@ def _rpc_url(url: str) -> str:
         parts = urlsplit(url)
         has_host = bool(parts.hostname) and parts.port != 0
     except ValueError as error:
-        raise BindingError(f"{url!r} is no URL: {error}") from None
+        raise BindingError(f"{url!r} is not a URL: {error}") from None
     if parts.scheme not in ("http", "https") or not has_host or any(letter.isspace() for letter in url):
-        raise BindingError(f"{url!r} is no http:// or https:// URL with a host")
+        raise BindingError(f"{url!r} is not an http:// or https:// URL with a host")
     if "?" in url or "#" in url:
         raise BindingError(f"{url!r} has a query or a fragment; give the address alone")
     return _checked(f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/rpc')}/rpc")
@@ -86,7 +86,7 @@ def _checked(url: str) -> str:
     try:
         requests.Request("POST", url).prepare()
     except (requests.RequestException, ValueError) as error:
-        raise BindingError(f"{url!r} is no URL: {error}") from None
+        raise BindingError(f"{url!r} is not a URL: {error}") from None
     return url
 
 
@@ -95,7 +95,9 @@ def _look_up(
 ) -> tuple[Link, ...]:
     path = links or environment.get(LINKS_VARIABLE)
     if not path:
-        raise BindingError(f"{server!r} is no URL; to use a service's name, give a links file or set {LINKS_VARIABLE}")
+        raise BindingError(
+            f"{server!r} is not a URL; to use a service's name, give a links file or set {LINKS_VARIABLE}"
+        )
     table = _read(Path(path))
     found = [
         Link(str(row["name"]), _rpc_url(f"http://{_reached(row['listen'], environment)}"))
@@ -122,5 +124,5 @@ def _read(path: Path) -> list[dict[str, Any]]:
     except OSError as error:
         raise BindingError(f"cannot read the links file {path}: {error.strerror}") from None
     except (msgspec.MsgspecError, KeyError, TypeError):
-        raise BindingError(f"{path} is no links file: each of its links needs name, server and listen") from None
+        raise BindingError(f"{path} is not a links file: each of its links needs name, server and listen") from None
     return list(rows)

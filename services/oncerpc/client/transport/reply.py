@@ -46,7 +46,7 @@ class Received(NamedTuple):
 
 
 class _BadReply(Exception):
-    """The body is no reply to what was sent; the message says why in a few words."""
+    """The body is not a reply to what was sent; the message says why in a few words."""
 
 
 _Responses: TypeAlias = dict[int, AttemptResult]
@@ -87,7 +87,7 @@ def _pick(members: list[Any], ids: Sequence[int], retry_after_s: float | None) -
 
 
 def _at_status(status: int, result: AttemptResult) -> AttemptResult:
-    """A batch that comes with 503 was refused for load, call by call; whatever else stands in it is no refusal."""
+    """A batch that comes with 503 was refused for load, call by call; whatever else stands in it is not a refusal."""
     if status == 200 or (isinstance(result, Errored) and isinstance(result.error, _BY_STATUS[status])):
         return result
     return Lost(f"bad reply: HTTP {status}")

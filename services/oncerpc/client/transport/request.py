@@ -22,7 +22,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def encode_params(params: Mapping[str, Any]) -> bytes:
-    """The params as a JSON object. Raises TypeError or ValueError for what is no JSON."""
+    """The params as a JSON object. Raises TypeError or ValueError for what is not JSON."""
     return _encode(params)
 
 

@@ -42,14 +42,14 @@ class DedupGate(Protocol):
         """None: run it. A reply: it ran before. Raises Refused: neither."""
         ...
 
-    def settle(self, group: Records[Any], attempt: Attempt, reply: Reply, now_ms: int) -> None:
+    def record_reply(self, group: Records[Any], attempt: Attempt, reply: Reply, now_ms: int) -> None:
         """The call ran, or said no for good: remember its reply with its effect."""
         ...
 
-    def passes_read(self, reader: SessionReader, meta: CallMeta, now_ms: int) -> bool:
-        """Whether a read with this metadata changes nothing, so that it need not wait for the writer."""
+    def is_plain_read(self, reader: SessionReader, meta: CallMeta, now_ms: int) -> bool:
+        """Whether a read with this metadata changes no lease and no watermark: then it need not wait for the writer."""
         ...
 
-    def finished(self, *, committed: bool) -> None:
-        """The group's transaction is over."""
+    def transaction_ended(self, *, committed: bool) -> None:
+        """The group's transaction is over: it was committed, or rolled back."""
         ...

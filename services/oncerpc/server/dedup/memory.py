@@ -50,17 +50,17 @@ class MemoryDedup:
         staged = self._staged.get((meta.session, meta.seq))
         return find_duplicate(staged or self._records[meta.session].get(meta.seq), attempt)
 
-    def settle(self, group: Records[Any], attempt: Attempt, reply: Reply, now_ms: int) -> None:  # noqa: ARG002 gate's signature
+    def record_reply(self, group: Records[Any], attempt: Attempt, reply: Reply, now_ms: int) -> None:  # noqa: ARG002 gate's signature
         meta = attempt.meta
         if attempt.key is not None:
             self._staged_keyed[attempt.key] = KeyedRecord(attempt.fingerprint, reply, now_ms + attempt.key_kept_ms)
         elif meta.session is not None and meta.seq is not None:
             self._staged[meta.session, meta.seq] = Record(attempt.fingerprint, reply)
 
-    def passes_read(self, reader: SessionReader, meta: CallMeta, now_ms: int) -> bool:  # noqa: ARG002 the gate's signature
+    def is_plain_read(self, reader: SessionReader, meta: CallMeta, now_ms: int) -> bool:  # noqa: ARG002 the gate's signature
         return meta.session is None
 
-    def finished(self, *, committed: bool) -> None:
+    def transaction_ended(self, *, committed: bool) -> None:
         if committed:
             for (session, seq), record in self._staged.items():
                 self._records[session][seq] = record

@@ -24,11 +24,11 @@ class NoDedup:
     def admit(self, group: Records[Any], attempt: Attempt, now_ms: int) -> Reply | None:  # noqa: ARG002 the gate's signature
         return None
 
-    def settle(self, group: Records[Any], attempt: Attempt, reply: Reply, now_ms: int) -> None:
+    def record_reply(self, group: Records[Any], attempt: Attempt, reply: Reply, now_ms: int) -> None:
         """Nothing is remembered."""
 
-    def passes_read(self, reader: SessionReader, meta: CallMeta, now_ms: int) -> bool:  # noqa: ARG002 the gate's signature
+    def is_plain_read(self, reader: SessionReader, meta: CallMeta, now_ms: int) -> bool:  # noqa: ARG002 the gate's signature
         return True
 
-    def finished(self, *, committed: bool) -> None:
+    def transaction_ended(self, *, committed: bool) -> None:
         """Nothing is kept."""

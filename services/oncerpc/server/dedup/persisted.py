@@ -47,7 +47,7 @@ class PersistedDedup:
         check_seq(meta.seq, session.acked)
         return find_duplicate(group.record(session, meta.seq), attempt)
 
-    def settle(self, group: Records[Any], attempt: Attempt, reply: Reply, now_ms: int) -> None:
+    def record_reply(self, group: Records[Any], attempt: Attempt, reply: Reply, now_ms: int) -> None:
         meta = attempt.meta
         if attempt.key is not None:
             record = KeyedRecord(attempt.fingerprint, reply, now_ms + attempt.key_kept_ms)
@@ -57,7 +57,7 @@ class PersistedDedup:
             assert session is not None, "admit() let a call of an unknown session run"
             group.put_record(session, meta.seq, attempt.fingerprint, reply)
 
-    def passes_read(self, reader: SessionReader, meta: CallMeta, now_ms: int) -> bool:
+    def is_plain_read(self, reader: SessionReader, meta: CallMeta, now_ms: int) -> bool:
         if meta.session is None:
             return True
         return any(
@@ -67,7 +67,7 @@ class PersistedDedup:
             for session in reader.sessions([meta.session])
         )
 
-    def finished(self, *, committed: bool) -> None:
+    def transaction_ended(self, *, committed: bool) -> None:
         """Nothing is kept outside the store."""
 
     def _renew_and_acknowledge(self, group: Records[Any], meta: CallMeta, name: str, now_ms: int) -> Session:

@@ -99,9 +99,9 @@ def reply(answer: Answer, *, keyed: bool) -> HttpReply:
     return _with_body("200 OK", body)
 
 
-def failed() -> HttpReply:
-    """The reply when the server itself failed; its log has the reason."""
-    return _with_body("200 OK", encode_reply(None, failure(InternalError())))
+def failed(status: str = "200 OK") -> HttpReply:
+    """The reply when the server itself failed; its log has the reason. `status`: 200 for a call, 500 for a page."""
+    return _with_body(status, encode_reply(None, failure(InternalError())))
 
 
 def _scope(config: Config, head: Head) -> bytes:

@@ -22,7 +22,7 @@ DROP_STATUS = "599 Dropped"
 """Where a reply is dropped: WSGI has no way to close a connection without one."""
 
 _SINGLE = ("HTTP_IDEMPOTENCY_KEY", "HTTP_AUTHORIZATION", "HTTP_HOST", "CONTENT_LENGTH")
-"""Read here, and may come once; of Content-Type two are no media type anyway."""
+"""Read here, and may come once; of Content-Type two are not a media type anyway."""
 
 
 class WsgiEndpoint:

@@ -24,7 +24,7 @@ from oncerpc.server.log import StateLog, log
 from oncerpc.server.records import StoreRefused
 from oncerpc.server.rpc.call import Call
 from oncerpc.server.rpc.components import Components
-from oncerpc.server.rpc.method import Context, Kind, Method
+from oncerpc.server.rpc.method import Context, Method, MethodKind
 from oncerpc.wire.envelope import Request, decode, encode_batch, encode_reply, failure
 from oncerpc.wire.errors import InternalError, InvalidParams, MethodNotFound, Overloaded, Refused, RpcError, TooLarge
 from oncerpc.wire.identity import NO_META, CallMeta, read_meta
@@ -114,7 +114,7 @@ class Dispatcher:
             call.params, call.meta = _read_params(method, request.params)
             reads = method.reads(call.params)
             _check_identity(method, call.meta, reads=reads)
-            call.changes_store = method.kind is not Kind.SERVER and not reads
+            call.changes_store = method.kind is not MethodKind.SERVER and not reads
             if caller.key is not None and call.changes_store:
                 call.key = IdempotencyKey(caller.scope, caller.key)
             if call.meta.timeout_ms is not None:
@@ -159,7 +159,7 @@ class Dispatcher:
 
     def _pass_after_commit(self, call: Call) -> None:
         """Committed, and the reply not sent: the moment that all this is about."""
-        if not call.ran or call.method.kind is not Kind.WRITE or not self._facts.failpoints:
+        if not call.ran or call.method.kind is not MethodKind.WRITE or not self._facts.failpoints:
             return
         try:
             self._facts.failpoints.hit("after_commit", call.method.name, call.method.keys(call.params))
@@ -186,7 +186,7 @@ class Dispatcher:
             return True
         try:
             with self._store.read() as reader:
-                return self._gate.passes_read(reader, call.meta, self._clock.now_ms())
+                return self._gate.is_plain_read(reader, call.meta, self._clock.now_ms())
         except StoreRefused as error:
             self._refuse(call, error)
             return False
@@ -199,7 +199,7 @@ class Dispatcher:
         method = call.method
         try:
             call.check_deadline(self._monotonic_s())
-            if method.kind is Kind.SERVER:
+            if method.kind is MethodKind.SERVER:
                 call.succeed(method.run(Context(server=self._facts, meta=call.meta), call.params))
                 return
             with self._store.read() as reader:
@@ -261,14 +261,14 @@ def _read_params(method: Method, given: dict[str, Any] | list[Any] | None) -> tu
 
 def _check_identity(method: Method, meta: CallMeta, *, reads: bool) -> None:
     """Writes under a session have a seq, and nothing else has one. Raises InvalidParams."""
-    is_write = method.kind is Kind.WRITE and not reads
+    is_write = method.kind is MethodKind.WRITE and not reads
     if is_write and meta.session is not None and meta.seq is None:
         raise InvalidParams("a write under a session needs a seq", path="$.params._meta.seq")
     if not is_write and meta.seq is not None:
         raise InvalidParams(f"{method.name} is not recorded and takes no seq", path="$.params._meta.seq", reads=True)
-    if method.kind is Kind.SESSION and method.needs_session is not (meta.session is not None):
+    if method.kind is MethodKind.SESSION and method.needs_session is not (meta.session is not None):
         wants = "needs a" if method.needs_session else "takes no"
         raise InvalidParams(f"{method.name} {wants} session", path="$.params._meta.session")
 
 
-_NO_METHOD = Method("", "", Kind.SERVER, msgspec.Struct, None, lambda _context, _params: None)
+_NO_METHOD = Method("", "", MethodKind.SERVER, msgspec.Struct, None, lambda _context, _params: None)

@@ -26,8 +26,8 @@ __all__ = [
     "Declared",
     "DeclaredError",
     "Integer",
-    "Kind",
     "Method",
+    "MethodKind",
     "Params",
     "ServerFacts",
     "Service",
@@ -60,7 +60,7 @@ Declared: TypeAlias = "DeclaredError | type[KnownError]"
 """An error that a method may answer with."""
 
 
-class Kind(Enum):
+class MethodKind(Enum):
     """Where a method runs, and what its metadata may say."""
 
     WRITE = "changes the store; has an identity; runs in the committer"
@@ -110,7 +110,7 @@ class Method:
 
     name: str
     summary: str
-    kind: Kind
+    kind: MethodKind
     params: type[Struct]
     result: Any
     run: Callable[[Any, Any], Any]
@@ -124,4 +124,4 @@ class Method:
     failpoints_only: bool = False
 
     def reads(self, params: Any) -> bool:
-        return self.kind is Kind.READ or (self.kind is Kind.WRITE and self.is_read(params))
+        return self.kind is MethodKind.READ or (self.kind is MethodKind.WRITE and self.is_read(params))

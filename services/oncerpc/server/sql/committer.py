@@ -11,7 +11,7 @@ from oncerpc.server.log import log
 from oncerpc.server.metrics import Metrics
 from oncerpc.server.records import StoreRefused
 from oncerpc.server.rpc.call import BaseCommitter, Call, Submission, Watch
-from oncerpc.server.rpc.method import Context, Kind, ServerFacts
+from oncerpc.server.rpc.method import Context, MethodKind, ServerFacts
 from oncerpc.server.sql.database import StillRunning
 from oncerpc.server.sql.executor import Executor
 from oncerpc.server.sql.records import SqlRecords
@@ -32,6 +32,12 @@ class _CallWork:
         self._now_ms = now_ms
         self.key_kept_ms = key_kept_ms
 
+    may_be_refused = False
+
+    @property
+    def asks_for_a_session(self) -> bool:
+        return self._call.method.kind is MethodKind.SESSION or self._call.meta.session is not None
+
     @property
     def meta(self) -> CallMeta:
         return self._call.meta
@@ -50,7 +56,7 @@ class _CallWork:
 
     @property
     def keys(self) -> Iterable[str]:
-        is_write = self._call.method.kind is Kind.WRITE
+        is_write = self._call.method.kind is MethodKind.WRITE
         return self._call.method.keys(self._call.params) if is_write else ()
 
     def begin(self) -> None:
@@ -61,7 +67,7 @@ class _CallWork:
         """The method's reply; what it raises and is recorded is a reply as well."""
         call = self._call
         try:
-            if call.method.kind is Kind.WRITE:
+            if call.method.kind is MethodKind.WRITE:
                 return success(call.method.run(tx, call.params))
             context = Context(server=self._facts, meta=call.meta, now_ms=self._now_ms(), group=records)
             return success(call.method.run(context, call.params))
@@ -116,7 +122,10 @@ class TransactionCommitter(BaseCommitter):
         if not call.changes_store:
             self._executor.touch(call.meta)
             return
-        done = self._executor.run(_CallWork(call, self._facts, self._now_ms, self._key_kept_ms))
+        work = _CallWork(call, self._facts, self._now_ms, self._key_kept_ms)
+        done = self._executor.run(work)
+        if not done.replayed:
+            self._executor.observe("after_commit", work)  # its failpoint is passed by dispatch
         call.reply = mark_replayed(done.reply) if done.replayed else done.reply
         call.replayed, call.ran = done.replayed, not done.replayed
         if done.replayed:

@@ -10,7 +10,7 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -22,7 +22,17 @@ from oncerpc.server.sql.errors import one_line
 from oncerpc.server.sql.tables import Tables
 from oncerpc.server.sql.transaction import Transaction
 
-__all__ = ["Database", "StillRunning", "Waits"]
+__all__ = ["MARK", "Database", "SqlAttempt", "StillRunning", "Waits"]
+
+
+MARK = "oncerpc_attempt"
+
+
+class SqlAttempt(Attempt, Protocol):
+    """An attempt, and whether it may be refused as a duplicate of one that still runs; if not, it waits."""
+
+    @property
+    def may_be_refused(self) -> bool: ...
 
 
 class StillRunning(Exception):
@@ -38,7 +48,7 @@ class StillRunning(Exception):
 
 @dataclass(frozen=True)
 class Waits:
-    """How long an attempt waits for another transaction. `refuse`: a duplicate does not wait at all."""
+    """How long an attempt waits for another transaction. `refuse`: a duplicate that may be refused does not wait."""
 
     max_s: float = 30.0
     refuse: bool = False
@@ -48,6 +58,10 @@ class Database(ABC):
     """One database under one prefix. Safe for threads."""
 
     dialect: ClassVar[str]
+    now_ms: ClassVar[str]
+    """What time it is there, in SQL."""
+    skip_locked: ClassVar[str] = ""
+    """Behind a SELECT of what is to be deleted: leave out what a running transaction holds."""
 
     def __init__(self, engine: Engine, tables: Tables, waits: Waits) -> None:
         self.engine = engine
@@ -58,8 +72,13 @@ class Database(ABC):
     def sql(self, statement: str) -> str:
         """A statement in the driver's paramstyle, with the names of the tables."""
         tables = self.tables
-        names = {"meta": tables.meta, "session": tables.session, "record": tables.record, "key": tables.key}
-        return statement.format(**{short: table.name for short, table in names.items()}).replace("?", self._mark)
+        named = {"meta": tables.meta, "session": tables.session, "record": tables.record, "key": tables.key}
+        quote = self.engine.dialect.identifier_preparer.quote
+        return statement.format(**{short: quote(table.name) for short, table in named.items()}).replace("?", self._mark)
+
+    @abstractmethod
+    def commits_each_statement(self, connection: Connection) -> bool:
+        """Whether the driver does, so that there is no transaction in which two things are one."""
 
     @abstractmethod
     @contextlib.contextmanager
@@ -67,7 +86,7 @@ class Database(ABC):
         """A transaction in which nobody else makes tables."""
 
     @contextlib.contextmanager
-    def attempt(self, attempt: Attempt) -> Iterator[Transaction]:
+    def attempt(self, attempt: SqlAttempt) -> Iterator[Transaction]:
         """A transaction for one attempt, rolled back unless it was finished.
 
         Raises StoreRefused where the database cannot be reached, and StillRunning.
@@ -89,7 +108,25 @@ class Database(ABC):
         except (DBAPIError, PoolTimeout) as error:
             raise StoreRefused(one_line(error)) from error
 
-    def _turn(self, attempt: Attempt) -> contextlib.AbstractContextManager[object]:  # noqa: ARG002 for those who need it
+    is_marked_always: ClassVar[bool] = False
+    """Whether `verify` needs the mark, which is else for attempts that have an identity."""
+
+    def mark(self, tx: Transaction) -> None:
+        """The handler is about to write; its identity, if it has one, was claimed before."""
+        tx.run(f"SAVEPOINT {MARK}", ())
+
+    def verify(self, tx: Transaction) -> None:  # noqa: B027 not every kind has something to do here
+        """That all since the mark was in the one transaction that began. Raises TransactionEnded."""
+
+    def unwind(self, tx: Transaction) -> None:
+        """Undo what was written since the mark; the claim stays, so that no duplicate comes in between."""
+        tx.run(f"ROLLBACK TO SAVEPOINT {MARK}", ())
+
+    def reading(self) -> contextlib.AbstractContextManager[object]:
+        """Around a read that belongs to no attempt."""
+        return contextlib.nullcontext()
+
+    def _turn(self, attempt: SqlAttempt) -> contextlib.AbstractContextManager[object]:  # noqa: ARG002 for those who need it
         """Waits in this process before a connection is taken. Raises StillRunning."""
         return contextlib.nullcontext()
 
@@ -97,7 +134,7 @@ class Database(ABC):
         """Begin to write. Raises StillRunning."""
 
     @abstractmethod
-    def claim_key(self, tx: Transaction, row: dict[str, Any], now_ms: int) -> bool:
+    def claim_key(self, tx: Transaction, row: dict[str, Any], now_ms: int, *, may_be_refused: bool) -> bool:
         """Put this row of an Idempotency-Key there, without a reply, so that duplicates wait; False where one stands.
 
         One that has expired gives way. Raises StillRunning.

@@ -5,9 +5,10 @@
     the handler             writes through the transaction's connection
     the record, the commit  together; only then is anybody told
 
-A handler that says no (a recorded error, a status from 400 to 499) has what it wrote rolled back, and its reply is
-recorded in a transaction of its own; if a duplicate ran in between, its reply is given instead. A handler that fails is
-rolled back and nothing is recorded. Where the database gives the transaction up for another one, the whole of it is run
+A handler that says no (a recorded error, a status from 400 to 499) has what it wrote rolled back to the mark that was
+set behind the claim, and its reply is recorded in the same transaction. Where it has rolled all of it back itself, as
+sessions do on the way of an error, that is a transaction of its own; if a duplicate ran in between, its reply is given
+instead. A handler that fails is rolled back and nothing is recorded. Where the database gives the transaction up for another one, the whole of it is run
 again, in bounds. Where the connection is lost while it commits nobody knows, so the record is looked for, in a way that
 waits for a commit that is still in flight, before anyone is told anything.
 """
@@ -19,35 +20,41 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, SQLAlchemyError
 
-from oncerpc.server.dedup.base import Attempt, DedupGate
-from oncerpc.server.leases import LeaseClock
+from oncerpc.server.dedup.base import DedupGate
 from oncerpc.server.log import log
 from oncerpc.server.metrics import Metrics
 from oncerpc.server.records import StoreFailed, StoreRefused
-from oncerpc.server.sql.database import Database, StillRunning
+from oncerpc.server.sql.clock import DatabaseClock
+from oncerpc.server.sql.database import Database, SqlAttempt, StillRunning
 from oncerpc.server.sql.errors import is_busy, is_conflict, one_line
-from oncerpc.server.sql.records import SqlRecords, SqlStatements, Times
+from oncerpc.server.sql.records import RecordVanished, SqlRecords, SqlStatements, Times
 from oncerpc.server.sql.transaction import Transaction, TransactionEnded
 from oncerpc.wire.envelope import Reply
 from oncerpc.wire.errors import Overloaded, Refused
 from oncerpc.wire.identity import NO_META, CallMeta
 
-__all__ = ["NO_CALL", "Executed", "Executor", "Work"]
+__all__ = ["NO_CALL", "Executed", "Executor", "Work", "again"]
 
 CONFLICTS_MAX = 12
 """How often one attempt is run again because the database gave it up for another one."""
 LOOKUPS_MAX = 8
 """How often the outcome of a commit that got no answer is looked for: some ten seconds, a failover's time."""
-WAIT_NOTED_S = 0.005
+WAIT_NOTED_S = 0.05
+"""From here on an attempt counts as one that has waited for another transaction."""
 TOKEN_BYTES = 8
 
 
-class Work(Attempt, Protocol):
+class Work(SqlAttempt, Protocol):
     """An attempt, and what it does."""
+
+    @property
+    def asks_for_a_session(self) -> bool:
+        """Whether sessions, and so the lease clock, have to do with it."""
+        ...
 
     @property
     def name(self) -> str:
@@ -95,12 +102,21 @@ class Executor:
     """Runs attempts on one database. Safe for threads."""
 
     def __init__(
-        self, database: Database, gate: DedupGate, clock: LeaseClock, metrics: Metrics, *, claims: bool = True
+        self,
+        database: Database,
+        statements: SqlStatements,
+        gate: DedupGate,
+        clock: DatabaseClock,
+        metrics: Metrics,
+        *,
+        claims: bool = True,
     ) -> None:
         """`claims` False: identities are ignored, as the gate that goes with it ignores them."""
         self.database = database
-        self.statements = SqlStatements(database)
-        self.passing: list[Passing] = []
+        self.statements = statements
+        self.failpoint: Passing | None = None
+        self.observers: list[Passing] = []
+        """Called at each of the three points before the failpoint; for tests."""
         self._gate = gate
         self._claims = claims
         self._clock = clock
@@ -120,11 +136,26 @@ class Executor:
             self._acknowledge(work.meta)
             raise
         finally:
-            if work.meta.session is not None:
+            if work.asks_for_a_session:
                 self._save_clock()
+
+    def observe(self, point: str, work: Work) -> None:
+        """An attempt passes this point."""
+        for observer in self.observers:
+            observer(point, work.name, work.keys)
+
+    def passed_commit(self, work: Work) -> None:
+        """Committed, and nobody has been told: the moment that all this is about."""
+        self._pass("after_commit", work)
 
     def touch(self, meta: CallMeta) -> None:
         """What a read says of its session: it lives on, and holds these replies. Raises Refused, StoreRefused."""
+        try:
+            again(lambda: self._touch(meta))
+        finally:
+            self._save_clock()
+
+    def _touch(self, meta: CallMeta) -> None:
         with self.untied() as (tx, records, times):
             try:
                 self._gate.admit(records, _NoCall(meta), times.lease_ms)
@@ -177,16 +208,15 @@ class Executor:
 
     def _save_clock(self) -> None:
         """The lease clock is one for all processes; whoever finds that it was not saved for a while saves it."""
-        now_ms = self._clock.now_ms()
-        if not self._clock.save_is_due(now_ms, idle=False):
+        if not self._clock.is_to_be_saved():
             return
         try:
             with self.database.attempt(NO_CALL) as tx:
-                tx.run(self.statements.save_clock, (now_ms, now_ms))
+                self._clock.save(tx)
                 tx.finish()
-            self._clock.catch_up(now_ms)
         except Exception as error:
-            log.warning("the lease clock could not be saved: %s", one_line(error))
+            if not is_conflict(error):  # else another process has saved it at this moment
+                log.warning("the lease clock could not be saved: %s", one_line(error))
 
     def _attempt(self, work: Work, token: bytes) -> Executed:
         began_s = time.monotonic()
@@ -199,10 +229,13 @@ class Executor:
                     self._finish(tx, records)
                     return Executed(recorded, replayed=not records.is_own)
                 reply = self._execute(tx, work, records)
-                if not reply.failed:
+                if not reply.failed or (_has_identity(work) and not tx.ended_by):
                     self._pass("after_execute", work)
                     self._settle(tx, work, records, reply, now_ms)
-            return self._record_failure(work, reply, token) if reply.failed else Executed(reply, replayed=False)
+                    return Executed(reply, replayed=False)
+            return self._record_failure(work, reply, token)
+        except RecordVanished as error:
+            raise _Conflict() from error
         except DBAPIError as error:
             if is_conflict(error):
                 raise _Conflict() from error
@@ -218,8 +251,12 @@ class Executor:
             try:
                 recorded = self._gate.admit(records, work, now_ms)
                 if recorded is None:
+                    if self._claims and not records.is_ours(work):
+                        raise _Conflict()  # what stood there went between two statements: forgotten, or pruned
                     self._pass("before_execute", work)
                     work.begin()
+                    if _has_identity(work) or self.database.is_marked_always:
+                        self.database.mark(tx)
             except Refused:
                 records.let_go()
                 self._finish(tx, records)
@@ -233,19 +270,26 @@ class Executor:
     def _execute(self, tx: Transaction, work: Work, records: SqlRecords) -> Reply:
         """Run the handler. Raises _Conflict where the database gave it up, whatever the handler made of that."""
         try:
-            reply = work.run(tx, records)
-        except BaseException as error:
-            if tx.conflict is not None and isinstance(error, Exception):
+            with tx.handed_out():
+                reply = work.run(tx, records)
+        except Exception as error:
+            if tx.conflict is not None:
                 raise _Conflict() from error
+            if tx.ended_by and isinstance(error, InvalidRequestError):  # it went on, and SQLAlchemy would not have it
+                raise TransactionEnded(tx.ended_by) from error
             raise
         if reply.failed and tx.conflict is not None:
             raise _Conflict() from tx.conflict
         if not reply.failed and tx.ended_by:
             raise TransactionEnded(tx.ended_by)
+        if not reply.failed:
+            self.database.verify(tx)
+        elif _has_identity(work) and not tx.ended_by:
+            self.database.unwind(tx)
         return reply
 
     def _record_failure(self, work: Work, reply: Reply, token: bytes) -> Executed:
-        """What the handler wrote is gone; its reply is recorded, unless another attempt has run meanwhile."""
+        """The handler has rolled all back, the claim too; its reply is recorded, unless another has run meanwhile."""
         if not _has_identity(work):
             return Executed(reply, replayed=False)
         with self.database.attempt(work) as tx:
@@ -269,7 +313,7 @@ class Executor:
     def _settle(self, tx: Transaction, work: Work, records: SqlRecords, reply: Reply, now_ms: int) -> None:
         if tx.ended_by:
             raise TransactionEnded(tx.ended_by)
-        self._gate.settle(records, work, reply, now_ms)
+        self._gate.record_reply(records, work, reply, now_ms)
         records.flush()
         try:
             tx.finish()
@@ -293,14 +337,33 @@ class Executor:
 
     def _times(self, tx: Transaction, work: Work | None) -> Times:
         """The lease clock is one for all processes on the database: whoever asks for a session looks at it first."""
-        now_ms = self._clock.now_ms()
-        if work is None or work.key is None or work.meta.session is not None:
-            now_ms = self._clock.catch_up(int(tx.run(self.statements.clock, ()).scalar_one()))
-        return Times(now_ms, int(time.time() * 1000))
+        asks = work is None or work.asks_for_a_session
+        return Times(self._clock.look(tx) if asks else self._clock.now_ms(), int(time.time() * 1000))
 
     def _pass(self, point: str, work: Work) -> None:
-        for passing in self.passing:
-            passing(point, work.name, work.keys)
+        self.observe(point, work)
+        if self.failpoint is not None:
+            self.failpoint(point, work.name, work.keys)
+
+
+T = TypeVar("T")
+
+
+def again(attempt: Callable[[], T]) -> T:
+    """Do what may be done again as often as one likes, until the database neither gives it up nor has just come back.
+
+    Raises StoreRefused where it is away.
+    """
+    for left in reversed(range(CONFLICTS_MAX)):
+        try:
+            return attempt()
+        except DBAPIError as error:
+            if error.connection_invalidated and (not left or left < CONFLICTS_MAX - 1):
+                raise StoreRefused(one_line(error)) from error
+            if not left or not (is_conflict(error) or error.connection_invalidated):
+                raise
+            time.sleep(random.uniform(0, 0.01))
+    raise AssertionError("the last one raised")
 
 
 class _NoCall:
@@ -309,6 +372,7 @@ class _NoCall:
     key = None
     fingerprint = b""
     key_kept_ms = 0
+    may_be_refused = False
 
     def __init__(self, meta: CallMeta) -> None:
         self.meta = meta

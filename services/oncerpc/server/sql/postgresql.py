@@ -47,10 +47,12 @@ class PostgresDatabase(Database):
     """A PostgreSQL database."""
 
     dialect: ClassVar[str] = "postgresql"
+    now_ms: ClassVar[str] = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    skip_locked: ClassVar[str] = " FOR UPDATE SKIP LOCKED"
 
     def __init__(self, engine: Engine, tables: Tables, waits: Waits) -> None:
         super().__init__(engine, tables, waits)
-        self._wait_ms = "1ms" if waits.refuse else f"{max(1, int(waits.max_s * 1000))}ms"
+        self._wait_ms = f"{max(1, int(waits.max_s * 1000))}ms"
         self._claim_key, self._claim_record = self.sql(_CLAIM_KEY), self.sql(_CLAIM_RECORD)
         self._expired, self._take_turns = self.sql(_EXPIRED), self.sql(_TAKE_TURNS)
         self._has_learnt = False
@@ -59,28 +61,36 @@ class PostgresDatabase(Database):
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[Connection]:
-        with self.engine.begin() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": LOCK_ID})
-            yield connection
+        with self.engine.connect() as connection:
+            # Whoever has waited must see what the one before has made, so the snapshot must not be older than the wait.
+            connection.execution_options(isolation_level="READ COMMITTED")
+            with connection.begin():
+                connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": LOCK_ID})
+                yield connection
 
-    def claim_key(self, tx: Transaction, row: dict[str, Any], now_ms: int) -> bool:
+    def commits_each_statement(self, connection: Connection) -> bool:
+        asked = text("SELECT txid_current()")
+        return connection.execute(asked).scalar() != connection.execute(asked).scalar()
+
+    def claim_key(self, tx: Transaction, row: dict[str, Any], now_ms: int, *, may_be_refused: bool) -> bool:
         self._learn(tx)
+        wait_ms = "1ms" if self.waits.refuse and may_be_refused else self._wait_ms
         values = (row["scope"], row["key"], row["fingerprint"], row["attempt"], row["created_ms"], row["expires_ms"])
-        claimed = self._claim(tx, self._claim_key, (*values, self._wait_ms, self._usual_wait))
-        if not claimed and tx.run(self._expired, (row["scope"], row["key"], now_ms)).rowcount:
-            claimed = self._claim(tx, self._claim_key, (*values, self._wait_ms, self._usual_wait))
+        claimed = self._claim(tx, self._claim_key, (*values, wait_ms, self._usual_wait))
+        if not claimed and tx.run(self._expired, (row["scope"], row["key"], now_ms)):
+            claimed = self._claim(tx, self._claim_key, (*values, wait_ms, self._usual_wait))
         return claimed
 
     def claim_record(self, tx: Transaction, session: str, row: dict[str, Any]) -> bool:
         self._learn(tx)
         if self._takes_turns:
-            tx.run(self._take_turns, (session,))
+            tx.rows(self._take_turns, (session,))
         values = (row["seq"], row["fingerprint"], row["attempt"], self._wait_ms, session, self._usual_wait)
         return self._claim(tx, self._claim_record, values)
 
     def _claim(self, tx: Transaction, statement: str, values: tuple[Any, ...]) -> bool:
         try:
-            return tx.run(statement, values).rowcount > 0
+            return tx.run(statement, values) > 0
         except DBAPIError as error:
             if is_busy(error):
                 raise StillRunning(is_duplicate=True) from error
@@ -89,7 +99,7 @@ class PostgresDatabase(Database):
     def _learn(self, tx: Transaction) -> None:
         """Once: what the engine's connections are set to, which is to hold again while a handler runs."""
         if not self._has_learnt:
-            self._usual_wait = str(tx.run("SHOW lock_timeout", ()).scalar())
-            isolation = str(tx.run("SHOW transaction_isolation", ()).scalar())
+            (self._usual_wait,) = tx.rows("SHOW lock_timeout")[0]
+            (isolation,) = tx.rows("SHOW transaction_isolation")[0]
             self._takes_turns = isolation in ("repeatable read", "serializable")
             self._has_learnt = True

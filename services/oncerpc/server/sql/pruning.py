@@ -40,7 +40,7 @@ class Pruner:
     def portion(self) -> int:
         """One portion of keys and one of sessions; how many went. Raises StoreRefused, StillRunning."""
         with self._executor.untied() as (tx, records, times):
-            keys = tx.run(self._executor.statements.prune_keys, (times.wall_ms, PORTION)).rowcount
+            keys = tx.run(self._executor.statements.prune_keys, (times.wall_ms, PORTION))
             before = records.ended
             self._sessions.sweep(records, times.lease_ms)
             tx.finish()

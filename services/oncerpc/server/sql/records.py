@@ -8,17 +8,17 @@ while their handlers run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from oncerpc.server.dedup.base import Attempt
 from oncerpc.server.records import KeyedRecord, Record
-from oncerpc.server.sql.database import Database
-from oncerpc.server.sql.transaction import Transaction
+from oncerpc.server.sql.database import Database, SqlAttempt
+from oncerpc.server.sql.transaction import Transaction, TransactionEnded
 from oncerpc.wire.envelope import Reply
 
-__all__ = ["SqlRecords", "SqlSession", "SqlStatements", "Times", "read_session"]
+__all__ = ["RecordVanished", "SqlRecords", "SqlSession", "SqlStatements", "Times", "read_session"]
 
 
 @dataclass(slots=True)
@@ -47,8 +47,8 @@ class SqlStatements:
         sql = database.sql
         self.session = sql("SELECT number, name, lease_ms, expires_ms, acked FROM {session} WHERE name = ?")
         self.expired = sql(
-            "SELECT number, name, lease_ms, expires_ms, acked FROM {session} WHERE expires_ms <= ?"
-            " ORDER BY expires_ms LIMIT ?"
+            "SELECT number, name, lease_ms, expires_ms, acked FROM {session} WHERE expires_ms <= ?"  # noqa: S608
+            f" ORDER BY expires_ms LIMIT ?{database.skip_locked}"
         )
         self.open = sql(
             "INSERT INTO {session} (name, lease_ms, expires_ms, acked) VALUES (?, ?, ?, 0) RETURNING number"
@@ -62,7 +62,10 @@ class SqlStatements:
         self.keyed = sql(
             "SELECT fingerprint, failed, reply, attempt, expires_ms FROM {key} WHERE scope = ? AND key = ?"
         )
-        self.drop_record = sql("DELETE FROM {record} WHERE session = ? AND seq = ? AND reply IS NULL")
+        self.drop_record = sql(
+            "DELETE FROM {record} WHERE session = (SELECT number FROM {session} WHERE name = ?) AND seq = ?"
+            " AND reply IS NULL"
+        )
         self.drop_keyed = sql("DELETE FROM {key} WHERE scope = ? AND key = ? AND reply IS NULL")
         if database.dialect == "sqlite":
             self.put_record = sql(
@@ -73,20 +76,27 @@ class SqlStatements:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
             )
         else:
-            self.put_record = sql(
-                "UPDATE {record} SET failed = ?, reply = ? WHERE session = ? AND seq = ? AND reply IS NULL"
-            )
-            self.put_keyed = sql(
-                "UPDATE {key} SET failed = ?, reply = ?, expires_ms = ? WHERE scope = ? AND key = ? AND reply IS NULL"
+            # By this very transaction: the handler has not ended it by the driver.
+            ours = "reply IS NULL AND xmin::text::bigint = mod(txid_current(), 4294967296)"
+            self.put_record = sql("UPDATE {record} SET failed = ?, reply = ? WHERE session = ? AND seq = ? AND ") + ours
+            self.put_keyed = (
+                sql("UPDATE {key} SET failed = ?, reply = ?, expires_ms = ? WHERE scope = ? AND key = ? AND ") + ours
             )
         self.inserts_late = database.dialect == "sqlite"
         self.count = sql("SELECT (SELECT count(*) FROM {session}), (SELECT count(*) FROM {record})")
-        self.clock = sql("SELECT clock_ms FROM {meta} WHERE id = 1")
-        self.save_clock = sql("UPDATE {meta} SET clock_ms = ? WHERE id = 1 AND clock_ms < ?")
-        self.prune_keys = sql(
-            "DELETE FROM {key} WHERE (scope, key) IN"
-            " (SELECT scope, key FROM {key} WHERE expires_ms <= ? AND reply IS NOT NULL ORDER BY expires_ms LIMIT ?)"
+        self.clock = sql(f"SELECT clock_ms, saved_ms, {database.now_ms} FROM {{meta}} WHERE id = 1")  # noqa: S608
+        self.save_clock = sql(
+            "UPDATE {meta} SET clock_ms = ?, saved_ms = ? WHERE id = 1 AND clock_ms = ? AND saved_ms = ?"
         )
+        self.prune_keys = sql(
+            "DELETE FROM {key} WHERE (scope, key) IN"  # noqa: S608
+            " (SELECT scope, key FROM {key} WHERE expires_ms <= ? AND reply IS NOT NULL"
+            f" ORDER BY expires_ms LIMIT ?{database.skip_locked})"
+        )
+
+
+class RecordVanished(Exception):
+    """The record that another transaction had committed was pruned before it could be read: ask again."""
 
 
 class SqlRecords:
@@ -101,7 +111,7 @@ class SqlRecords:
         self._times = times
         self._token = token
         self._session: SqlSession | None = None
-        self._has_read = self._has_claimed = False
+        self._has_read = self._has_claimed = self._has_tried = False
         self._renewed_ms = self._acked = 0
         self._drop: tuple[str, tuple[Any, ...]] | None = None
         self.has_changed = False
@@ -111,9 +121,10 @@ class SqlRecords:
         self.is_own = False
         """Whether the record that was found is the one that this attempt has left."""
 
-    def claim(self, attempt: Attempt, key_kept_ms: int) -> None:
+    def claim(self, attempt: SqlAttempt, key_kept_ms: int) -> None:
         """Make the identity ours, or find that it is not. Raises StillRunning."""
         meta = attempt.meta
+        self._has_tried = True
         if attempt.key is not None:
             row = {
                 "scope": attempt.key.scope.decode(),
@@ -123,11 +134,18 @@ class SqlRecords:
                 "created_ms": self._times.wall_ms,
                 "expires_ms": self._times.wall_ms + key_kept_ms,
             }
-            self._has_claimed = self._database.claim_key(self._tx, row, self._times.wall_ms)
+            self._has_claimed = self._database.claim_key(
+                self._tx, row, self._times.wall_ms, may_be_refused=attempt.may_be_refused
+            )
             self._drop = (self._sql.drop_keyed, (row["scope"], row["key"]))
         elif meta.session is not None and meta.seq is not None:
             row = {"seq": meta.seq, "fingerprint": attempt.fingerprint, "attempt": self._token}
             self._has_claimed = self._database.claim_record(self._tx, meta.session, row)
+            self._drop = (self._sql.drop_record, (meta.session, meta.seq))
+
+    def is_ours(self, attempt: Attempt) -> bool:
+        """Whether the attempt may run: its identity, if it has one, is this transaction's own."""
+        return self._has_claimed or (attempt.key is None and attempt.meta.seq is None)
 
     def let_go(self) -> None:
         """The attempt was refused: its claim goes, and what it said of its session stays."""
@@ -150,7 +168,7 @@ class SqlRecords:
 
     @property
     def sessions_open(self) -> int:
-        return int(_values(self._tx.run(self._sql.count, ()).one())[0])
+        return int(self._tx.rows(self._sql.count)[0][0])
 
     def session(self, name: str) -> SqlSession | None:
         if not self._has_read:
@@ -159,7 +177,7 @@ class SqlRecords:
         return self._session
 
     def open_session(self, name: str, lease_ms: int, expires_ms: int) -> SqlSession:
-        number = self._tx.run(self._sql.open, (name, lease_ms, expires_ms)).scalar_one()
+        ((number,),) = self._tx.rows(self._sql.open, (name, lease_ms, expires_ms))
         self.has_changed = True
         return SqlSession(int(number), name, lease_ms, expires_ms, 0)
 
@@ -172,20 +190,19 @@ class SqlRecords:
         self.has_changed = True
 
     def end_session(self, session: SqlSession) -> None:
+        self._tx.run(self._sql.end, (session.number,))  # first: whoever acknowledges locks in this order as well
         self._tx.run(self._sql.forget_all, (session.number,))
-        self._tx.run(self._sql.end, (session.number,))
         self._session, self._has_claimed, self._drop = None, False, None
         self.ended += 1
         self.has_changed = True
 
     def sessions_expired(self, now_ms: int, limit: int) -> Sequence[SqlSession]:
-        return [SqlSession(*_values(row)) for row in self._tx.run(self._sql.expired, (now_ms, limit))]
+        return [SqlSession(*row) for row in self._tx.rows(self._sql.expired, (now_ms, limit))]
 
     def record(self, session: SqlSession, seq: int) -> Record | None:
-        self._drop = (self._sql.drop_record, (session.number, seq))
         if self._has_claimed:
             return None
-        row = self._tx.run(self._sql.record, (session.number, seq)).first()
+        row = self._found(self._tx.row(self._sql.record, (session.number, seq)))
         return None if row is None else Record(bytes(row[0]), self._reply(row))
 
     def put_record(self, session: SqlSession, seq: int, fingerprint: bytes, reply: Reply) -> None:
@@ -196,8 +213,8 @@ class SqlRecords:
     def keyed(self, scope: bytes, key: str) -> KeyedRecord | None:
         if self._has_claimed:
             return None
-        row = self._tx.run(self._sql.keyed, (scope.decode(), key)).first()
-        return None if row is None else KeyedRecord(bytes(row[0]), self._reply(row), _values(row)[4])
+        row = self._found(self._tx.row(self._sql.keyed, (scope.decode(), key)))
+        return None if row is None else KeyedRecord(bytes(row[0]), self._reply(row), row[4])
 
     def put_keyed(self, scope: bytes, key: str, record: KeyedRecord) -> None:
         reply = record.reply
@@ -206,11 +223,16 @@ class SqlRecords:
         self._put(self._sql.put_keyed, values + late)
 
     def _put(self, statement: str, values: tuple[Any, ...]) -> None:
-        if self._tx.run(statement, values).rowcount != 1:
-            raise AssertionError("the claimed record is gone: the handler has ended its transaction")
+        if self._tx.run(statement, values) != 1:
+            raise TransactionEnded("what the driver was told")
 
-    def _reply(self, found: Any) -> Reply:
-        row = _values(found)
+    def _found(self, row: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        """The row that was in the claim's way. Raises RecordVanished where it has gone since."""
+        if row is None and self._has_tried:
+            raise RecordVanished()
+        return row
+
+    def _reply(self, row: tuple[Any, ...]) -> Reply:
         if row[2] is None:
             raise AssertionError("a record without a reply was committed: a handler has ended its transaction")
         self.is_own = bytes(row[3]) == self._token
@@ -219,10 +241,5 @@ class SqlRecords:
 
 def read_session(tx: Transaction, sql: SqlStatements, name: str) -> SqlSession | None:
     """The open session of that name."""
-    row = tx.run(sql.session, (name,)).first()
-    return None if row is None else SqlSession(*_values(row))
-
-
-def _values(row: Iterable[Any]) -> tuple[Any, ...]:
-    """A row's columns; what they are stands in the statement."""
-    return tuple(row)
+    row = tx.row(sql.session, (name,))
+    return None if row is None else SqlSession(*row)

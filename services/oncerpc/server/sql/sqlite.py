@@ -11,17 +11,18 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
 
-from oncerpc.server.dedup.base import Attempt
-from oncerpc.server.sql.database import Database, StillRunning, Waits
+from oncerpc.server.records import StoreRefused
+from oncerpc.server.sql.database import MARK, Database, SqlAttempt, StillRunning, Waits
 from oncerpc.server.sql.errors import is_busy
 from oncerpc.server.sql.tables import Tables
-from oncerpc.server.sql.transaction import Transaction
+from oncerpc.server.sql.transaction import Transaction, TransactionEnded
 
 __all__ = ["SqliteDatabase"]
 
@@ -34,6 +35,8 @@ class SqliteDatabase(Database):
     """A SQLite file, or one in memory."""
 
     dialect: ClassVar[str] = "sqlite"
+    is_marked_always: ClassVar[bool] = True
+    now_ms: ClassVar[str] = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
     def __init__(self, engine: Engine, tables: Tables, waits: Waits) -> None:
         super().__init__(engine, tables, waits)
@@ -54,37 +57,77 @@ class SqliteDatabase(Database):
             tx.undo()
 
     @contextlib.contextmanager
-    def _turn(self, attempt: Attempt) -> Iterator[object]:
+    def _turn(self, attempt: SqlAttempt) -> Iterator[object]:
         identity = attempt.key or (attempt.meta.session, attempt.meta.seq)
         has_identity = attempt.key is not None or attempt.meta.seq is not None
         with self._guard:
             is_duplicate = has_identity and self._running[identity] > 0
-            if is_duplicate and self.waits.refuse:
+            if is_duplicate and self.waits.refuse and attempt.may_be_refused:
                 raise StillRunning(is_duplicate=True)
             self._running[identity] += 1
         try:
-            if not self._turns.acquire(timeout=self.waits.max_s):
-                raise StillRunning(is_duplicate=is_duplicate)
-            try:
+            with self._alone(is_duplicate=is_duplicate):
                 yield self
-            finally:
-                self._turns.release()
         finally:
             with self._guard:
                 self._running[identity] -= 1
                 if not self._running[identity]:
                     del self._running[identity]
 
+    @contextlib.contextmanager
+    def _alone(self, *, is_duplicate: bool) -> Iterator[None]:
+        if not self._turns.acquire(timeout=self.waits.max_s):
+            raise StillRunning(is_duplicate=is_duplicate)
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    def commits_each_statement(self, connection: Connection) -> bool:
+        driver = connection.connection.dbapi_connection
+        return getattr(driver, "autocommit", None) is True
+
     def _begin(self, tx: Transaction) -> None:
         self._take_lock(tx, self.waits.max_s)
+
+    def verify(self, tx: Transaction) -> None:
+        """SQLite may have ended it (ON CONFLICT ROLLBACK), the driver, or another user of a pool's one connection.
+
+        The mark is there only as long as the transaction is.
+        """
+        self._find_mark(lambda: tx.run(f"RELEASE SAVEPOINT {MARK}", ()))
+
+    def unwind(self, tx: Transaction) -> None:
+        self._find_mark(lambda: super(SqliteDatabase, self).unwind(tx))
+
+    def _find_mark(self, ask: Callable[[], object]) -> None:
+        try:
+            ask()
+        except DBAPIError as error:
+            raise TransactionEnded(
+                "what SQLite or its driver was told, or another use of its one connection,"
+            ) from error
+
+    def reading(self) -> contextlib.AbstractContextManager[object]:
+        return self._sharing() if isinstance(self.engine.pool, StaticPool) else contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def _sharing(self) -> Iterator[None]:
+        """A pool with one connection for all: whoever gives it back would roll back what another one does on it."""
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self._alone(is_duplicate=False))
+            except StillRunning as error:
+                raise StoreRefused(str(error)) from error
+            yield
 
     def _take_lock(self, tx: Transaction, wait_s: float) -> None:
         """BEGIN IMMEDIATE, whatever the engine's own way to begin is. Raises StillRunning."""
         driver = tx.connection.dbapi_connection
         assert driver is not None
-        if driver.in_transaction:  # by the engine's own "begin" event
-            driver.rollback()
         cursor = driver.cursor()
+        if driver.in_transaction:  # by the engine's own "begin" event, or by sqlite3 with autocommit=False
+            cursor.execute("ROLLBACK")
         usual_ms = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
         wait_ms = max(1, int(wait_s * 1000))
         try:
@@ -92,6 +135,8 @@ class SqliteDatabase(Database):
                 cursor.execute(f"PRAGMA busy_timeout = {wait_ms}")
             _begin_immediate(cursor, wait_s)
         except driver_errors(tx) as error:
+            if getattr(driver, "autocommit", None) is False:
+                cursor.execute("BEGIN")  # which is how sqlite3 wants to find it then
             if is_busy(error):
                 raise StillRunning(is_duplicate=True) from error
             raise DBAPIError.instance("BEGIN IMMEDIATE", (), error, Exception, dialect=tx.dialect) from error
@@ -100,13 +145,13 @@ class SqliteDatabase(Database):
                 cursor.execute(f"PRAGMA busy_timeout = {usual_ms}")
             cursor.close()
 
-    def claim_key(self, tx: Transaction, row: dict[str, Any], now_ms: int) -> bool:
+    def claim_key(self, tx: Transaction, row: dict[str, Any], now_ms: int, *, may_be_refused: bool) -> bool:  # noqa: ARG002 as all databases
         """Nothing to put there: whoever has the write lock is alone."""
-        found = tx.run(self._find_key, (row["scope"], row["key"])).first()
-        return found is None or tx.run(self._expired, (row["scope"], row["key"], now_ms)).rowcount > 0
+        found = tx.row(self._find_key, (row["scope"], row["key"]))
+        return found is None or tx.run(self._expired, (row["scope"], row["key"], now_ms)) > 0
 
     def claim_record(self, tx: Transaction, session: str, row: dict[str, Any]) -> bool:
-        return tx.run(self._find_record, (session, row["seq"])).first() is None
+        return tx.row(self._find_record, (session, row["seq"])) is None
 
 
 def driver_errors(tx: Transaction) -> type[Exception]:

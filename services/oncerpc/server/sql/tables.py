@@ -17,6 +17,7 @@ from sqlalchemy import (
     Column,
     Connection,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -51,12 +52,13 @@ class Tables:
             Column("id", Integer, primary_key=True, autoincrement=False),
             Column("schema_version", Integer, nullable=False),
             Column("clock_ms", BigInteger, nullable=False),
+            Column("saved_ms", BigInteger, nullable=False),
             Column("boot", BigInteger, nullable=False),
         )
         self.session = Table(
             f"{prefix}session",
             metadata,
-            Column("number", number, primary_key=True, autoincrement=True),
+            Column("number", number, Identity(), primary_key=True),  # needs no right to a sequence
             Column("name", String(64), nullable=False, unique=True),
             Column("lease_ms", BigInteger, nullable=False),
             Column("expires_ms", BigInteger, nullable=False),
@@ -88,6 +90,7 @@ class Tables:
             Column("expires_ms", BigInteger, nullable=False),
             PrimaryKeyConstraint("scope", "key"),
             Index(f"{prefix}key_expires", "expires_ms"),
+            sqlite_with_rowid=False,  # a page less to write for each record
         )
 
     def are_there(self, connection: Connection) -> bool:
@@ -106,7 +109,7 @@ class Tables:
         """Make what is missing. Nobody else may be doing it at this moment (`Database.exclusive`)."""
         if not self.are_there(connection):
             self.metadata.create_all(connection)
-            connection.execute(self.meta.insert().values(id=1, schema_version=SCHEMA, clock_ms=0, boot=0))
+            connection.execute(self.meta.insert().values(id=1, schema_version=SCHEMA, clock_ms=0, saved_ms=0, boot=0))
 
     def count_start(self, connection: Connection) -> int:
         """One more process has started; how many have."""

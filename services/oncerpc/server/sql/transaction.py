@@ -7,21 +7,29 @@ decides what becomes of the call.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, TextClause
-from sqlalchemy.engine import CursorResult
+from sqlalchemy import Connection, Engine
 
 from oncerpc.server.sql.errors import is_conflict
 
 __all__ = ["Transaction", "TransactionEnded"]
 
+_MAY_END = re.compile(r"\b(commit|rollback|begin|start|end|abort|prepare)\b", re.I)
 _ENDS = re.compile(
     r"\s*(commit|rollback(?!\s+(work\s+|transaction\s+)?to\b)|begin|start\s+transaction|end|abort|prepare\s+transaction)\b",
     re.I,
 )
+_NO_CODE = re.compile(
+    r"""\be'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$""", re.I | re.S
+)
+"""Constants, quoted names and comments."""
+_HAS_BODY = re.compile(r"\s*create\b.*\b(trigger|function|procedure)\b", re.I | re.S)
+"""What stands behind a semicolon there may be the body's own."""
 
 
 class TransactionEnded(RuntimeError):
@@ -45,45 +53,82 @@ class Transaction(Connection):
         """The database broke the transaction off for the sake of another one."""
         self.ended_by = ""
         """How the handler has ended it; empty while it has not."""
-        self._is_ours = False
+        self._is_handed_out = self._is_over = False
+
+    @contextlib.contextmanager
+    def handed_out(self) -> Iterator[None]:
+        """For as long as a handler has it, nobody may end it."""
+        self._is_handed_out = True
+        try:
+            yield
+        finally:
+            self._is_handed_out = False
 
     def finish(self) -> None:
         """Commit."""
-        self._is_ours = True
         super().commit()
+        self._is_over = True
 
     def undo(self) -> None:
         """Roll back, whatever state it is in, and give the connection back."""
-        self._is_ours = True
         try:
-            if not self.closed and not self.invalidated and self._transaction is None:
-                self.connection.rollback()  # what a handler did after it had ended the transaction
+            current = self._transaction
+            is_open = current is not None and current.is_active and not self.ended_by
+            if not (self._is_over or is_open or self.closed or self.invalidated):
+                # A commit failed or was refused, or a handler went on after an end: SQLAlchemy takes the transaction
+                # for over and would give the connection back to the pool as it is.
+                self.connection.rollback()
         finally:
             super().close()
 
     def commit(self) -> None:
-        self._refuse("tx.commit()")
+        if self._is_handed_out:
+            self._refuse("tx.commit()")
+        super().commit()
 
     def rollback(self) -> None:
-        self._end("tx.rollback()")
+        if self._is_handed_out:
+            self._end("tx.rollback()")
+        else:
+            super().rollback()
 
     def close(self) -> None:
-        if not self._is_ours:
+        if self._is_handed_out:
             self._refuse("tx.close()")
         super().close()
 
-    def execute(self, statement: Any, *args: Any, **kwargs: Any) -> CursorResult[Any]:
-        if isinstance(statement, TextClause):
-            self._look(statement.text)
-        return super().execute(statement, *args, **kwargs)
+    def run(self, statement: str, params: tuple[Any, ...]) -> int:
+        """A statement of the library's own, in the driver's paramstyle; how many rows it has changed.
 
-    def run(self, statement: str, params: tuple[Any, ...]) -> CursorResult[Any]:
-        """A statement of the library's own, in the driver's paramstyle."""
-        return super().exec_driver_sql(statement, params)
+        By the driver's own cursor: SQLAlchemy's way costs three times as much, and every retry-safe call would pay it.
+        """
+        return self._do(statement, params, fetches=False)[0]
 
-    def exec_driver_sql(self, statement: str, *args: Any, **kwargs: Any) -> CursorResult[Any]:
-        self._look(statement)
-        return super().exec_driver_sql(statement, *args, **kwargs)
+    def rows(self, statement: str, params: tuple[Any, ...] = ()) -> Sequence[tuple[Any, ...]]:
+        """The same; the rows that it gives."""
+        return self._do(statement, params, fetches=True)[1]
+
+    def row(self, statement: str, params: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
+        """The first of them."""
+        found = self.rows(statement, params)
+        return found[0] if found else None
+
+    def _do(self, statement: str, params: tuple[Any, ...], *, fetches: bool) -> tuple[int, Sequence[tuple[Any, ...]]]:
+        cursor = self.connection.cursor()
+        try:
+            cursor.execute(statement, params)
+            return cursor.rowcount, cursor.fetchall() if fetches else ()
+        except self.dialect.loaded_dbapi.Error as error:
+            self._handle_dbapi_exception(error, statement, params, cursor, None)
+            raise
+        finally:
+            cursor.close()
+
+    def _execute_context(self, dialect: Any, constructor: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
+        """Every statement passes here, whoever made it."""
+        if self._is_handed_out:
+            self._look(statement if isinstance(statement, str) else statement.string)
+        return super()._execute_context(dialect, constructor, statement, *args, **kwargs)
 
     def _handle_dbapi_exception(self, e: BaseException, *args: Any, **kwargs: Any) -> Any:
         if is_conflict(e):
@@ -91,20 +136,23 @@ class Transaction(Connection):
         return super()._handle_dbapi_exception(e, *args, **kwargs)
 
     def _commit_impl(self) -> None:
-        if not self._is_ours:
+        if self._is_handed_out:
             self._refuse("commit()")
         super()._commit_impl()
 
     def _rollback_impl(self) -> None:
-        if not self._is_ours:
+        if self._is_handed_out:
             self._end("rollback()")
             return
         super()._rollback_impl()
 
     def _look(self, statement: str) -> None:
-        found = _ENDS.match(statement)
-        if found:
-            self._refuse(found[1].upper())
+        if not _MAY_END.search(statement):
+            return
+        code = _NO_CODE.sub(" ", statement)
+        for part in [code] if _HAS_BODY.match(code) else code.split(";"):
+            if found := _ENDS.match(part):
+                self._refuse(found[1].upper())
 
     def _end(self, how: str) -> None:
         """A rollback: on the way of an exception it is right, and the exception says what becomes of the call."""

@@ -38,7 +38,7 @@ def _engine(url: str) -> tuple[ModuleType, str]:
     engines = sorted(m.name for m in pkgutil.iter_modules(__path__) if "_" not in m.name and m.name not in _NO_ENGINES)
     forms = " or ".join(f"{engine}://…" for engine in engines)
     if not separator or not _SCHEME.fullmatch(scheme):
-        raise UsageError(f"--store is no URL; a store is given as {forms}")
+        raise UsageError(f"--store is not a URL; a store is given as {forms}")
     if scheme.lower() not in engines:
         raise UsageError(f"there is no storage engine {scheme!r}; a store is given as {forms}")
     return importlib.import_module(f"{__name__}.{scheme.lower()}"), location

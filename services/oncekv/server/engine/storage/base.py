@@ -54,13 +54,13 @@ class Session:
         self.acked = self.carried = acked
         self.slots = slots
 
-    def place(self, slot: int) -> int:
-        """The number of the row in which the record of this slot stands."""
+    def row_id(self, slot: int) -> int:
+        """The id of the row in which the record of this slot stands; in the file the column is called `place`."""
         return self.number * SLOTS + slot
 
 
 RecordRow = tuple[int, int, int, bytes]
-"""A dedup record as it is stored: place, seq, the session's watermark when it was made, and the rest as one (`pack`),
+"""A dedup record as it is stored: row id, seq, the session's watermark when it was made, and the rest as one (`pack`),
 since every column costs.
 """
 
@@ -88,10 +88,10 @@ class Changes:
     ended: set[int] = field(default_factory=set)
     """Sessions to forget, with all their records."""
     records: dict[int, RecordRow] = field(default_factory=dict)
-    """By place; what stood there before is acknowledged. Of the watermarks that are stored with a session and with its
+    """By row id; what stood there before is acknowledged. Of the watermarks that are stored with a session and with its
     records, the highest counts."""
     forgotten: list[int] = field(default_factory=list)
-    """Places whose record is acknowledged, some of those in `records` among them: these go last."""
+    """Row ids whose record is acknowledged, some of those in `records` among them: these go last."""
     keyed: dict[tuple[bytes, str], KeyedRecord] = field(default_factory=dict)
     keyed_expired_ms: int | None = None
     """Forget a bounded portion of keyed records that expired by then."""
@@ -117,7 +117,7 @@ class Reader(Protocol):
         """Those of these names that are open."""
         ...
 
-    def record(self, place: int) -> Record | None: ...
+    def record(self, row_id: int) -> Record | None: ...
     def keyed(self, scope: bytes, key: str) -> KeyedRecord | None: ...
     def counters(self) -> Counters: ...
 

@@ -22,7 +22,7 @@ CREATE TABLE session (
 CREATE INDEX session_by_expiry ON session (expires_ms);
 
 -- What ran: one dedup record per call that has an effect or a recorded error, until it is acknowledged.
--- `place` is session.number * 1024 + slot. A session's next record takes the slot of one that is acknowledged, so a
+-- `place` is the row's id: session.number * 1024 + slot. A session's next record takes the slot of one that is acknowledged, so a
 -- client that makes one call after the other has one row, and each of its calls writes that row and no other.
 -- `acked` is the session's watermark when the row was written. The highest of session.acked and of these counts.
 -- `answer` is one column because each costs: a fingerprint of 16 bytes, which tells a retry from another call; a byte, 1 if

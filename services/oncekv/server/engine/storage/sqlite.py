@@ -53,7 +53,7 @@ def open_store(location: str) -> SqliteStore:
     is_new = False
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):
-            raise StartupError(f"{shown(path)!r} is no place for a store; name a file")
+            raise StartupError(f"{shown(path)!r} is not a place for a store; name a file")
         made = _make_folder(path.parent)
         is_new = not path.is_dir() and make_file(path)
         check_rights(path)

@@ -27,7 +27,7 @@ FAILURES = {
 
 
 def code(error: BaseException) -> int:
-    """SQLite's primary error code; 0 for what is no error of SQLite's."""
+    """SQLite's primary error code; 0 for what is not an error of SQLite's."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 

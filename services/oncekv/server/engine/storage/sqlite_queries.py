@@ -97,8 +97,8 @@ class SqliteView:
         sql = "SELECT name FROM session WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?"
         return self.sessions([name for (name,) in self._execute(sql, (now_ms, limit))])
 
-    def record(self, place: int) -> Record | None:
-        for (answer,) in self._execute("SELECT answer FROM record WHERE place = ?", (place,)):
+    def record(self, row_id: int) -> Record | None:
+        for (answer,) in self._execute("SELECT answer FROM record WHERE place = ?", (row_id,)):
             return unpack(answer)
         return None
 
@@ -160,7 +160,7 @@ class SqliteView:
 
     def _apply_records(self, changes: Changes) -> None:
         _PUT_RECORDS.do(self._execute, list(changes.records.values()))
-        _FORGET_RECORDS.do(self._execute, [(place,) for place in changes.forgotten])
+        _FORGET_RECORDS.do(self._execute, [(row_id,) for row_id in changes.forgotten])
         self._many(
             "DELETE FROM record WHERE place BETWEEN ? AND ?",
             [(number * SLOTS, number * SLOTS + SLOTS - 1) for number in changes.ended],
@@ -190,5 +190,5 @@ def _only(cursor: sqlite3.Cursor) -> Any:
 def _sessions(cursor: sqlite3.Cursor) -> Iterator[Session]:
     for number, name, lease_ms, expires_ms, acked, records in _decode_sessions(_only(cursor)):
         watermark = max([acked, *(carried for _, _, carried in records)])
-        kept = {seq: place - number * SLOTS for place, seq, _ in records}
+        kept = {seq: row_id - number * SLOTS for row_id, seq, _ in records}
         yield Session(number, name, lease_ms, expires_ms, watermark, Slots(kept))

@@ -143,7 +143,7 @@ class Group:
         changes.opened.pop(number, None)
         changes.sessions.pop(number, None)
         for slot in session.slots.kept.values():
-            changes.records.pop(session.place(slot), None)
+            changes.records.pop(session.row_id(slot), None)
 
     def sessions_expired(self, now_ms: int, limit: int) -> list[Session]:
         """Up to `limit` sessions whose lease is over, but for those that this group has renewed or ended."""
@@ -160,16 +160,16 @@ class Group:
         slot = session.slots.kept.get(seq)
         if slot is None:
             return None
-        place = session.place(slot)
-        staged = self._changes.records.get(place)
+        row_id = session.row_id(slot)
+        staged = self._changes.records.get(row_id)
         if staged is None:
-            return self._writer.record(place)
+            return self._writer.record(row_id)
         return unpack(staged[-1])
 
     def put_record(self, session: Session, seq: int, fingerprint: bytes, reply: Reply) -> None:
         answer = pack(fingerprint, reply)
-        place = session.place(session.slots.take(seq))
-        self._changes.records[place] = (place, seq, session.acked, answer)
+        row_id = session.row_id(session.slots.take(seq))
+        self._changes.records[row_id] = (row_id, seq, session.acked, answer)
         session.carried = session.acked
         self._records += 1
 
@@ -193,7 +193,7 @@ class Group:
         changes = self._changes
         for number, session in self._acknowledged.items():
             if session.slots.vacated:
-                changes.forgotten += map(session.place, session.slots.settle())
+                changes.forgotten += map(session.row_id, session.slots.settle())
             if session.carried < session.acked:
                 session.carried = session.acked
                 changes.sessions[number] = session

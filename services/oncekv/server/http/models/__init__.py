@@ -1,7 +1,7 @@
 """Server models: who reads, waits and answers when many clients call at once; one file per model.
 
-Each module has `serve(node, address, announce) -> int`: it serves the node until SIGTERM or SIGINT, calls `announce`
-when clients can connect, drains, closes the node, and gives the exit code.
+Each module has `serve(server, address, announce) -> int`: it serves until SIGTERM or SIGINT, calls `announce` when
+clients can connect, drains, closes the server, and gives the exit code.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, TypeAlias
 from oncekv.server.http.sockets import Address
 
 if TYPE_CHECKING:
-    from oncekv.server.http.app import Node
+    from oncekv.server.http.app import KvServer
 
 __all__ = ["Serve", "load_model", "models"]
 
-Serve: TypeAlias = "Callable[[Node, Address, Callable[[], object]], int]"
+Serve: TypeAlias = "Callable[[KvServer, Address, Callable[[], object]], int]"
 
 
 def models() -> list[str]:

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from oncekv.server.http.app import Node
+from oncekv.server.http.app import KvServer
 from oncekv.server.http.connection import Answered, Connection
 from oncekv.server.http.drain import Drain
 from oncekv.server.http.sockets import Acceptor, Address, listen
@@ -35,11 +35,11 @@ CONNECTIONS_MAX = 16_384
 POOL_THREADS = 8  # the store reads with two at a time; the others are for what sleeps at a failpoint
 
 
-def serve(node: Node, address: Address, announce: Callable[[], object]) -> int:
+def serve(server: KvServer, address: Address, announce: Callable[[], object]) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     loop = asyncio.new_event_loop()
-    host = _Handler(node, loop)
-    drain = Drain(lambda: len(node.running), node.close)
+    host = _Handler(server, loop)
+    drain = Drain(lambda: len(server.running), server.close)
 
     def stop(_signal: int, _frame: Any) -> None:
         drain.begin()
@@ -51,7 +51,7 @@ def serve(node: Node, address: Address, announce: Callable[[], object]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is read once
-    node.committer.listen(loop.add_reader)
+    server.committer.listen(loop.add_reader)
     acceptor.start()
     announce()
     loop.run_forever()
@@ -99,10 +99,10 @@ class _Connection(Connection, asyncio.Protocol):
 class _Handler:
     """The loop's server: its connections, and the ways from the loop to the threads that may wait and back."""
 
-    def __init__(self, node: Node, loop: asyncio.AbstractEventLoop) -> None:
-        self.config = node.config
+    def __init__(self, server: KvServer, loop: asyncio.AbstractEventLoop) -> None:
+        self.config = server.config
         self.is_draining = False
-        self._node = node
+        self._server = server
         self._loop = loop
         self._connections: set[_Connection] = set()
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="pool")
@@ -139,10 +139,10 @@ class _Handler:
         self._end_if_done()
 
     def call(self, body: bytes, caller: Caller, answered: Answered) -> None:
-        Exchange(self._node.served, body, caller).start(answered, self)
+        Exchange(self._server.served, body, caller).start(answered, self)
 
     def page(self, verb: str, path: str, answered: Answered) -> None:
-        self.in_thread(lambda: self.on_loop(partial(answered, self._node.page(verb, path))))
+        self.in_thread(lambda: self.on_loop(partial(answered, self._server.page(verb, path))))
 
     def in_thread(self, work: Work) -> None:
         self._pool.submit(_logged, work)
@@ -155,7 +155,7 @@ class _Handler:
 
     def _hand_over(self) -> None:
         writes, self._writes = self._writes, []
-        self._node.committer.submit(writes)
+        self._server.committer.submit(writes)
 
     def on_loop(self, work: Work) -> None:
         self._callbacks.append(work)
@@ -171,7 +171,7 @@ class _Handler:
         self._end_if_done()
 
     def _end_if_done(self) -> None:
-        if self.is_draining and not self._connections and not self._node.running:
+        if self.is_draining and not self._connections and not self._server.running:
             self._loop.stop()
 
 

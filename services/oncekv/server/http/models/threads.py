@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from oncekv.server.http.app import Node
+from oncekv.server.http.app import KvServer
 from oncekv.server.http.connection import Answered, Connection
 from oncekv.server.http.drain import Drain
 from oncekv.server.http.sockets import Acceptor, Address, listen
@@ -30,11 +30,11 @@ LOOK_UP_S = 0.2
 READ_BYTES = 64 * 1024
 
 
-def serve(node: Node, address: Address, announce: Callable[[], object]) -> int:
+def serve(server: KvServer, address: Address, announce: Callable[[], object]) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
-    host = _Handler(node)
+    host = _Handler(server)
     acceptor = Acceptor(listen(address, shared=True), host.handle_connection)
-    drain = Drain(lambda: len(node.running), node.close)
+    drain = Drain(lambda: len(server.running), server.close)
     stopping = threading.Event()
 
     def stop(_signal: int, _frame: Any) -> None:
@@ -44,7 +44,7 @@ def serve(node: Node, address: Address, announce: Callable[[], object]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is read once
-    node.committer.listen(None)
+    server.committer.listen(None)
     acceptor.start()
     announce()
     while not stopping.wait(LOOK_UP_S):  # a signal that comes just before an unbounded wait is handled only after it
@@ -57,10 +57,10 @@ def serve(node: Node, address: Address, announce: Callable[[], object]) -> int:
 class _Handler:
     """The threads' server: its connections."""
 
-    def __init__(self, node: Node) -> None:
-        self.config = node.config
+    def __init__(self, server: KvServer) -> None:
+        self.config = server.config
         self.is_draining = False
-        self._node = node
+        self._server = server
         self._clients: set[_Client] = set()
         self._left = threading.Condition()
 
@@ -87,10 +87,10 @@ class _Handler:
             self._left.wait_for(lambda: not self._clients)
 
     def call(self, body: bytes, caller: Caller, _answered: Answered) -> HttpReply:
-        return Exchange(self._node.served, body, caller).answer()
+        return Exchange(self._server.served, body, caller).answer()
 
     def page(self, verb: str, path: str, _answered: Answered) -> HttpReply:
-        return self._node.page(verb, path)
+        return self._server.page(verb, path)
 
     def _serve(self, client: _Client) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from oncerpc.server.failpoints import Arming
-from oncerpc.server.rpc.method import Context, Kind, Method
+from oncerpc.server.rpc.method import Context, Method, MethodKind
 
 
 class Armed(Struct):
@@ -21,7 +21,7 @@ def arm(context: Context, params: Arming) -> Armed:
 METHOD = Method(
     "debug.failpoint",
     "Arm a failpoint for the next count calls that match.",
-    Kind.SERVER,
+    MethodKind.SERVER,
     Arming,
     Armed,
     arm,

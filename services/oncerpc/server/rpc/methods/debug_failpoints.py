@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from oncerpc.server.rpc.method import Context, Kind, Method, Params
+from oncerpc.server.rpc.method import Context, Method, MethodKind, Params
 
 
 class Failpoints(Params):
@@ -23,7 +23,7 @@ def fired(context: Context, _params: Failpoints) -> Fired:
 METHOD = Method(
     "debug.failpoints",
     "How often each failpoint has fired.",
-    Kind.SERVER,
+    MethodKind.SERVER,
     Failpoints,
     Fired,
     fired,

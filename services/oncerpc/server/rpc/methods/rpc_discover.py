@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from oncerpc.server.rpc.method import Context, Declared, Kind, Method, Params
+from oncerpc.server.rpc.method import Context, Declared, Method, MethodKind, Params
 from oncerpc.wire.errors import PROTOCOL_ERRORS, ApplicationError, Refused
 
 OPENRPC_VERSION = "1.3.2"
@@ -75,4 +75,6 @@ def _error(error: Declared) -> dict[str, Any]:
     }
 
 
-METHOD = Method("rpc.discover", "The OpenRPC document of this server.", Kind.SERVER, Discover, dict[str, Any], discover)
+METHOD = Method(
+    "rpc.discover", "The OpenRPC document of this server.", MethodKind.SERVER, Discover, dict[str, Any], discover
+)

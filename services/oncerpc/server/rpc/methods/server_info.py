@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from oncerpc.server.rpc.method import Context, Kind, Method, Params
+from oncerpc.server.rpc.method import Context, Method, MethodKind, Params
 
 
 class Info(Params):
@@ -32,4 +32,4 @@ def info(context: Context, _params: Info) -> ServerInfo:
     )
 
 
-METHOD = Method("server.info", "The server's name, release and start count.", Kind.SERVER, Info, ServerInfo, info)
+METHOD = Method("server.info", "The server's name, release and start count.", MethodKind.SERVER, Info, ServerInfo, info)

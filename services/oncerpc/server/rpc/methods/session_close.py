@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oncerpc.server.rpc.method import Context, Kind, Method, Params
+from oncerpc.server.rpc.method import Context, Method, MethodKind, Params
 from oncerpc.wire.errors import SessionUnknown
 from oncerpc.wire.results import Closed
 
@@ -21,7 +21,7 @@ def close(context: Context, _params: Close) -> Closed:
 METHOD = Method(
     "session.close",
     "Close the session; later calls under it are refused.",
-    Kind.SESSION,
+    MethodKind.SESSION,
     Close,
     Closed,
     close,

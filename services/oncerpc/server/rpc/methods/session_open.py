@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from oncerpc.server.rpc.method import INTEGER_MAX, Context, Kind, Method, Params
+from oncerpc.server.rpc.method import INTEGER_MAX, Context, Method, MethodKind, Params
 from oncerpc.wire.errors import TooManySessions
 from oncerpc.wire.identity import WINDOW
 from oncerpc.wire.results import SessionOpened
@@ -25,7 +25,7 @@ def open_session(context: Context, params: Open) -> SessionOpened:
 METHOD = Method(
     "session.open",
     "Open a session; its random name is the client's right to call under it.",
-    Kind.SESSION,
+    MethodKind.SESSION,
     Open,
     SessionOpened,
     open_session,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oncerpc.server.rpc.method import Context, Kind, Method, Params
+from oncerpc.server.rpc.method import Context, Method, MethodKind, Params
 from oncerpc.wire.errors import SessionUnknown
 from oncerpc.wire.results import Renewed
 
@@ -22,7 +22,7 @@ def renew(context: Context, _params: Renew) -> Renewed:
 METHOD = Method(
     "session.renew",
     "Renew the lease; _meta.acked may acknowledge.",
-    Kind.SESSION,
+    MethodKind.SESSION,
     Renew,
     Renewed,
     renew,

@@ -1,0 +1,13 @@
+-- An order at the library's two views: with an identity the retry-safe one, each request under a key of its own.
+
+return {
+  begin = function(plan, shape) shape.path = plan.identity and "/retry-safe" or "/ordinary" end,
+  headers = function(lane, plan)
+    return plan.identity and "Idempotency-Key: r" .. plan.run .. "-" .. lane.number .. "-" .. lane.seq .. "\r\n" or ""
+  end,
+  body = function(lane, plan)
+    lane.seq = lane.seq + 1
+    return '{"id":' .. lane.number .. ',"item":' .. math.random(0, plan.keys - 1) .. ',"pieces":1}'
+  end,
+  count = function(text) return text:find('"order":', 1, true) and 1 or 0, 0 end,
+}
