@@ -24,10 +24,11 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(params=DATABASES)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """An empty database of either kind; a test that means one of them parametrises it with its name."""
-    yield from _open(request, request.param, tmp_path)
+    yield from open_place(request, request.param, tmp_path)
 
 
-def _open(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> Iterator[Place]:
+def open_place(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> Iterator[Place]:
+    """A database, for as long as the generator lives."""
     if kind == "sqlite":
         found = Place(f"sqlite:///{tmp_path}/shop.db")
         found.make_note()

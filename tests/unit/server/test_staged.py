@@ -240,3 +240,15 @@ def test_the_sessions_of_this_group_take_no_room_in_a_portion(store: Store) -> N
         group.renew(other, 1000)
         group.end_session(ended)
         assert [found.name for found in group.sessions_expired(100, 3)] == ["3", "4", "5"]
+
+
+def test_a_version_that_was_foreseen_is_not_taken_for_one_that_the_group_made(store: Store) -> None:
+    """What the store held before the group counts for its first call alone."""
+    _finish(store, ("k", "old"))
+    with store.write() as writer:
+        group = Group(writer)
+        group.prefetch([], ["k"])
+        for version in (2, 3):
+            effect = Effect(group)
+            assert effect.put("k", "x") == version
+            group.merge(effect)

@@ -50,7 +50,7 @@ class Ledger:
             self.acked += 1
             self._finished_above.discard(self.acked)
 
-    def has_room(self, count: int = 1) -> bool:
+    def has_room(self, count: int) -> bool:
         """Whether so many calls can begin before an old one is finished."""
         return self.next_seq - 1 + count - self.acked <= self.window
 

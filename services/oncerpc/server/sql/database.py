@@ -108,11 +108,11 @@ class Database(ABC):
         except (DBAPIError, PoolTimeout) as error:
             raise StoreRefused(one_line(error)) from error
 
-    is_marked_always: ClassVar[bool] = False
-    """Whether `verify` needs the mark, which is else for attempts that have an identity."""
-
     def mark(self, tx: Transaction) -> None:
-        """The handler is about to write; its identity, if it has one, was claimed before."""
+        """The handler is about to write; its identity, if it has one, was claimed before.
+
+        Where nothing else was asked yet, this is what finds out that a pooled connection is stale.
+        """
         tx.run(f"SAVEPOINT {MARK}", ())
 
     def verify(self, tx: Transaction) -> None:  # noqa: B027 not every kind has something to do here

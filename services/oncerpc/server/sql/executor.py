@@ -8,9 +8,11 @@
 A handler that says no (a recorded error, a status from 400 to 499) has what it wrote rolled back to the mark that was
 set behind the claim, and its reply is recorded in the same transaction. Where it has rolled all of it back itself, as
 sessions do on the way of an error, that is a transaction of its own; if a duplicate ran in between, its reply is given
-instead. A handler that fails is rolled back and nothing is recorded. Where the database gives the transaction up for another one, the whole of it is run
-again, in bounds. Where the connection is lost while it commits nobody knows, so the record is looked for, in a way that
-waits for a commit that is still in flight, before anyone is told anything.
+instead. A handler that fails is rolled back and nothing is recorded.
+
+Where the database gives the transaction up for another one, the whole of it is run again, in bounds. Where the
+connection is lost while it commits nobody knows, so the record is looked for, in a way that waits for a commit that
+is still in flight, before anyone is told anything.
 """
 
 from __future__ import annotations
@@ -255,8 +257,7 @@ class Executor:
                         raise _Conflict()  # what stood there went between two statements: forgotten, or pruned
                     self._pass("before_execute", work)
                     work.begin()
-                    if _has_identity(work) or self.database.is_marked_always:
-                        self.database.mark(tx)
+                    self.database.mark(tx)
             except Refused:
                 records.let_go()
                 self._finish(tx, records)

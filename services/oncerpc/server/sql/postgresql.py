@@ -61,12 +61,11 @@ class PostgresDatabase(Database):
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[Connection]:
-        with self.engine.connect() as connection:
+        with self.engine.begin() as connection:
             # Whoever has waited must see what the one before has made, so the snapshot must not be older than the wait.
-            connection.execution_options(isolation_level="READ COMMITTED")
-            with connection.begin():
-                connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": LOCK_ID})
-                yield connection
+            connection.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": LOCK_ID})
+            yield connection
 
     def commits_each_statement(self, connection: Connection) -> bool:
         asked = text("SELECT txid_current()")

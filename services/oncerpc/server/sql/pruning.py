@@ -8,7 +8,7 @@ import time
 from oncerpc.server.log import log
 from oncerpc.server.sessions import Sessions
 from oncerpc.server.sql.errors import one_line
-from oncerpc.server.sql.executor import Executor
+from oncerpc.server.sql.executor import Executor, again
 
 __all__ = ["Pruner"]
 
@@ -39,6 +39,9 @@ class Pruner:
 
     def portion(self) -> int:
         """One portion of keys and one of sessions; how many went. Raises StoreRefused, StillRunning."""
+        return again(self._portion)
+
+    def _portion(self) -> int:
         with self._executor.untied() as (tx, records, times):
             keys = tx.run(self._executor.statements.prune_keys, (times.wall_ms, PORTION))
             before = records.ended

@@ -35,7 +35,6 @@ class SqliteDatabase(Database):
     """A SQLite file, or one in memory."""
 
     dialect: ClassVar[str] = "sqlite"
-    is_marked_always: ClassVar[bool] = True
     now_ms: ClassVar[str] = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
     def __init__(self, engine: Engine, tables: Tables, waits: Waits) -> None:
