@@ -22,7 +22,7 @@ from oncerpc.client.session import outbox, session
 from oncerpc.flask import extension, views
 from oncerpc.server import sessions
 from oncerpc.server.dedup import persisted
-from oncerpc.server.sql import executor
+from oncerpc.server.sql import database, executor
 from tests.bugs.base import Bug
 from tests.bugs.hunt import hunt
 from tests.bugs.planted import bugs
@@ -38,7 +38,7 @@ CELLS = sorted({(bug.service, *cell, model) for bug, model in ON_MODELS for cell
 PARTS = (
     retry_loop, retry_loop.RetryLoop, core.Core, issuer, outbox.Outbox, session.Identity, committer.Committer,
     sessions.Sessions, persisted, persisted.PersistedDedup, sqlite_queries.SqliteView, staged.Group, decision,
-    executor.Executor, views, extension,
+    executor.Executor, views, extension, database.Database,
 )  # fmt: skip
 
 

@@ -6,29 +6,24 @@ It breaks the rule that a refusal has no effect: the caller is told 409 and the 
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import contextlib
+from collections.abc import Iterator
 
-from oncerpc.server.sql.executor import Executor, Work
-from oncerpc.server.sql.records import SqlRecords
+from oncerpc.server.sql.database import Database
+from oncerpc.server.sql.sqlite import SqliteDatabase
 from oncerpc.server.sql.transaction import Transaction
-from oncerpc.wire.envelope import Reply
 from tests.bugs.base import Bug, replaced
 
-real_execute = Executor._execute
 
-
-def execute(self: Executor, tx: Transaction, work: Work, records: SqlRecords) -> Reply:
+def unwind(self: Database, tx: Transaction) -> None:
     """Whatever the reply says, what was written stays."""
-    reply = real_execute(self, tx, work, records)
-    if reply.failed and not tx.ended_by:
-        records.let_go()
-        tx.finish()
-    return reply
 
 
-def plant() -> AbstractContextManager[None]:
-    """No rollback for a reply that says no."""
-    return replaced(Executor, _execute=execute)
+@contextlib.contextmanager
+def plant() -> Iterator[None]:
+    """No way back to the mark behind the claim, on either database."""
+    with replaced(Database, unwind=unwind), replaced(SqliteDatabase, unwind=unwind):
+        yield
 
 
 BUG = Bug(
