@@ -194,7 +194,7 @@ def test_another_writer_is_waited_for(place):
     assert held.shop.send("other", path="/beside").status_code == 200
 
 
-LEVELS = {"sqlite": [None], "postgresql": [None, "REPEATABLE READ", "SERIALIZABLE"]}
+LEVELS: dict[str, list[str | None]] = {"sqlite": [None], "postgresql": [None, "REPEATABLE READ", "SERIALIZABLE"]}
 
 
 def engines(place):
@@ -320,7 +320,7 @@ def test_what_cannot_be_serialised_is_run_again(place, level, kind):
 
 @on_postgresql
 def test_reads_and_acknowledgements_under_serializable(place):
-    """What the database gives up of a read, or of what a read says of its session, is tried again: no internal_error."""
+    """What the database gives up of a read, or of what a read says of its session, is tried again, in silence."""
     app, once = place.app(place.engine(isolation_level="SERIALIZABLE", pool_size=20))
 
     @once.method("note.write")

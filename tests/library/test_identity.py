@@ -120,8 +120,8 @@ def test_a_refusal_leaves_no_record(rpc, place, refusal):
     time.sleep(0.01)  # so that the lease is renewed
     meta = {"window_exceeded": {"seq": 2000, "acked": 2}, "stale_call": {"seq": 1}, "identity_reused": {"seq": 2},
             "expired": {"seq": 3, "acked": 2, "timeout_ms": 0}}[refusal]  # fmt: skip
-    expect(rpc.call("note.write", word="c", _meta={"session": session.name, **meta}),
-           {"window_exceeded": 1004, "stale_call": 1003, "identity_reused": 1002, "expired": 1005}[refusal])  # fmt: skip
+    codes = {"window_exceeded": 1004, "stale_call": 1003, "identity_reused": 1002, "expired": 1005}
+    expect(rpc.call("note.write", word="c", _meta={"session": session.name, **meta}), codes[refusal])
     assert place.run("SELECT seq FROM once_record") == ([] if "acked" in meta else [(2,)])
     assert place.run("SELECT acked FROM once_session") == [(2 if "acked" in meta else 1,)]
 
