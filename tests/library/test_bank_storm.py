@@ -1,4 +1,4 @@
-"""A storm at the bank: clients that retry and send twice, while its workers and the whole of it are killed and restarted."""
+"""A storm at the bank: clients retry and send twice, while its workers, and all of it, are killed and started again."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def order_of(rng, token):
 
 
 def by_key(url, number, seed, told, over):
-    """A plain HTTP client: the same request until a reply comes, at times twice at once or once more after the reply."""
+    """A plain HTTP client: the same request until a reply comes, at times twice at once, or again after the reply."""
     rng = random.Random(f"{seed}/{number}")
     turn = 0
     while not over.is_set():
@@ -60,7 +60,7 @@ def by_key(url, number, seed, told, over):
                 return caller.fetch("POST", "/transfers", body, headers)
 
         twice = rng.random() < 0.3
-        replies = []
+        replies: list[Any] = []
         while not replies:
             got = at_once([lambda: attempt(send)] * 2, 60) if twice else [attempt(send)]
             told.lost += got.count(None)
@@ -104,7 +104,7 @@ def by_session(url, number, seed, told, over):
         while not over.is_set():
             turn += 1
             token = f"session-{number}-{turn}"
-            outcome = bank.outcome("bank.transfer", **order_of(rng, token))
+            outcome = bank.outcome("bank.transfer", order_of(rng, token))
             told.lost += len(outcome.attempts) - 1
             if isinstance(outcome, Ok):
                 told.marked += outcome.replayed
@@ -116,7 +116,7 @@ def by_session(url, number, seed, told, over):
 
 
 def by_hand(url, number, seed, told, over):
-    """A session spelt by hand: each call is sent again until a reply comes, and duplicates come late, after an ack too."""
+    """A session spelt by hand: calls are sent again until a reply comes; duplicates come late, after an ack too."""
     rng = random.Random(f"{seed}/{number}")
 
     def call(method, **params):
@@ -151,7 +151,7 @@ def by_hand(url, number, seed, told, over):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_storm_at_the_bank(place, tmp_path, seed):
-    """Every transfer that was told ok is there once, none twice, no definite failure is, and no money is lost or made."""
+    """Every transfer that was told ok is there once, none twice, no definite failure is, no money is lost or made."""
     environment = {"BANK_DATABASE": place.url}
     told, over, rng = Told(), threading.Event(), random.Random(seed)
     with WsgiServer("gunicorn", "bank.app", environment, tmp_path / "log", workers=2, preloads=False) as server:

@@ -322,7 +322,7 @@ def test_what_cannot_be_serialised_is_run_again(place, level, kind):
 
 @on_postgresql
 def test_reads_and_acknowledgements_under_serializable(place):
-    """What the database gives up of a read, or of what it says of its session, is tried again: no internal_error."""
+    """What the database gives up of a read, or of what a read says of its session, is tried again, in silence."""
     app, once = place.app(place.engine(isolation_level="SERIALIZABLE", pool_size=20))
 
     @once.method("note.write")
@@ -433,8 +433,6 @@ def test_a_key_that_is_forgotten_meanwhile(place):
 
 def test_a_pool_that_is_exhausted(place):
     """A request that gets no connection is refused, nothing ran, and later it is done."""
-    held = Held(place, wait_max_s=5)
-    held.shop.once  # noqa: B018
     engine = place.engine(pool_size=1, max_overflow=0, pool_timeout=0.2)
     shop = Shop.__new__(Shop)
     shop.place, shop.runs = place, 0
@@ -450,6 +448,54 @@ def test_a_pool_that_is_exhausted(place):
     assert shop.send().status_code == 200
     assert Rpc(shop.app).keyed("r", "note.write").ok == {}
     assert place.notes == ["a", "a"]
+
+
+@on_postgresql
+def test_waiting_duplicates_take_no_connections(place):
+    """While one runs and six duplicates wait, another request still finds a connection in a pool of two."""
+    other = Shop.__new__(Shop)
+    engine = place.engine(pool_size=2, max_overflow=0, pool_timeout=2)
+    other.place, other.runs = place, 0
+    other.app, other.once = place.app(engine)
+    gate, begun = threading.Event(), threading.Event()
+
+    def view():
+        other.write("slow")
+        begun.set()
+        assert gate.wait(20)
+        return {}
+
+    other.view(view).view(lambda: other.write("beside"), path="/beside")
+    first = in_background(other.send)
+    assert begun.wait(10)
+    duplicates = [in_background(other.send) for _ in range(6)]
+    time.sleep(0.3)
+    assert other.send("b", path="/beside").status_code == 200
+    gate.set()
+    assert [replayed(one.result(20)) for one in (first, *duplicates)] == [False] + [True] * 6
+    assert place.notes == ["slow", "beside"] or place.notes == ["beside", "slow"]
+
+
+@on_postgresql
+def test_the_turns_of_a_session_are_waited_for_in_bounds(place):
+    """Where a session's calls take turns (REPEATABLE READ), one that waits longer than wait_max_s is refused."""
+    app, once = place.app(place.engine(isolation_level="REPEATABLE READ"), wait_max_s=0.3)
+    gate, begun = threading.Event(), threading.Event()
+
+    @once.method("note.wait")
+    def note(tx, word: str) -> dict:
+        begun.set()
+        assert word != "first" or gate.wait(20)
+        return write(tx, word)
+
+    session = Rpc(app).open()
+    first = in_background(lambda: session.do(1, "note.wait", word="first"))
+    assert begun.wait(10)
+    expect(session.do(2, "note.wait", word="second"), 11, 503)
+    gate.set()
+    assert first.result(10).ok == {}
+    assert session.do(2, "note.wait", word="second").ok == {}
+    assert place.notes == ["first", "second"]
 
 
 def test_one_connection_is_enough(place):

@@ -155,7 +155,7 @@ def test_the_database_goes_while_it_commits_and_stays_away(place, link, kind, mo
         link.is_down = True
         cut()
 
-    link.cut = cut_for_good  # type: ignore[method-assign]
+    link.cut = cut_for_good
     assert send() in ("internal_error", "outcome-unknown")
     link.is_down = False
     assert send() is True

@@ -45,7 +45,8 @@ class Shop:
         return self.app.test_client().open(path, method=verb, headers=headers, **options)
 
     def write(self, word="a"):
-        write(self.once.tx, word)
+        """Its effect, and an empty reply."""
+        return write(self.once.tx, word)
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ class Place:
             engine.dispose()
 
 
-def write(tx: Any, word: str) -> None:
-    """A handler's effect."""
+def write(tx: Any, word: str) -> dict[str, Any]:
+    """A handler's effect; its result, which is empty."""
     tx.execute(text("INSERT INTO note (text, at) VALUES (:text, :at)"), {"text": word, "at": time.time()})
+    return {}

@@ -16,8 +16,8 @@ __all__ = ["arrange", "check", "count_left_out", "left_out", "take_over"]
 CONTAINERS = ("test_containers", "test_compose_up", "test_compose_bank")
 """One engine, which is slow when two ask at once; and the images are built by the first."""
 LONGEST_FIRST = (
-    *CONTAINERS, "test_storm", "test_races", "test_durability", "test_bugs", "test_scenarios", "test_chaos_command",
-    "test_simulated_network",
+    *CONTAINERS, "test_compose_bank", "test_storm", "test_bank_storm", "test_servers", "test_lost_database", "test_bank_storm", "test_servers", "test_races", "test_durability", "test_bugs",
+    "test_scenarios", "test_chaos_command", "test_simulated_network",
 )  # fmt: skip
 """What begins last ends last: a long test at the end would leave the other processes idle."""
 _LEFT_OUT = pytest.StashKey[int]()
@@ -49,7 +49,7 @@ def _group(item: pytest.Item) -> str | None:
         model = callspec.params.get("model", "") if callspec else ""
         shared = "across-restarts" if "crossings" in getattr(item, "fixturenames", ()) else item.path.stem
         return f"{shared}-{model}".replace(" ", "")
-    is_short = {"unit", "browser", "library"} & set(item.path.parts)
+    is_short = {"unit", "browser", "library"} & set(item.path.parts) and item.path.stem not in LONGEST_FIRST
     return f"{item.path.parent.name}/{item.path.stem}" if is_short else None
 
 

@@ -126,11 +126,14 @@ def bench_tables() -> str:
 
 
 def test_the_front_door_shows_the_run_that_is_kept() -> None:
-    """Every target stands in it with a verdict, the run was a whole one, and it names date, machine and versions."""
+    """Every target stands in it with a verdict, the run was a whole one, and it names date, machine and versions.
+
+    The library's cost (measurement 9) has a run of its own: bench/results/library.md.
+    """
     shown = _generated(FRONT_DOOR.read_text(encoding="utf-8"), "bench")
     assert shown == bench_tables()
     rows = [line for line in shown.partition("**1. ")[0].splitlines() if line.startswith("| ")][2:]
-    assert [row.split("|")[2].strip() for row in rows] == [target.what for target in TARGETS]
+    assert [row.split("|")[2].strip() for row in rows] == [target.what for target in TARGETS if target.measurement != 9]
     assert all(row.split("|")[7].strip() in ("aim reached", "floor reached", "missed") for row in rows)
     assert "Not the whole run" not in shown
     assert re.match(r"\d{4}-\d\d-\d\d, \d+ cores .* GiB, .*python .*sqlite .*etcd ", shown)

@@ -12,13 +12,14 @@ one session take turns: its row is locked first.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from oncerpc.server.sql.database import Database, StillRunning, Waits
+from oncerpc.server.sql.database import Database, SqlAttempt, StillRunning, Waits
 from oncerpc.server.sql.errors import is_busy
 from oncerpc.server.sql.tables import Tables
 from oncerpc.server.sql.transaction import Transaction
@@ -43,6 +44,14 @@ LOCK_ID = 0x6F6E6365
 """Of the advisory lock under which the tables are made."""
 
 
+class _Turn:
+    """Of the attempts under one identity in this process. `users`: those that run or wait."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.users = 0
+
+
 class PostgresDatabase(Database):
     """A PostgreSQL database."""
 
@@ -55,6 +64,9 @@ class PostgresDatabase(Database):
         self._wait_ms = f"{max(1, int(waits.max_s * 1000))}ms"
         self._claim_key, self._claim_record = self.sql(_CLAIM_KEY), self.sql(_CLAIM_RECORD)
         self._expired, self._take_turns = self.sql(_EXPIRED), self.sql(_TAKE_TURNS)
+        self._set_wait = self.sql("SELECT set_config('lock_timeout', ?, true)")
+        self._running: dict[object, _Turn] = {}
+        self._guard = threading.Lock()
         self._has_learnt = False
         self._usual_wait = "0"
         self._takes_turns = False
@@ -71,23 +83,49 @@ class PostgresDatabase(Database):
         asked = text("SELECT txid_current()")
         return connection.execute(asked).scalar() != connection.execute(asked).scalar()
 
+    @contextlib.contextmanager
+    def _turn(self, attempt: SqlAttempt) -> Iterator[object]:
+        """Duplicates in one process wait here, without a connection that others could use."""
+        if attempt.key is None and attempt.meta.seq is None:
+            yield self
+            return
+        identity = attempt.key or (attempt.meta.session, attempt.meta.seq)
+        with self._guard:
+            turn = self._running.setdefault(identity, _Turn())
+            turn.users += 1
+        try:
+            refuses = self.waits.refuse and attempt.may_be_refused
+            if not turn.lock.acquire(timeout=0 if refuses else self.waits.max_s):
+                raise StillRunning(is_duplicate=True)
+            try:
+                yield self
+            finally:
+                turn.lock.release()
+        finally:
+            with self._guard:
+                turn.users -= 1
+                if not turn.users:
+                    del self._running[identity]
+
     def claim_key(self, tx: Transaction, row: dict[str, Any], now_ms: int, *, may_be_refused: bool) -> bool:
         self._learn(tx)
         wait_ms = "1ms" if self.waits.refuse and may_be_refused else self._wait_ms
         values = (row["scope"], row["key"], row["fingerprint"], row["attempt"], row["created_ms"], row["expires_ms"])
         claimed = self._claim(tx, self._claim_key, (*values, wait_ms, self._usual_wait))
-        if not claimed and tx.run(self._expired, (row["scope"], row["key"], now_ms)):
+        if not claimed and self._claim(tx, self._expired, (row["scope"], row["key"], now_ms)):
             claimed = self._claim(tx, self._claim_key, (*values, wait_ms, self._usual_wait))
         return claimed
 
     def claim_record(self, tx: Transaction, session: str, row: dict[str, Any]) -> bool:
         self._learn(tx)
         if self._takes_turns:
-            tx.rows(self._take_turns, (session,))
+            tx.run(self._set_wait, (self._wait_ms,))
+            self._claim(tx, self._take_turns, (session,))
         values = (row["seq"], row["fingerprint"], row["attempt"], self._wait_ms, session, self._usual_wait)
         return self._claim(tx, self._claim_record, values)
 
     def _claim(self, tx: Transaction, statement: str, values: tuple[Any, ...]) -> bool:
+        """Whether the statement has found or changed a row. Raises StillRunning."""
         try:
             return tx.run(statement, values) > 0
         except DBAPIError as error:
