@@ -16,8 +16,8 @@ __all__ = ["arrange", "check", "count_left_out", "left_out", "take_over"]
 CONTAINERS = ("test_containers", "test_compose_up", "test_compose_bank")
 """One engine, which is slow when two ask at once; and the images are built by the first."""
 LONGEST_FIRST = (
-    *CONTAINERS, "test_compose_bank", "test_storm", "test_bank_storm", "test_servers", "test_lost_database", "test_bank_storm", "test_servers", "test_races", "test_durability", "test_bugs",
-    "test_scenarios", "test_chaos_command", "test_simulated_network",
+    *CONTAINERS, "test_storm", "test_bank_storm", "test_servers", "test_lost_database", "test_races", "test_durability",
+    "test_bugs", "test_scenarios", "test_chaos_command", "test_simulated_network",
 )  # fmt: skip
 """What begins last ends last: a long test at the end would leave the other processes idle."""
 _LEFT_OUT = pytest.StashKey[int]()
