@@ -15,7 +15,7 @@ import oncerpc
 from oncerpc import Failed, Ok
 from tests.support.caller import LOST, Caller
 from tests.support.seed import SEED
-from tests.support.waiting import at_once
+from tests.support.waiting import at_once, until
 from tests.support.wsgi_server import WsgiServer
 
 ACCOUNTS = [f"account{number}" for number in range(6)]
@@ -179,7 +179,7 @@ def test_a_storm_at_the_bank(place, tmp_path, seed):
                 server.start()
             else:
                 server.kill_worker(rng.randrange(2))
-        over.wait(1)
+        until(lambda: told.count >= KILLS * 2 or failures, 30, "a storm's worth of transfers")
         over.set()
         for thread in clients:
             thread.join(60)
@@ -200,6 +200,5 @@ def test_a_storm_at_the_bank(place, tmp_path, seed):
         balances[target] += amount
     assert dict(place.run("SELECT name, balance FROM account")) == dict(balances)
     print(f"{told.count} transfers, {len(told.no)} refused, {told.lost} replies lost, {told.marked} replays")
-    assert told.count >= KILLS * 2, "hardly a transfer got through: not much of a storm"
     assert told.lost, "no reply was lost: not much of a storm"
     assert told.marked, "nothing was replayed: not much of a storm"

@@ -258,6 +258,30 @@ def test_sqlite_ended_it(place, how):
     assert place.run("SELECT count(*) FROM once_key") == [(0,)]
 
 
+@on_postgresql
+def test_the_drivers_commit_on_postgresql(place):
+    """What the driver was told to commit is beyond reach; nobody is told ok, nothing runs twice, `forget` ends it."""
+    app, once = place.app()
+    runs = []
+
+    @once.method("note.write")
+    def note(tx) -> dict:
+        runs.append(1)
+        write(tx, f"{len(runs)}")
+        if len(runs) == 1:
+            tx.connection.commit()
+        return write(tx, "after")
+
+    for _ in range(3):
+        expect(Rpc(app).keyed("k", "note.write"), -32603)
+    assert place.notes == ["1"]
+    runner = app.test_cli_runner()
+    assert "status: unknown" in runner.invoke(args=["once", "show", "k", "--body"]).output
+    assert runner.invoke(args=["once", "forget", "k"]).exit_code == 0
+    assert Rpc(app).keyed("k", "note.write").ok == {}
+    assert place.notes == ["1", "2", "after"]
+
+
 def test_a_static_pools_connection_is_shared():
     """With StaticPool another use of the engine in the handler ends its transaction: an error, nothing half done."""
     engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})

@@ -7,13 +7,27 @@ import json
 import time
 
 import pytest
-from flask import Flask, Response, abort, g, jsonify, make_response, redirect, request, session, stream_with_context
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    g,
+    jsonify,
+    make_response,
+    redirect,
+    request,
+    session,
+    stream_with_context,
+)
+from flask.views import MethodView
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from oncerpc.flask import OnceRPC
 from tests.library.conftest import on_sqlite
 from tests.library.test_transaction import Note
+from tests.support.calling import Rpc
 from tests.support.places import Place, write
 
 
@@ -473,6 +487,65 @@ def test_async_views(place):
     first, second = shop.send(), shop.send()
     assert (first.status_code, second.data, replayed(second)) == (201, first.data, True)
     assert place.notes == ["a"]
+
+
+@on_sqlite
+def test_blueprints_and_method_views(place):
+    """Below a blueprint's route and on a class of views it is the same, the blueprint's own error handlers included."""
+    shop = Shop(place)
+    blueprint = Blueprint("orders", "orders", url_prefix="/v1")
+    blueprint.register_error_handler(OutOfStock, lambda error: ("sold out", 409))
+
+    @blueprint.post("/orders")
+    @shop.once.idempotent()
+    def order():
+        shop.runs += 1
+        shop.write()
+        raise OutOfStock
+
+    class Refunds(MethodView):
+        decorators = [shop.once.idempotent(required=True)]  # noqa: RUF012 as Flask declares it
+
+        def post(self, number):
+            shop.write(str(number))
+            return {"number": number}, 201
+
+    blueprint.add_url_rule("/refunds/<int:number>", view_func=Refunds.as_view("refunds"))
+    shop.app.register_blueprint(blueprint)
+    replies = [shop.send(path="/v1/orders") for _ in range(2)]
+    assert [(reply.status_code, reply.data, replayed(reply)) for reply in replies] == [
+        (409, b"sold out", False), (409, b"sold out", True),
+    ]  # fmt: skip
+    assert [replayed(shop.send("r", path="/v1/refunds/7")) for _ in range(2)] == [False, True]
+    is_problem(shop.send("r", path="/v1/refunds/8"), 422, "key-reused")
+    is_problem(shop.send(None, path="/v1/refunds/8"), 400, "key-missing")
+    assert (shop.runs, place.notes) == (1, ["7"])
+    assert "POST /v1/refunds/" in shop.app.test_client().get("/rpc/policy").get_data(as_text=True)
+
+
+def test_one_extension_for_two_applications(place, tmp_path):
+    """As an application factory has it: each application has its own database, records and transactions."""
+    once = OnceRPC()
+
+    @once.idempotent()
+    def order():
+        return write(once.tx, "a")
+
+    other = Place(f"sqlite:///{tmp_path}/second.db")
+    other.make_note()
+    apps = []
+    for where in (place, other):
+        app = Flask("shop")
+        once.init_app(app, where.engine())
+        app.add_url_rule("/orders", "order", order, methods=["POST"])
+        apps.append(app)
+    once.method("note.write")(lambda tx: write(tx, "rpc"))
+    for app in apps:
+        replies = [app.test_client().post("/orders", headers={"Idempotency-Key": "k"}) for _ in range(2)]
+        assert [replayed(reply) for reply in replies] == [False, True]
+        assert [Rpc(app).keyed("r", "note.write").replayed for _ in range(2)] == [False, True]
+    assert place.notes == other.notes == ["a", "rpc"]
+    other.close()
 
 
 @on_sqlite

@@ -96,13 +96,15 @@ def _missing(key: str, scope: str | None) -> click.ClickException:
 
 
 def _status(row: Any) -> str:
+    if row.reply is None:
+        return "unknown: a handler has committed by the driver, and nothing came after it; `forget` makes the key free"
     if bytes(row.reply)[0] == _VIEW_REPLY:
         return str(unpack_response(bytes(row.reply)).status)
     return "error" if row.failed else "result"
 
 
 def _body(row: Any) -> str:
-    reply = bytes(row.reply)
+    reply = bytes(row.reply or b"-")
     body = unpack_response(reply).get_data() if reply[0] == _VIEW_REPLY else reply
     return body.decode("utf-8", "backslashreplace")
 

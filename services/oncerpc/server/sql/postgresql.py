@@ -40,6 +40,9 @@ ON CONFLICT DO NOTHING {_WAITED}
 _EXPIRED = "DELETE FROM {key} WHERE scope = ? AND key = ? AND expires_ms <= ?"
 _TAKE_TURNS = "SELECT number FROM {session} WHERE name = ? FOR UPDATE"
 
+_REFUSED_AFTER = "20ms"
+"""How long a lock is waited for that may be no duplicate's, such as that of a table that grows."""
+
 LOCK_ID = 0x6F6E6365
 """Of the advisory lock under which the tables are made."""
 
@@ -109,7 +112,7 @@ class PostgresDatabase(Database):
 
     def claim_key(self, tx: Transaction, row: dict[str, Any], now_ms: int, *, may_be_refused: bool) -> bool:
         self._learn(tx)
-        wait_ms = "1ms" if self.waits.refuse and may_be_refused else self._wait_ms
+        wait_ms = _REFUSED_AFTER if self.waits.refuse and may_be_refused else self._wait_ms
         values = (row["scope"], row["key"], row["fingerprint"], row["attempt"], row["created_ms"], row["expires_ms"])
         claimed = self._claim(tx, self._claim_key, (*values, wait_ms, self._usual_wait))
         if not claimed and self._claim(tx, self._expired, (row["scope"], row["key"], now_ms)):

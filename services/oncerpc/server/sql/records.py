@@ -90,7 +90,7 @@ class SqlStatements:
         )
         self.prune_keys = sql(
             "DELETE FROM {key} WHERE (scope, key) IN"  # noqa: S608
-            " (SELECT scope, key FROM {key} WHERE expires_ms <= ? AND reply IS NOT NULL"
+            " (SELECT scope, key FROM {key} WHERE expires_ms <= ?"
             f" ORDER BY expires_ms LIMIT ?{database.skip_locked})"
         )
 
