@@ -18,7 +18,7 @@ from oncerpc.server.sql.executor import Executed, Executor, Work
 from oncerpc.wire.envelope import Reply
 from tests.bugs.base import Bug, replaced
 
-real_admit, real_settle = PersistedDedup.admit, PersistedDedup.record_reply
+real_admit, real_record = PersistedDedup.admit, PersistedDedup.record_reply
 real_run, real_pass = Executor.run, Executor._pass
 
 
@@ -46,7 +46,7 @@ def admit(self: PersistedDedup, group: Records[Any], attempt: Attempt, now_ms: i
     return None
 
 
-def settle(self: PersistedDedup, group: Records[Any], attempt: Attempt, reply: Reply, now_ms: int) -> None:
+def record_reply(self: PersistedDedup, group: Records[Any], attempt: Attempt, reply: Reply, now_ms: int) -> None:
     """Someone may have been faster."""
     if attempt.key is not None:
         found: object = group.keyed(*attempt.key)
@@ -54,7 +54,7 @@ def settle(self: PersistedDedup, group: Records[Any], attempt: Attempt, reply: R
         session = group.session(attempt.meta.session) if attempt.meta.session is not None else None
         found = None if session is None or attempt.meta.seq is None else group.record(session, attempt.meta.seq)
     if found is None:
-        real_settle(self, group, attempt, reply, now_ms)
+        real_record(self, group, attempt, reply, now_ms)
 
 
 def pass_failpoint(self: Executor, point: str, work: Work) -> None:
@@ -66,7 +66,7 @@ def pass_failpoint(self: Executor, point: str, work: Work) -> None:
 @contextlib.contextmanager
 def plant() -> Iterator[None]:
     """The question is asked outside, the deed is done inside."""
-    with replaced(Executor, run=run, _pass=pass_failpoint), replaced(PersistedDedup, admit=admit, settle=settle):
+    with replaced(Executor, run=run, _pass=pass_failpoint), replaced(PersistedDedup, admit=admit, record_reply=record_reply):
         yield
 
 

@@ -28,8 +28,8 @@ def settle(self: Executor, tx: Transaction, work: Work, records: SqlRecords, rep
         self.database._begin(second)
         own = self._records(second, records._token, records._times)
         own.claim(work, work.key_kept_ms)
-        self._gate.admit(own, work, now_ms)
-        real_settle(self, second, work, own, reply, now_ms)
+        if self._gate.admit(own, work, now_ms) is None:  # else a duplicate has come between the two
+            real_settle(self, second, work, own, reply, now_ms)
     finally:
         second.undo()
 
