@@ -90,6 +90,8 @@ class WsgiServer:
 
     def kill(self) -> None:
         """SIGKILL to all of it at once."""
+        if self._process.returncode is not None:
+            return  # it has been waited for, so its number may be another's by now
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(10)
