@@ -66,7 +66,8 @@ def pass_failpoint(self: Executor, point: str, work: Work) -> None:
 @contextlib.contextmanager
 def plant() -> Iterator[None]:
     """The question is asked outside, the deed is done inside."""
-    with replaced(Executor, run=run, _pass=pass_failpoint), replaced(PersistedDedup, admit=admit, record_reply=record_reply):
+    gate = replaced(PersistedDedup, admit=admit, record_reply=record_reply)
+    with replaced(Executor, run=run, _pass=pass_failpoint), gate:
         yield
 
 
