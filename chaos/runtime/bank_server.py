@@ -75,7 +75,7 @@ class BankServer(LocalServer):
         end_s = time.monotonic() + self._start_timeout_s
         while (info := self._info()) is None or self.loaded() < PROCESSES:
             if process.poll() is not None:
-                raise ServerError(f"the bank ended before it was ready\n{self.log_tail()}")
+                raise ServerError(f"the bank ended ({process.poll()}) before it was ready\n{self.log_tail()}")
             if time.monotonic() > end_s:
                 raise ServerError(f"the bank is not ready after {self._start_timeout_s:g} s\n{self.log_tail()}")
             time.sleep(POLL_S)
