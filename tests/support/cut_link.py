@@ -37,10 +37,14 @@ class CutLink:
 
     def cut(self) -> None:
         """Close all connections."""
+        self._cut_all_but(None)
+
+    def _cut_all_but(self, kept: socket.socket | None) -> None:
+        """A connection that is made meanwhile is not among them."""
         self.cuts += 1
         with self._guard:
             found, self._open = self._open, set()
-        for one in found:
+        for one in found - {kept}:
             _end(one)
 
     def close(self) -> None:
@@ -72,9 +76,10 @@ class CutLink:
             while data := source.recv(65536):
                 if is_request and self._count and self._word in data:
                     self._count -= 1
+                    self._cut_all_but(target)  # first, or a quick answer would slip back before the cut
                     if self._lets_through:
                         target.sendall(data)
-                    self.cut()
+                    _end(target)
                     return
                 target.sendall(data)
         for one in (source, target):
