@@ -148,14 +148,7 @@ def test_the_database_goes_while_it_commits_and_stays_away(place, link, kind, mo
     monkeypatch.setattr(executor, "LOOKUPS_MAX", 2)
     shop = serve(place, link.port)
     send = identities(shop)[kind]
-    link.cut_at(COMMIT, lets_through=True)
-    cut = link.cut
-
-    def cut_for_good():
-        link.is_down = True
-        cut()
-
-    link.cut = cut_for_good
+    link.cut_at(COMMIT, lets_through=True, for_good=True)
     assert send() in ("internal_error", "outcome-unknown")
     link.is_down = False
     assert send() is True

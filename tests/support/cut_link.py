@@ -20,6 +20,7 @@ class CutLink:
         self._open: set[socket.socket] = set()
         self._guard = threading.Lock()
         self._word, self._lets_through, self._count = b"", False, 0
+        self._for_good = False
         self.is_down = False
         """While it is, every new connection is closed at once."""
         self.cuts = 0
@@ -31,9 +32,13 @@ class CutLink:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def cut_at(self, word: bytes, *, lets_through: bool, count: int = 1) -> None:
-        """Cut everything when the client says this word the next `count` times; `lets_through`: the word still goes."""
+    def cut_at(self, word: bytes, *, lets_through: bool, count: int = 1, for_good: bool = False) -> None:
+        """Cut everything when the client says this word the next `count` times; `lets_through`: the word still goes.
+
+        `for_good`: from then on it is down.
+        """
         self._word, self._lets_through, self._count = word, lets_through, count
+        self._for_good = for_good
 
     def cut(self) -> None:
         """Close all connections."""
@@ -76,6 +81,7 @@ class CutLink:
             while data := source.recv(65536):
                 if is_request and self._count and self._word in data:
                     self._count -= 1
+                    self.is_down = self.is_down or self._for_good
                     self._cut_all_but(target)  # first, or a quick answer would slip back before the cut
                     if self._lets_through:
                         target.sendall(data)
