@@ -94,7 +94,7 @@ down: ## Remove the containers and networks of `make up`; the data stay
 logs: ## Follow what the clients in the containers do and are told
 	@docker compose logs --follow --no-log-prefix c1 c2
 
-test: setup toxiproxy ## Run the tests: unit, contract, integration, browser, planted bugs (eight minutes on two cores)
+test: setup toxiproxy ## Run the tests: unit, contract, integration, browser, planted bugs (about ten minutes on two cores)
 	@$(PY) -m pytest $(TEST_SIDE_BY_SIDE) -m 'not long' $(TEST_PATHS) $(TEST_ARGS)
 
 test-long: setup toxiproxy ## Run what `test` leaves out: more storms, Ctrl-C in every scenario, the other model
