@@ -2,7 +2,8 @@
 
 Both take their orders in the same application, served the same way, on the same database; each request of the
 retry-safe one has a key of its own, as a client's calls have. The view is written as most are, by an ORM session, and
-as barely as one can be, by three statements of text. The cost is the time that it adds to a request, per pair of rounds.
+as barely as one can be, by three statements as text. The cost is the time that it adds to a request, per pair of
+rounds.
 """
 
 from __future__ import annotations
