@@ -1,4 +1,4 @@
-"""PostgreSQL: the claim and its savepoint are one message, the record and COMMIT another; what may come between them."""
+"""PostgreSQL: the claim and its savepoint are one message, the record and COMMIT another; what may come between."""
 
 from __future__ import annotations
 
