@@ -164,11 +164,11 @@ def test_a_scope_with_a_zero_is_refused(new_shop: Callable[..., Shop]) -> None:
 def test_prefixes_have_statements_of_their_own(new_shop: Callable[..., Shop], database: str) -> None:
     """On one connection, even if only the case differs."""
     engine = create_engine(database, pool_size=1, max_overflow=0)
-    for prefix in ("once_", "Once_", "other_"):
-        shop = new_shop(engine=engine, table_prefix=prefix)
+    shops = [new_shop(engine=engine, table_prefix=prefix) for prefix in ("once_", "Once_", "other_")]
+    for shop in shops:
         _buy(shop)
         assert [shop.post("same").replayed for _ in range(2)] == [False, True]
-    assert shop.sold() == ["thing"] * 3
+    assert shops[0].sold() == ["thing"] * 3
 
 
 @pytest.mark.parametrize(
