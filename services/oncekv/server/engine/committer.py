@@ -11,12 +11,14 @@ has begun. Limit: the queue is bounded; over it, `overloaded`.
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from oncekv.server.engine.storage.base import Store, StoreFailed, StoreRefused
+from oncekv.server.engine.storage.base import Store, StoreConflict, StoreFailed, StoreOverLimit, StoreRefused
 from oncekv.server.engine.storage.staged import Effect, Group
 from oncekv.server.engine.storage.writer_cache import WriterCache
 from oncerpc.server.failpoints import Dropped
@@ -25,13 +27,15 @@ from oncerpc.server.rpc.call import BaseCommitter, Call, Submission, Watch
 from oncerpc.server.rpc.components import Components
 from oncerpc.server.rpc.method import Context, MethodKind
 from oncerpc.wire.envelope import Reply, failure, mark_replayed, success
-from oncerpc.wire.errors import ApplicationError, InternalError, KnownError, Overloaded, RpcError
+from oncerpc.wire.errors import ApplicationError, InternalError, KnownError, Overloaded, RpcError, TooLarge
 
 __all__ = ["Committer"]
 
 SHARE_MAX = 32  # calls of one request in a row, so that a deep batch cannot starve the others
 TICK_S = 0.2
 SWEEP_PAUSE_S = 1.0
+CONFLICTS_MAX = 20
+CONFLICT_PAUSE_S = 0.002
 
 
 class _Ticket:
@@ -66,6 +70,9 @@ class Committer(BaseCommitter):
         self._stopping = False
         self._failing = False
         """The store broke off the last write: until one succeeds that no call waits for, none is run."""
+        self._too_large: TooLarge | None = None
+        """While the one call of a group is refused that the store cannot take."""
+        self._random = random.random
         self._trouble = StateLog("the store takes writes again")
         self._sweep_at_s = components.monotonic_s()
         self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
@@ -133,11 +140,15 @@ class Committer(BaseCommitter):
         """The next group, by turns from every request that waits, and the requests that it completes."""
         calls: list[Call] = []
         finished: list[_Ticket] = []
-        while self._tickets and len(calls) < self._config.group_max:
+        room = self._store.group_ops_max
+        while self._tickets and len(calls) < self._config.group_max and (room is None or room > 0):
             ticket = self._tickets.popleft()
             share = min(SHARE_MAX, self._config.group_max - len(calls))
-            calls += ticket.calls[ticket.taken : ticket.taken + share]
-            ticket.taken += share
+            taken = ticket.calls[ticket.taken : ticket.taken + share]
+            if room is not None:
+                taken, room = _that_fit(taken, room, is_first=not calls)
+            calls += taken
+            ticket.taken += len(taken)
             if ticket.taken < len(ticket.calls):
                 self._tickets.append(ticket)
             else:
@@ -149,18 +160,65 @@ class Committer(BaseCommitter):
     def _run_group(self, calls: Sequence[Call], *, save_clock: bool = False) -> None:
         if self._failing and calls:
             self._commit([], save_clock=True)  # a write for which nobody waits, before those that somebody waits for
-        self._commit(calls, save_clock=save_clock or self._failing)
+        self._commit_in_portions(calls, save_clock=save_clock or self._failing)
         if calls:
             self._count(calls)
+            if self._store.group_ops_max is not None and self._monotonic_s() >= self._sweep_at_s:
+                self._commit([], save_clock=False)  # where room is scarce, what has run out goes by itself
+
+    def _commit_in_portions(self, calls: Sequence[Call], *, save_clock: bool) -> None:
+        """One transaction, or as many as the store needs for them; no call is ever in two."""
+        try:
+            self._commit(calls, save_clock=save_clock)
+        except StoreOverLimit as error:
+            if len(calls) > 1:
+                half = len(calls) // 2
+                self._commit_in_portions(calls[:half], save_clock=save_clock)
+                self._commit_in_portions(calls[half:], save_clock=save_clock)
+            else:
+                self._refuse_too_large(calls, str(error))
+
+    def _refuse_too_large(self, calls: Sequence[Call], why: str) -> None:
+        """The one call of a transaction that the store cannot take: that is its reply, and it is recorded as one."""
+        self._too_large = TooLarge(why)
+        try:
+            self._commit(calls, save_clock=False)
+        except StoreOverLimit:
+            log.exception("the store does not even take the record of a refusal")
+            self._fail_all(calls, InternalError)
+        finally:
+            self._too_large = None
 
     def _commit(self, calls: Sequence[Call], *, save_clock: bool) -> None:
-        """One transaction. While the store fails no call is run, so what fails then is refused, and definite."""
+        """One transaction; where another server was in its way it is run again, in bounds. Raises StoreOverLimit."""
+        for attempt in range(CONFLICTS_MAX):
+            try:
+                self._commit_once(calls, save_clock=save_clock, is_last=attempt + 1 == CONFLICTS_MAX)
+            except StoreConflict:
+                for call in calls:
+                    if not call.dropped:
+                        call.reply, call.refusal, call.ran, call.replayed = None, None, False, False
+                time.sleep(CONFLICT_PAUSE_S * attempt * self._random())
+            else:
+                return
+
+    def _commit_once(self, calls: Sequence[Call], *, save_clock: bool, is_last: bool) -> None:
+        """One transaction. While the store fails no call is run, so what fails then is refused, and definite.
+
+        Raises StoreConflict, unless `is_last`, and StoreOverLimit: nothing was done, and the calls may run again.
+        """
         refusing = self._failing and bool(calls)
         told: type[KnownError] | None = None
+        committed = False
         try:
             with self._store.write() as writer:
                 self._run_calls(Group(writer, self._cache), calls, save_clock=save_clock)
+            committed = True
+        except StoreOverLimit:
+            raise
         except StoreRefused as error:
+            if isinstance(error, StoreConflict) and not is_last:
+                raise
             told = Overloaded
             self._trouble.begins(f"writes are refused: {error}")
         except StoreFailed as error:
@@ -170,14 +228,15 @@ class Committer(BaseCommitter):
         except Exception:
             told = InternalError
             log.exception("a group of %d calls was rolled back", len(calls))
-        else:
-            if not refusing:
-                self._failing = False
-                self._trouble.ends()
+        finally:
+            if not committed:
+                self._cache.forget()
+            self._gate.transaction_ended(committed=committed)
         if told is not None:
             self._fail_all(calls, told)
-            self._cache.forget()
-        self._gate.transaction_ended(committed=told is None)
+        elif not refusing:
+            self._failing = False
+            self._trouble.ends()
 
     def _run_calls(self, group: Group, calls: Sequence[Call], *, save_clock: bool) -> None:
         now_ms = self._clock.catch_up(group.counters.clock_ms)
@@ -187,11 +246,14 @@ class Committer(BaseCommitter):
         if self._failing and calls:
             group.finish(now_ms, save_clock=False)  # replays write nothing, so they need no room
             return
-        self._sweep(group, now_ms)
+        if not calls or self._store.group_ops_max is None:
+            self._sweep(group, now_ms)
         save = save_clock or group.has_opened or self._clock.save_is_due(now_ms, idle=not calls)
         group.finish(now_ms, save_clock=save)
 
     def _run_call(self, group: Group, call: Call, now_ms: int) -> None:
+        if call.dropped:  # by a run that another server got in the way of
+            return
         try:
             recorded = self._gate.admit(group, call, now_ms)
             if recorded is not None:
@@ -219,6 +281,8 @@ class Committer(BaseCommitter):
             else Context(server=self._facts, meta=call.meta, now_ms=now_ms, group=group)
         )
         try:
+            if self._too_large:
+                raise self._too_large
             reply = success(call.method.run(rows_or_context, call.params))
         except ApplicationError as error:
             reply = failure(error)
@@ -255,6 +319,24 @@ class Committer(BaseCommitter):
             self._metrics.replays.labels(name).inc(count)
         for name, count in effects.items():
             self._metrics.effects.labels(name).inc(count)
+
+
+def _that_fit(calls: Sequence[Call], room: int, *, is_first: bool) -> tuple[Sequence[Call], int]:
+    """Those at the beginning that fit, at least one if they are a group's first, and the room that is left; 0: full."""
+    for number, call in enumerate(calls):
+        cost = _cost(call)
+        if cost > room and not (is_first and number == 0):
+            return calls[:number], 0
+        room = max(0, room - cost)
+    return calls, room
+
+
+def _cost(call: Call) -> int:
+    """How many keys it will change, or compare, at most; by and large."""
+    if not call.changes_store:
+        return 1
+    keys = len(call.method.keys(call.params)) if call.method.kind is MethodKind.WRITE else 3
+    return keys + (call.meta.session is not None) + 2 * (call.key is not None)
 
 
 def _names_and_keys(calls: Sequence[Call]) -> tuple[set[str], set[str]]:

@@ -7,7 +7,7 @@ normally its changes are durable, all of them; otherwise none is there. Limit: a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -29,12 +29,22 @@ __all__ = [
     "Session",
     "Store",
     "StoreBusy",
+    "StoreConflict",
     "StoreFailed",
+    "StoreOverLimit",
     "StoreRefused",
     "Writer",
     "pack",
     "unpack",
 ]
+
+
+class StoreConflict(StoreRefused):
+    """Another server has changed what this transaction read. Nothing of it was done; run again, it sees what is there."""
+
+
+class StoreOverLimit(Exception):
+    """The transaction is larger than the store takes. Nothing of it was done; fewer calls may fit."""
 
 
 class Session:
@@ -125,6 +135,10 @@ class Reader(Protocol):
 class Writer(Reader, Protocol):
     """The one open write transaction."""
 
+    def foresee(self, names: Sequence[str], keys: Sequence[str]) -> None:
+        """These sessions and keys will be asked for."""
+        ...
+
     def data_version(self) -> int | None:
         """Another number than before when another process has written meanwhile; None if nobody can tell."""
         ...
@@ -144,6 +158,10 @@ class Store(Protocol):
     """One store, shared by all threads, workers and servers that name it."""
 
     name: str
+    group_ops_max: int | None
+    """How many keys and sessions the calls of one group may name together; None: as many as they like."""
+    limits: Mapping[str, int]
+    """What `server.info` says of the store's own limits."""
 
     def boot(self) -> int:
         """Count one more start on this store; the new count."""

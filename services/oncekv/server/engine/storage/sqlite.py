@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -70,6 +70,8 @@ class SqliteStore:
     """The store in one SQLite file."""
 
     name = "sqlite"
+    group_ops_max = None
+    limits: Mapping[str, int] = {}
 
     def __init__(self, path: Path, made: list[Path] | None = None) -> None:
         """`made`: the folders that were made for a file that is new; None if it was there before."""

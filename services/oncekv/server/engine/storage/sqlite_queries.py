@@ -116,6 +116,9 @@ class SqliteView:
         sql = "SELECT clock_ms, sessions_opened, sessions, records FROM tally"
         return Counters(*self._execute(sql).fetchone())
 
+    def foresee(self, names: Sequence[str], keys: Sequence[str]) -> None:
+        """A statement of its own for each kind is quick enough."""
+
     def data_version(self) -> int:
         """SQLite's own count: it moves when another connection has committed, and not by what this one does."""
         return int(self._execute("PRAGMA data_version").fetchone()[0])

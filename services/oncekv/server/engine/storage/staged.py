@@ -41,6 +41,8 @@ class Group:
     def prefetch(self, names: Collection[str], keys: Collection[str]) -> None:
         """These sessions and keys will be asked for."""
         unknown = [name for name in names if name not in self._cache.sessions]
+        if unknown or keys:
+            self._writer.foresee(unknown, list(keys))
         if unknown:
             self._sessions.update(dict.fromkeys(unknown))
             for session in self._writer.sessions(unknown):
