@@ -4,6 +4,9 @@ One writer thread takes the calls that wait, lets each through the delivery's ga
 commits the group once. A call that fails fails alone. Because one writer at a time holds the store, a duplicate of
 a call that is still running waits behind it and then finds its record: no table of running calls is needed.
 
+A store that other servers write too may give a group up for one of theirs. Then all of it is run again, in bounds, by
+calls that begin anew; over the bound they are refused, since nothing of them stayed.
+
 Guarantee: no reply leaves before the commit that holds its effect and record; after a failed commit every call of
 the group is told `internal_error`, which is indefinite, and while the store cannot be written, `overloaded`: nothing
 has begun. Limit: the queue is bounded; over it, `overloaded`.
@@ -11,12 +14,14 @@ has begun. Limit: the queue is bounded; over it, `overloaded`.
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from oncekv.server.engine.storage.base import Store, StoreFailed, StoreRefused
+from oncekv.server.engine.storage.base import Store, StoreConflict, StoreFailed, StoreRefused
 from oncekv.server.engine.storage.staged import Effect, Group
 from oncekv.server.engine.storage.writer_cache import WriterCache
 from oncerpc.server.failpoints import Dropped
@@ -32,6 +37,9 @@ __all__ = ["Committer"]
 SHARE_MAX = 32  # calls of one request in a row, so that a deep batch cannot starve the others
 TICK_S = 0.2
 SWEEP_PAUSE_S = 1.0
+CONFLICTS_MAX = 12
+BACKOFF_MAX_S = 0.25
+_OF_THE_GROUP = (StoreConflict, StoreRefused, StoreFailed)
 
 
 class _Ticket:
@@ -158,8 +166,7 @@ class Committer(BaseCommitter):
         refusing = self._failing and bool(calls)
         told: type[KnownError] | None = None
         try:
-            with self._store.write() as writer:
-                self._run_calls(Group(writer, self._cache), calls, save_clock=save_clock)
+            self._write(calls, save_clock=save_clock)
         except StoreRefused as error:
             told = Overloaded
             self._trouble.begins(f"writes are refused: {error}")
@@ -179,9 +186,31 @@ class Committer(BaseCommitter):
             self._cache.forget()
         self._gate.transaction_ended(committed=told is None)
 
+    def _write(self, calls: Sequence[Call], *, save_clock: bool) -> None:
+        """One transaction, and another one while the store gives it up for somebody else's."""
+        conflicts = 0
+        while True:
+            try:
+                with self._store.write() as writer:
+                    self._run_calls(Group(writer, self._cache), calls, save_clock=save_clock)
+                return
+            except StoreConflict as error:
+                conflicts += 1
+                if conflicts > CONFLICTS_MAX:
+                    raise StoreRefused(f"a group was given up for others {conflicts} times: {error}") from error
+            self._begin_again(calls)
+            time.sleep(random.uniform(0, min(0.001 * 2**conflicts, BACKOFF_MAX_S)))
+
+    def _begin_again(self, calls: Sequence[Call]) -> None:
+        """Nothing of the group stayed, and nothing that is known from it is true."""
+        self._cache.forget()
+        self._gate.transaction_ended(committed=False)
+        for call in calls:
+            call.begin_again()
+
     def _run_calls(self, group: Group, calls: Sequence[Call], *, save_clock: bool) -> None:
-        now_ms = self._clock.catch_up(group.counters.clock_ms)
         group.prefetch(*_names_and_keys(calls))
+        now_ms = self._clock.catch_up(group.counters.clock_ms)
         for call in calls:
             self._run_call(group, call, now_ms)
         if self._failing and calls:
@@ -192,6 +221,8 @@ class Committer(BaseCommitter):
         group.finish(now_ms, save_clock=save)
 
     def _run_call(self, group: Group, call: Call, now_ms: int) -> None:
+        if call.dropped:  # by a failpoint, before the group began again
+            return
         try:
             recorded = self._gate.admit(group, call, now_ms)
             if recorded is not None:
@@ -202,6 +233,8 @@ class Committer(BaseCommitter):
                 call.reply, call.ran = self._execute(group, call, now_ms), True
         except Dropped:
             call.dropped = True
+        except _OF_THE_GROUP:
+            raise
         except RpcError as error:
             call.fail(error)
         except Exception:
@@ -265,5 +298,5 @@ def _names_and_keys(calls: Sequence[Call]) -> tuple[set[str], set[str]]:
         if call.meta.session is not None:
             names.add(call.meta.session)
         if call.changes_store and call.method.kind is MethodKind.WRITE:
-            keys.update(call.method.keys(call.params))
+            keys.update(call.method.keys(call.params), call.method.checks(call.params))
     return names, keys
