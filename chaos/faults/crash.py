@@ -6,7 +6,7 @@ import contextlib
 
 from chaos.evidence import Counts
 from chaos.faults.base import Fault
-from chaos.runner.environment import Environment, EnvironmentFailed
+from chaos.runner.environment import Environment, EnvironmentFailed, TimedOut
 
 DEATH_MAX_S = 30.0
 DYING_MAX_S = 1.0
@@ -29,10 +29,18 @@ class Crash(Fault):
         """Until it is dead, or no call can come any more: who does not retry may be through after a long outage."""
         assert env.workload is not None
         running, server = env.workload.running, env.server
+
+        def has_crashed() -> bool:
+            if server.crashes > self._before:
+                return True
+            if (code := server.returncode) is not None and code >= 0:
+                raise EnvironmentFailed(f"the server ended with {code}, and not by its failpoint")
+            return False
+
         what = f"a call comes to {self._failpoint}"
-        env.wait_until(lambda: server.crashes > self._before or not running(), DEATH_MAX_S, what)
-        with contextlib.suppress(EnvironmentFailed):
-            env.wait_until(lambda: server.crashes > self._before, DYING_MAX_S, "it is dead")
+        env.wait_until(lambda: has_crashed() or not running(), DEATH_MAX_S, what)
+        with contextlib.suppress(TimedOut):
+            env.wait_until(has_crashed, DYING_MAX_S, "it is dead")
         self._deaths += server.crashes > self._before
         env.wait(hold_s)
 

@@ -9,6 +9,7 @@ far is written. Judging is done from the written evidence alone (`verdict`).
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
 import traceback
@@ -210,8 +211,8 @@ def _open(
     history = stack.enter_context(History(place / evidence.HISTORY))
     env.service.prepare(env, generator, history)
     clients = list(_clients(task, env, place))
-    calls, kept_back = None if scenario.endless else effort.calls, KEPT_BACK if scenario.has_fault else 0.0
-    plan = Plan(effort.clients, calls, scenario.attempt_timeout_s, task.seed, kept_back)
+    calls = None if scenario.endless else effort.calls
+    plan = Plan(effort.clients, calls, scenario.attempt_timeout_s, task.seed, holds(scenario.strikes_at))
     workload = env.workload = Workload(plan, generator, clients, history)
     stack.callback(workload.abandon, ABANDON_MAX_S)
     return env, workload, history
@@ -240,6 +241,14 @@ def _clients(task: Task, env: Environment, place: Path) -> Iterator[AbstractCont
         yield ClientProcess(plan) if scenario.own_process else env.service.client(plan, task.column)
 
 
+def holds(strikes_at: Sequence[float]) -> tuple[float, ...]:
+    """The fractions of the workload at which clients wait for each of these strikes: no later than half way to the
+    next, for a strike that takes long to go in must still find calls.
+    """
+    half_way = [sum(both) / 2 for both in itertools.pairwise(strikes_at)]
+    return (*half_way, 1 - KEPT_BACK) if strikes_at else ()
+
+
 def _strike(
     scenario: Scenario, fault: Fault, env: Environment, workload: Workload, history: History, say: Callable[[str], None]
 ) -> None:
@@ -251,8 +260,7 @@ def _strike(
         try:
             history.nemesis("begin", scenario.name)
             fault.inject(env)
-            if fraction == scenario.strikes_at[-1]:
-                workload.release()
+            workload.release()
             fault.hold(env, scenario.hold_s)
         finally:
             fault.heal(env)

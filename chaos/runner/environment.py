@@ -22,7 +22,7 @@ from chaos.runtime.links import Link
 from chaos.services.base import Ask, Service
 from chaos.workload.workload import Workload, WorkloadClient
 
-__all__ = ["Environment", "EnvironmentFailed", "Interrupted", "Settled"]
+__all__ = ["Environment", "EnvironmentFailed", "Interrupted", "Settled", "TimedOut"]
 
 ASK_TIMEOUT_S = 15.0
 QUIET_S = 0.25
@@ -33,6 +33,10 @@ POLL_S = 0.02
 
 class EnvironmentFailed(Exception):
     """The world is not as the scenario needs it; the cell proves nothing."""
+
+
+class TimedOut(EnvironmentFailed):
+    """What was waited for has not come within its bound."""
 
 
 class Interrupted(Exception):
@@ -88,26 +92,26 @@ class Environment:
             raise Interrupted()
 
     def wait_until(self, holds: Callable[[], bool], timeout_s: float, what: str) -> None:
-        """Raises WorldError when it takes longer, and Interrupted."""
+        """Raises TimedOut when it takes longer, and Interrupted."""
         end_s = time.monotonic() + timeout_s
         while not holds():
             if time.monotonic() > end_s:
-                raise EnvironmentFailed(f"after {timeout_s:g} s still not so: {what}")
+                raise TimedOut(f"after {timeout_s:g} s still not so: {what}")
             self.wait(POLL_S)
 
     def ask(self, method: str, **params: Any) -> Any:
-        """A call to the server itself, past all links. Raises WorldError."""
+        """A call to the server itself, past all links. Raises EnvironmentFailed."""
         return self.ask_at(self.server.url, method, **params)
 
     def ask_at(self, url: str, method: str, **params: Any) -> Any:
-        """A call to the server at `url`, a link's or its own; its result. Raises WorldError."""
+        """A call to the server at `url`, a link's or its own; its result. Raises EnvironmentFailed."""
         reply = self.reply_at(url, method, params)
         if "error" in reply:
             raise EnvironmentFailed(f"{method} at {url}: {reply['error']['message']}")
         return reply["result"]
 
     def reply_at(self, url: str, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The same, with the whole reply. Raises WorldError where there is none."""
+        """The same, with the whole reply. Raises EnvironmentFailed where there is none."""
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         try:
             reply: dict[str, Any] = self.post(f"{url}/rpc", request).json()
@@ -116,19 +120,19 @@ class Environment:
         return reply
 
     def post(self, url: str, body: Any, headers: Mapping[str, str] | None = None) -> requests.Response:
-        """Any request with a body of JSON. Raises WorldError where there is no reply."""
+        """Any request with a body of JSON. Raises EnvironmentFailed where there is no reply."""
         try:
             return self._http.post(url, json=body, headers=headers, timeout=ASK_TIMEOUT_S)
         except requests.RequestException as error:
             raise EnvironmentFailed(f"{url}: {error}") from None
 
     def check_healthy(self) -> None:
-        """Every link leads to the server, and it answers. Raises WorldError."""
+        """Every link leads to the server, and it answers. Raises EnvironmentFailed."""
         for link in self.links:
             self.ask_at(link.url, "server.info")
 
     def wait_healthy(self) -> None:
-        """Until every link leads to the server again, now that what broke it is gone. Raises WorldError."""
+        """Until every link leads to the server again, now that what broke it is gone. Raises EnvironmentFailed."""
 
         def healthy() -> bool:
             with contextlib.suppress(EnvironmentFailed):

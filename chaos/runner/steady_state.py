@@ -25,7 +25,7 @@ _NUMBERS = itertools.count(1)
 def unsteady(env: Environment, *, identified: bool) -> list[str]:
     """Which hypotheses do not hold, the service's own included; those about identities where the column has them alone.
 
-    Raises WorldError when the server does not answer.
+    Raises EnvironmentFailed when the server does not answer.
     """
     asked = [hypothesis for hypothesis, about in HYPOTHESES if identified or not about]
     return [wrong for hypothesis in [*asked, *(env.service.more if identified else ())] for wrong in hypothesis(env)]

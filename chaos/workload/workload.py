@@ -52,8 +52,9 @@ class Plan:
     pause_s: float
     """How long a client that got no answer looks up, or else an outage would use up the workload at once."""
     seed: str
-    kept_back: float = 0.0
-    """Which share of its calls each client keeps back until `release`: a fault that goes in slowly shall find some."""
+    holds: Sequence[float] = ()
+    """Fractions of its calls at which each client waits for one more `release`: a fault that goes in slowly shall find
+    some left."""
 
 
 class Workload:
@@ -75,7 +76,8 @@ class Workload:
             for number in range(plan.clients)
         ]
         self._stop = threading.Event()
-        self._released = threading.Event()
+        self._released = 0
+        self._has_released = threading.Condition()
         self.callers: dict[int, WorkloadClient] = {}
         """The clients that are open, by their numbers."""
         self.told: list[CallRecord] = []
@@ -98,13 +100,16 @@ class Workload:
         return any(thread.is_alive() for thread in self._threads)
 
     def release(self) -> None:
-        """The calls that were kept back may be made."""
-        self._released.set()
+        """The calls up to the next hold may be made."""
+        with self._has_released:
+            self._released += 1
+            self._has_released.notify_all()
 
     def stop(self) -> None:
         """No further calls; those under way end by themselves."""
         self._stop.set()
-        self._released.set()
+        with self._has_released:
+            self._has_released.notify_all()
 
     def abandon(self, timeout_s: float) -> None:
         """End the calls that are still under way as well, nobody waits for them any more; bounded."""
@@ -146,10 +151,12 @@ class Workload:
             self.failure = error
 
     def _has_next(self, index: int) -> bool:
-        """Whether a lane goes on; it waits for `release` first where the call is one of those that are kept back."""
+        """Whether a lane goes on; at a hold it waits first, until that one is released."""
         calls = self._plan.calls
-        if calls is not None and (1 - self._plan.kept_back) * calls <= index < calls:
-            self._released.wait()
+        if calls is not None and index < calls:
+            holds = sum(1 for fraction in self._plan.holds if fraction * calls <= index)
+            with self._has_released:
+                self._has_released.wait_for(lambda: self._released >= holds or self._stop.is_set())
         return not self._stop.is_set() and (calls is None or index < calls)
 
     def _call(self, wanted: Request, caller: WorkloadClient, name: str, number: int, lane: int) -> None:

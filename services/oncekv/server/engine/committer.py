@@ -4,6 +4,9 @@ One writer thread takes the calls that wait, lets each through the delivery's ga
 commits the group once. A call that fails fails alone. Because one writer at a time holds the store, a duplicate of
 a call that is still running waits behind it and then finds its record: no table of running calls is needed.
 
+A store that other servers write too may give a group up for one of theirs. Then all of it is run again, in bounds, by
+calls that begin anew; over the bound they are refused, since nothing of them stayed.
+
 Guarantee: no reply leaves before the commit that holds its effect and record; after a failed commit every call of
 the group is told `internal_error`, which is indefinite, and while the store cannot be written, `overloaded`: nothing
 has begun. Limit: the queue is bounded; over it, `overloaded`.
@@ -34,8 +37,9 @@ __all__ = ["Committer"]
 SHARE_MAX = 32  # calls of one request in a row, so that a deep batch cannot starve the others
 TICK_S = 0.2
 SWEEP_PAUSE_S = 1.0
-CONFLICTS_MAX = 20
-CONFLICT_PAUSE_S = 0.002
+CONFLICTS_MAX = 12
+BACKOFF_MAX_S = 0.25
+_OF_THE_GROUP = (StoreConflict, StoreOverLimit, StoreRefused, StoreFailed)
 
 
 class _Ticket:
@@ -71,8 +75,7 @@ class Committer(BaseCommitter):
         self._failing = False
         """The store broke off the last write: until one succeeds that no call waits for, none is run."""
         self._too_large: TooLarge | None = None
-        """While the one call of a group is refused that the store cannot take."""
-        self._random = random.random
+        """Set while a call is refused for which the store has no room in a transaction."""
         self._trouble = StateLog("the store takes writes again")
         self._sweep_at_s = components.monotonic_s()
         self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
@@ -140,13 +143,11 @@ class Committer(BaseCommitter):
         """The next group, by turns from every request that waits, and the requests that it completes."""
         calls: list[Call] = []
         finished: list[_Ticket] = []
-        room = self._store.group_ops_max
-        while self._tickets and len(calls) < self._config.group_max and (room is None or room > 0):
+        room = _Room(self._store.group_ops_max)
+        while self._tickets and len(calls) < self._config.group_max and not room.is_full:
             ticket = self._tickets.popleft()
             share = min(SHARE_MAX, self._config.group_max - len(calls))
-            taken = ticket.calls[ticket.taken : ticket.taken + share]
-            if room is not None:
-                taken, room = _that_fit(taken, room, is_first=not calls)
+            taken = room.take(ticket.calls[ticket.taken : ticket.taken + share])
             calls += taken
             ticket.taken += len(taken)
             if ticket.taken < len(ticket.calls):
@@ -179,46 +180,29 @@ class Committer(BaseCommitter):
                 self._refuse_too_large(calls, str(error))
 
     def _refuse_too_large(self, calls: Sequence[Call], why: str) -> None:
-        """The one call of a transaction that the store cannot take: that is its reply, and it is recorded as one."""
+        """The one call that no transaction of the store can hold: that is its reply, and it is recorded as one."""
         self._too_large = TooLarge(why)
         try:
             self._commit(calls, save_clock=False)
-        except StoreOverLimit:
-            log.exception("the store does not even take the record of a refusal")
+        except StoreOverLimit as error:
+            log.error("the store does not even take the record of a refusal: %s", error)
             self._fail_all(calls, InternalError)
         finally:
             self._too_large = None
 
     def _commit(self, calls: Sequence[Call], *, save_clock: bool) -> None:
-        """One transaction; where another server was in its way it is run again, in bounds. Raises StoreOverLimit."""
-        for attempt in range(CONFLICTS_MAX):
-            try:
-                self._commit_once(calls, save_clock=save_clock, is_last=attempt + 1 == CONFLICTS_MAX)
-            except StoreConflict:
-                for call in calls:
-                    if not call.dropped:
-                        call.reply, call.refusal, call.ran, call.replayed = None, None, False, False
-                time.sleep(CONFLICT_PAUSE_S * attempt * self._random())
-            else:
-                return
-
-    def _commit_once(self, calls: Sequence[Call], *, save_clock: bool, is_last: bool) -> None:
         """One transaction. While the store fails no call is run, so what fails then is refused, and definite.
 
-        Raises StoreConflict, unless `is_last`, and StoreOverLimit: nothing was done, and the calls may run again.
+        Raises StoreOverLimit: nothing was done, and the calls may begin again.
         """
         refusing = self._failing and bool(calls)
         told: type[KnownError] | None = None
-        committed = False
         try:
-            with self._store.write() as writer:
-                self._run_calls(Group(writer, self._cache), calls, save_clock=save_clock)
-            committed = True
+            self._write(calls, save_clock=save_clock)
         except StoreOverLimit:
+            self._begin_again(calls)
             raise
         except StoreRefused as error:
-            if isinstance(error, StoreConflict) and not is_last:
-                raise
             told = Overloaded
             self._trouble.begins(f"writes are refused: {error}")
         except StoreFailed as error:
@@ -228,19 +212,40 @@ class Committer(BaseCommitter):
         except Exception:
             told = InternalError
             log.exception("a group of %d calls was rolled back", len(calls))
-        finally:
-            if not committed:
-                self._cache.forget()
-            self._gate.transaction_ended(committed=committed)
+        else:
+            if not refusing:
+                self._failing = False
+                self._trouble.ends()
         if told is not None:
             self._fail_all(calls, told)
-        elif not refusing:
-            self._failing = False
-            self._trouble.ends()
+            self._cache.forget()
+        self._gate.transaction_ended(committed=told is None)
+
+    def _write(self, calls: Sequence[Call], *, save_clock: bool) -> None:
+        """One transaction, and another one while the store gives it up for somebody else's."""
+        conflicts = 0
+        while True:
+            try:
+                with self._store.write() as writer:
+                    self._run_calls(Group(writer, self._cache), calls, save_clock=save_clock)
+                return
+            except StoreConflict as error:
+                conflicts += 1
+                if conflicts > CONFLICTS_MAX:
+                    raise StoreRefused(f"a group was given up for others {conflicts} times: {error}") from error
+            self._begin_again(calls)
+            time.sleep(random.uniform(0, min(0.001 * 2**conflicts, BACKOFF_MAX_S)))
+
+    def _begin_again(self, calls: Sequence[Call]) -> None:
+        """Nothing of the group stayed, and nothing that is known from it is true."""
+        self._cache.forget()
+        self._gate.transaction_ended(committed=False)
+        for call in calls:
+            call.begin_again()
 
     def _run_calls(self, group: Group, calls: Sequence[Call], *, save_clock: bool) -> None:
-        now_ms = self._clock.catch_up(group.counters.clock_ms)
         group.prefetch(*_names_and_keys(calls))
+        now_ms = self._clock.catch_up(group.counters.clock_ms)
         for call in calls:
             self._run_call(group, call, now_ms)
         if self._failing and calls:
@@ -252,7 +257,7 @@ class Committer(BaseCommitter):
         group.finish(now_ms, save_clock=save)
 
     def _run_call(self, group: Group, call: Call, now_ms: int) -> None:
-        if call.dropped:  # by a run that another server got in the way of
+        if call.dropped:  # by a failpoint, before the group began again
             return
         try:
             recorded = self._gate.admit(group, call, now_ms)
@@ -264,6 +269,8 @@ class Committer(BaseCommitter):
                 call.reply, call.ran = self._execute(group, call, now_ms), True
         except Dropped:
             call.dropped = True
+        except _OF_THE_GROUP:
+            raise
         except RpcError as error:
             call.fail(error)
         except Exception:
@@ -321,22 +328,35 @@ class Committer(BaseCommitter):
             self._metrics.effects.labels(name).inc(count)
 
 
-def _that_fit(calls: Sequence[Call], room: int, *, is_first: bool) -> tuple[Sequence[Call], int]:
-    """Those at the beginning that fit, at least one if they are a group's first, and the room that is left; 0: full."""
-    for number, call in enumerate(calls):
-        cost = _cost(call)
-        if cost > room and not (is_first and number == 0):
-            return calls[:number], 0
-        room = max(0, room - cost)
-    return calls, room
+class _Room:
+    """What a group may still take in, by what its calls may change in the store."""
+
+    def __init__(self, ops_max: int | None) -> None:
+        self._left = ops_max
+        self._is_empty = True
+        self.is_full = False
+
+    def take(self, calls: Sequence[Call]) -> Sequence[Call]:
+        """Those at the beginning that fit; the first of a group does in any case, and may be found too large later."""
+        if self._left is None:
+            return calls
+        for number, call in enumerate(calls):
+            self._left -= _ops(call)
+            if self._left < 0 and not self._is_empty:
+                self.is_full = True
+                return calls[:number]
+            self._is_empty = False
+        return calls
 
 
-def _cost(call: Call) -> int:
-    """How many keys it will change, or compare, at most; by and large."""
+def _ops(call: Call) -> int:
+    """How many keys and sessions it will change or compare, as good as always."""
     if not call.changes_store:
         return 1
-    keys = len(call.method.keys(call.params)) if call.method.kind is MethodKind.WRITE else 3
-    return keys + (call.meta.session is not None) + 2 * (call.key is not None)
+    if call.method.kind is not MethodKind.WRITE:
+        return 4
+    keys = {*call.method.keys(call.params), *call.method.checks(call.params)}
+    return len(keys) + (call.meta.session is not None) + 2 * (call.key is not None)
 
 
 def _names_and_keys(calls: Sequence[Call]) -> tuple[set[str], set[str]]:
@@ -347,5 +367,5 @@ def _names_and_keys(calls: Sequence[Call]) -> tuple[set[str], set[str]]:
         if call.meta.session is not None:
             names.add(call.meta.session)
         if call.changes_store and call.method.kind is MethodKind.WRITE:
-            keys.update(call.method.keys(call.params))
+            keys.update(call.method.keys(call.params), call.method.checks(call.params))
     return names, keys

@@ -27,7 +27,7 @@ __all__ = ["RemoteCommitter"]
 
 TICK_S = 0.2
 CATCH_UP_TICKS = 5
-DEATH_S = 0.5
+DEATH_MAX_S = 10.0
 
 
 class RemoteCommitter(BaseCommitter):
@@ -102,7 +102,9 @@ class RemoteCommitter(BaseCommitter):
 
     def _end(self) -> None:
         if not self._stopping.is_set():
-            time.sleep(DEATH_S)  # if the writer has died, who watches it ends this process meanwhile, by the same death
+            # If the writer has died, who watches it ends this process meanwhile, by the same death; a busy machine may
+            # take its time to say so.
+            time.sleep(DEATH_MAX_S)
             end_server("the channel to the writer is broken")
 
     def _tick(self) -> None:

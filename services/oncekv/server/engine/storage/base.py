@@ -1,13 +1,15 @@
 """What a storage engine offers: reads, and one atomic application of what a group of calls changed.
 
 Engines are thin. They know rows, not rules: windows, leases, fingerprints and what a method means live above.
-Guarantee: `write()` sees all that was committed before it, no other writer runs beside it, and when it returns
-normally its changes are durable, all of them; otherwise none is there. Limit: as durable as the disk's fsync.
+Guarantee: `write()` sees all that was committed before it, no other writer changes what it has read beside it, and when
+it returns normally its changes are durable, all of them; otherwise none is there. A store that other servers write too
+may keep the second promise by giving a transaction up (`StoreConflict`): then the whole group is run again. Limit: as
+durable as the engine's own commit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -39,12 +41,12 @@ __all__ = [
 ]
 
 
-class StoreConflict(StoreRefused):
-    """Another server has changed what this transaction read. Nothing of it was done; run again, it sees what is there."""
+class StoreConflict(Exception):
+    """The store gave a transaction up for another one; surely nothing of it stays, so all of it may be run again."""
 
 
 class StoreOverLimit(Exception):
-    """The transaction is larger than the store takes. Nothing of it was done; fewer calls may fit."""
+    """The transaction is larger than the store takes, and nothing of it was done; that of fewer calls may not be."""
 
 
 class Session:
@@ -107,6 +109,8 @@ class Changes:
     """Forget a bounded portion of keyed records that expired by then."""
     counters: Counters | None = None
     """The new one, if it changed."""
+    now_ms: int = 0
+    """The lease clock's time, for an engine to which a keyed record that has expired is as good as none."""
 
     @property
     def has_any(self) -> bool:
@@ -133,10 +137,18 @@ class Reader(Protocol):
 
 
 class Writer(Reader, Protocol):
-    """The one open write transaction."""
+    """The one open write transaction of this process. All but `data_version` may raise StoreConflict, StoreRefused and
+    StoreFailed: what they read has other writers.
+    """
 
-    def foresee(self, names: Sequence[str], keys: Sequence[str]) -> None:
-        """These sessions and keys will be asked for."""
+    def foresee(self, names: Collection[str], keys: Collection[str]) -> None:
+        """These sessions and keys will be asked for, before anything else is: an engine that other servers write too
+        locks them here in one order for all, or reads them at one go.
+        """
+        ...
+
+    def new_session_number(self, counted: int) -> int:
+        """One that no session has had. `counted`: how many sessions were ever opened, as this group knows it."""
         ...
 
     def data_version(self) -> int | None:
@@ -158,10 +170,16 @@ class Store(Protocol):
     """One store, shared by all threads, workers and servers that name it."""
 
     name: str
-    group_ops_max: int | None
-    """How many keys and sessions the calls of one group may name together; None: as many as they like."""
-    limits: Mapping[str, int]
-    """What `server.info` says of the store's own limits."""
+
+    @property
+    def group_ops_max(self) -> int | None:
+        """How many keys and sessions the calls of one group may change together; None: as many as they like."""
+        ...
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """What `server.info` says of the engine's own limits."""
+        ...
 
     def boot(self) -> int:
         """Count one more start on this store; the new count."""
@@ -172,7 +190,9 @@ class Store(Protocol):
         ...
 
     def write(self) -> AbstractContextManager[Writer]:
-        """Raises StoreRefused when it cannot begin, and StoreFailed when it breaks off."""
+        """Raises StoreRefused when it cannot begin, StoreFailed when it breaks off and nobody can tell what became of
+        it, StoreConflict when it was given up and may be run again, and StoreOverLimit when fewer calls may be run.
+        """
         ...
 
     def check(self, *, writes: bool) -> None:

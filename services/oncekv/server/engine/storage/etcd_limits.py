@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from oncekv.server.config import StartupError
 from oncekv.server.engine.storage import etcd_api as api
-from oncekv.server.engine.storage.base import StoreOverLimit as OverLimit
+from oncekv.server.engine.storage.base import StoreOverLimit
 from oncekv.server.engine.storage.etcd_client import EtcdClient
 from oncekv.server.engine.storage.etcd_errors import EtcdOverLimit
 from oncekv.server.engine.storage.etcd_layout import Layout
 
-__all__ = ["EtcdLimits", "OverLimit", "find_limits"]
+__all__ = ["EtcdLimits", "find_limits"]
 
 OPS_TRIED = (1024, 512, 256, 128, 64)
 REQUEST_BYTES = 1536 * 1024
@@ -34,13 +34,13 @@ class EtcdLimits:
     request_bytes: int = REQUEST_BYTES - BYTES_KEPT_FREE
 
     def check(self, compares: Sequence[api.Compare], ops: Sequence[api.Op]) -> None:
-        """Raises OverLimit when that is too much for one transaction."""
+        """Raises StoreOverLimit when that is too much for one transaction."""
         count = max(len(compares), len(ops)) + 1
         if count > self.txn_ops:
-            raise OverLimit(f"etcd takes {self.txn_ops} operations in a transaction (--max-txn-ops), not {count}")
+            raise StoreOverLimit(f"etcd takes {self.txn_ops} operations in a transaction (--max-txn-ops), not {count}")
         size = sum(len(compare.key) + BYTES_PER_OP for compare in compares) + sum(map(_size, ops))
         if size > self.request_bytes:
-            raise OverLimit(f"etcd takes {REQUEST_BYTES} bytes in a request (--max-request-bytes); this has {size}")
+            raise StoreOverLimit(f"etcd takes {REQUEST_BYTES} bytes in a request (--max-request-bytes); this has {size}")
 
 
 def find_limits(client: EtcdClient, layout: Layout) -> EtcdLimits:

@@ -23,11 +23,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from oncekv.server.engine.storage import etcd_api as api
-from oncekv.server.engine.storage.base import StoreConflict, StoreFailed, StoreRefused
+from oncekv.server.engine.storage.base import StoreConflict, StoreFailed, StoreOverLimit, StoreRefused
 from oncekv.server.engine.storage.etcd_client import EtcdClient
 from oncekv.server.engine.storage.etcd_errors import EtcdError, EtcdLost, EtcdOverLimit, EtcdRefused, EtcdUnreachable
 from oncekv.server.engine.storage.etcd_layout import Layout, ServerDocument, unpack_server
-from oncekv.server.engine.storage.etcd_limits import OverLimit
 
 __all__ = ["EtcdTransactions"]
 
@@ -54,7 +53,7 @@ class EtcdTransactions:
         return self._open is None
 
     def commit(self, compares: Sequence[api.Compare], ops: Sequence[api.Op], document: ServerDocument) -> None:
-        """Commit all of it, or raise: StoreConflict, StoreRefused and OverLimit say that nothing of it was done.
+        """Commit all of it, or raise: StoreConflict, StoreRefused and StoreOverLimit say that nothing of it was done.
 
         `document`: the server's row from then on, but for the number.
         """
@@ -73,7 +72,7 @@ class EtcdTransactions:
                 raise StoreConflict("a transaction did not arrive in time, and can no longer") from None
             return
         except EtcdOverLimit as error:
-            raise OverLimit(str(error)) from None
+            raise StoreOverLimit(str(error)) from None
         except (EtcdUnreachable, EtcdRefused) as error:
             raise StoreRefused(str(error)) from None
         if not response.succeeded:

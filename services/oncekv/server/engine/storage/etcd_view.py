@@ -8,7 +8,7 @@ then begun again by whoever wanted it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from oncekv.kv.values import KEY_BYTES_MAX, Row, utf8_length
 from oncekv.server.engine.storage import etcd_api as api
@@ -90,7 +90,7 @@ class EtcdView:
 
     def sessions(self, names: Sequence[str]) -> list[Session]:
         asked = [name for name in names if len(name) <= NAME_CHARS_MAX]
-        found = self._get([self._layout.session(name) for name in asked])
+        found = self._get(self._sessions_of(asked))
         return [self._learn(name, kv.value) for name, kv in zip(asked, found, strict=True) if kv]
 
     def record(self, row_id: int) -> Record | None:
@@ -118,6 +118,10 @@ class EtcdView:
     def counters(self) -> Counters:
         servers = self._layout.servers
         return sum_counters(self._range(api.Range(servers, api.prefix_end(servers))).kvs)
+
+    def _sessions_of(self, names: Collection[str]) -> list[bytes]:
+        """A longer name was never given out."""
+        return [self._layout.session(name) for name in names if len(name) <= NAME_CHARS_MAX]
 
     def _learn(self, name: str, value: bytes) -> Session:
         if name not in self._numbers:

@@ -1,4 +1,4 @@
-"""A group of calls as one etcd transaction (10): what it read must be unchanged, what it changes is put, in one revision.
+"""A group of calls as one etcd transaction (10): if all that it read is unchanged, all that it changes is put.
 
 Nothing of the store is locked, nor kept in memory between groups: the group reads at one revision, runs, and its
 transaction compares the `mod_revision` of every key that it has read, with 0 for one that was absent. So a record that
@@ -11,7 +11,7 @@ Limit: two servers that write the same keys, or calls of one session, get in eac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from oncekv.kv.values import KEY_BYTES_MAX, utf8_length
 from oncekv.server.engine.storage import etcd_api as api
@@ -58,13 +58,17 @@ class EtcdWriter(EtcdView):
         """Nothing is kept from one group to the next."""
         return
 
-    def foresee(self, names: Sequence[str], keys: Sequence[str]) -> None:
-        """These will be asked for: they are read at once."""
-        self._get([*map(self._layout.session, names), *map(self._layout.row, _possible(keys))])
+    def foresee(self, names: Collection[str], keys: Collection[str]) -> None:
+        """These will be asked for: they are read at once, and so the group sees one revision."""
+        self._get([*self._sessions_of(names), *map(self._layout.row, _possible(keys))])
+
+    def new_session_number(self, counted: int) -> int:
+        """Numbers are this group's own; in etcd a session has its name alone."""
+        return counted + 1
 
     def rows(self, keys: Sequence[str]) -> dict[str, tuple[int, str | None]]:
         asked = _possible(keys)
-        rows = {}
+        rows: dict[str, tuple[int, str | None]] = {}
         for key, kv in zip(asked, self._get([self._layout.row(key) for key in asked]), strict=True):
             if kv is not None:
                 value, version = unpack_row(kv.value)
@@ -143,6 +147,6 @@ class EtcdWriter(EtcdView):
         return [self._found[key] for key in keys]
 
 
-def _possible(keys: Sequence[str]) -> list[str]:
+def _possible(keys: Collection[str]) -> list[str]:
     """A longer key is refused when its call runs, and is nowhere."""
     return [key for key in keys if utf8_length(key) <= KEY_BYTES_MAX]

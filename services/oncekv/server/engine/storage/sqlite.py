@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 
 from oncekv.server.config import StartupError
 from oncekv.server.engine.storage.base import StoreBusy, StoreFailed, StoreRefused
@@ -70,8 +71,8 @@ class SqliteStore:
     """The store in one SQLite file."""
 
     name = "sqlite"
-    group_ops_max = None
-    limits: Mapping[str, int] = {}
+    group_ops_max: int | None = None
+    limits: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, path: Path, made: list[Path] | None = None) -> None:
         """`made`: the folders that were made for a file that is new; None if it was there before."""
