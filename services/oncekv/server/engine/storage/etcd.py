@@ -31,7 +31,7 @@ __all__ = ["EtcdStore", "check_location", "open_store"]
 
 READ_MAX_S = 2.0
 GROUP_READ_MAX_S = 4.0
-CHECK_MAX_S = 1.0
+CHECK_MAX_S = 1.5
 START_MAX_S = 5.0
 BOOT_ATTEMPTS_MAX = 100
 NEVER = 2**62
@@ -159,5 +159,7 @@ def _prepare(client: EtcdClient, layout: Layout) -> None:
 def _cannot_open(where: EtcdLocation, error: Exception) -> str:
     """One line; it names the endpoints, and no credentials."""
     if isinstance(error, EtcdDenied):
-        return f"etcd at {where} refuses these credentials ({error}); give a user and a password with rights to the prefix"
+        return (
+            f"etcd at {where} refuses these credentials ({error}); give a user and a password with rights to the prefix"
+        )
     return f"etcd at {where} cannot be used ({error}); see that it runs, and that these are its client addresses"

@@ -1,8 +1,6 @@
 """A client of etcd's KV service (10): failover between the members, credentials, and what an error leaves open.
 
-By plain HTTP to the JSON gateway that every member has. Of the Python clients, `etcd3` and its forks have had no release
-for years and pin an old protobuf; `etcd3gw`, OpenStack's, is kept, and is this gateway by `requests` to one host, without
-failover, without telling a lost reply from a refusal, with less than is in this file.
+By plain HTTP to the JSON gateway that every member has. Of the Python clients, `etcd3` and its forks have had no release for years and pin an old protobuf; `etcd3gw`, OpenStack's, is kept, and is this gateway by `requests` to one host, without failover, and without telling a lost reply from a refusal.
 
 Guarantee: a read is linearizable (etcd's default) and goes from member to member until one answers; a transaction that
 writes is sent at most once: it goes on to another member only while nothing of it was sent. Limit: a member that is cut
@@ -18,7 +16,14 @@ from typing import TypeVar
 import msgspec
 
 from oncekv.server.engine.storage import etcd_api as api
-from oncekv.server.engine.storage.etcd_errors import EtcdDenied, EtcdError, EtcdLost, EtcdRefused, EtcdUnreachable, error_of
+from oncekv.server.engine.storage.etcd_errors import (
+    EtcdDenied,
+    EtcdError,
+    EtcdLost,
+    EtcdRefused,
+    EtcdUnreachable,
+    error_of,
+)
 from oncekv.server.engine.storage.etcd_http import Member
 from oncekv.server.engine.storage.etcd_url import EtcdLocation
 
@@ -26,9 +31,13 @@ __all__ = ["EtcdClient"]
 
 T = TypeVar("T")
 
-READ_ATTEMPT_S = 1.0
 READ_MAX_S = 4.0
-WRITE_MAX_S = 3.0
+READ_ATTEMPT_S = 1.0
+WRITE_MAX_S = 2.5
+AWAY_MAX_S = 0.5
+"""How long a read tries where another one has just found no member that answers."""
+AWAY_FOR_S = 1.0
+PAUSE_S = 0.05
 
 
 class _Token(msgspec.Struct):
@@ -43,6 +52,7 @@ class EtcdClient:
         self._names = list(map(str, location.endpoints))
         self._first = 0
         """The member that is asked first: the last one that answered."""
+        self._away_until_s = 0.0
         self._credentials = (location.user, location.password)
         self._token = ""
 
@@ -80,25 +90,25 @@ class EtcdClient:
 
     def _read(self, path: str, body: bytes, decode: Callable[[bytes], T], max_s: float) -> T:
         """Round and round, until one answers or the time is up."""
-        deadline_s = time.monotonic() + max_s
+        began_s = time.monotonic()
+        deadline_s = began_s + (min(max_s, AWAY_MAX_S) if began_s < self._away_until_s else max_s)
+        attempt_s = min(READ_ATTEMPT_S, (deadline_s - began_s) / len(self._members))
         error: EtcdError = EtcdUnreachable("no member was asked")
-        while True:
-            began_s = time.monotonic()
+        while time.monotonic() < deadline_s:
             for number in self._order():
                 try:
-                    attempt_s = min(deadline_s, time.monotonic() + READ_ATTEMPT_S)
-                    answer = self._post(number, path, body, attempt_s)
-                    self._first = number
-                    return decode(answer)
+                    answer = self._post(number, path, body, min(deadline_s, time.monotonic() + attempt_s))
+                    decoded = decode(answer)
                 except (EtcdUnreachable, EtcdLost) as lost:
                     error = lost
                 except msgspec.DecodeError:
                     error = EtcdLost(f"{self._names[number]} answered in other words than etcd's")
-                if time.monotonic() >= deadline_s:
-                    raise error
-            pause_s = 0.1 - (time.monotonic() - began_s)  # where all refuse at once, they are not asked at once again
-            if pause_s > 0:
-                time.sleep(min(pause_s, max(0.0, deadline_s - time.monotonic())))
+                else:
+                    self._first, self._away_until_s = number, 0.0
+                    return decoded
+            time.sleep(PAUSE_S)  # where all refuse at once, they are not asked at once again
+        self._away_until_s = time.monotonic() + AWAY_FOR_S
+        raise error
 
     def _order(self) -> list[int]:
         first, count = self._first, len(self._members)

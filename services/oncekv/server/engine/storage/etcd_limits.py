@@ -40,7 +40,9 @@ class EtcdLimits:
             raise StoreOverLimit(f"etcd takes {self.txn_ops} operations in a transaction (--max-txn-ops), not {count}")
         size = sum(len(compare.key) + BYTES_PER_OP for compare in compares) + sum(map(_size, ops))
         if size > self.request_bytes:
-            raise StoreOverLimit(f"etcd takes {REQUEST_BYTES} bytes in a request (--max-request-bytes); this has {size}")
+            raise StoreOverLimit(
+                f"etcd takes {REQUEST_BYTES} bytes in a request (--max-request-bytes); this has {size}"
+            )
 
 
 def find_limits(client: EtcdClient, layout: Layout) -> EtcdLimits:
@@ -51,7 +53,9 @@ def find_limits(client: EtcdClient, layout: Layout) -> EtcdLimits:
         except EtcdOverLimit:
             continue
         return EtcdLimits(count)
-    raise StartupError(f"this etcd takes fewer than {OPS_TRIED[-1]} operations in a transaction; raise its --max-txn-ops")
+    raise StartupError(
+        f"this etcd takes fewer than {OPS_TRIED[-1]} operations in a transaction; raise its --max-txn-ops"
+    )
 
 
 def _size(op: api.Op) -> int:

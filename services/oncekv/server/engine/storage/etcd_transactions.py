@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -30,7 +30,9 @@ from oncekv.server.engine.storage.etcd_layout import Layout, ServerDocument, unp
 
 __all__ = ["EtcdTransactions"]
 
-LOOKUP_MAX_S = 5.0
+LOOKUP_MAX_S = 4.0
+SETTLE_MAX_S = 0.5
+LOOKUP_ATTEMPT_S = 1.0
 LOOKUP_PAUSE_S = 0.05
 
 
@@ -68,7 +70,7 @@ class EtcdTransactions:
             response = self._client.write(request)
         except EtcdLost as error:
             self._open = marked
-            if not self._look_up(marked, error):
+            if not self._look_up(marked, error, LOOKUP_MAX_S):
                 raise StoreConflict("a transaction did not arrive in time, and can no longer") from None
             return
         except EtcdOverLimit as error:
@@ -85,12 +87,12 @@ class EtcdTransactions:
         if self._open is None:
             return
         try:
-            self._look_up(self._open, EtcdLost("a transaction is not settled"))
+            self._look_up(self._open, EtcdLost("etcd does not answer"), SETTLE_MAX_S)
         except StoreFailed as error:
             if self._open is not None:
                 raise StoreRefused(str(error)) from None
 
-    def _look_up(self, lost: ServerDocument, error: EtcdError) -> bool:
+    def _look_up(self, lost: ServerDocument, error: EtcdError, max_s: float) -> bool:
         """Whether it was committed; after this it can no longer be, if it was not. Raises StoreFailed: nobody can tell."""
         tombstone = self._numbered(self.document)
         request = api.Txn(
@@ -98,7 +100,7 @@ class EtcdTransactions:
             [api.put(self.key, msgspec.json.encode(tombstone))],
             [api.get(self.key)],
         )
-        response = self._insist(lambda: self._client.write(request), error)
+        response = self._insist(request, error, max_s)
         if response.succeeded:
             self._committed(tombstone, response.header.revision)
             return False
@@ -108,18 +110,18 @@ class EtcdTransactions:
             raise StoreFailed("another server took this one for dead, so nobody can tell what became of a transaction")
         return self.document.transaction == lost.transaction  # else it is the tombstone, whose own reply was lost
 
-    def _insist(self, ask: Callable[[], api.TxnResponse], error: EtcdError) -> api.TxnResponse:
-        deadline_s = time.monotonic() + LOOKUP_MAX_S
-        while True:
+    def _insist(self, request: api.Txn, error: EtcdError, max_s: float) -> api.TxnResponse:
+        """Send it until it is answered: it changes what it compares, so it does nothing a second time."""
+        deadline_s = time.monotonic() + max_s
+        while time.monotonic() < deadline_s:
             try:
-                return ask()
+                return self._client.write(request, min(LOOKUP_ATTEMPT_S, max_s))
             except (EtcdLost, EtcdUnreachable) as lost:
                 error = lost
             except EtcdError as refused:
                 raise StoreFailed(f"the outcome of a transaction is open: {refused}") from None
-            if time.monotonic() + LOOKUP_PAUSE_S > deadline_s:
-                raise StoreFailed(f"the outcome of a transaction is open: {error}") from None
             time.sleep(LOOKUP_PAUSE_S)
+        raise StoreFailed(f"the outcome of a transaction is open: {error}")
 
     def _numbered(self, document: ServerDocument) -> ServerDocument:
         self._number += 1

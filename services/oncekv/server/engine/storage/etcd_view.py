@@ -12,7 +12,15 @@ from collections.abc import Collection, Iterator, Sequence
 
 from oncekv.kv.values import KEY_BYTES_MAX, Row, utf8_length
 from oncekv.server.engine.storage import etcd_api as api
-from oncekv.server.engine.storage.base import Counters, KeyedRecord, Record, Session, StoreConflict, StoreRefused, unpack
+from oncekv.server.engine.storage.base import (
+    Counters,
+    KeyedRecord,
+    Record,
+    Session,
+    StoreConflict,
+    StoreRefused,
+    unpack,
+)
 from oncekv.server.engine.storage.etcd_client import EtcdClient
 from oncekv.server.engine.storage.etcd_errors import EtcdCompacted, EtcdError
 from oncekv.server.engine.storage.etcd_layout import (

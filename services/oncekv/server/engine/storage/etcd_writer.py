@@ -17,7 +17,14 @@ from oncekv.kv.values import KEY_BYTES_MAX, utf8_length
 from oncekv.server.engine.storage import etcd_api as api
 from oncekv.server.engine.storage.base import Changes, Counters, Session, pack
 from oncekv.server.engine.storage.etcd_client import EtcdClient
-from oncekv.server.engine.storage.etcd_layout import KeyedDocument, Layout, pack_document, pack_row, unpack_keyed, unpack_row
+from oncekv.server.engine.storage.etcd_layout import (
+    KeyedDocument,
+    Layout,
+    pack_document,
+    pack_row,
+    unpack_keyed,
+    unpack_row,
+)
 from oncekv.server.engine.storage.etcd_sessions import session_ops
 from oncekv.server.engine.storage.etcd_sweep import Sweep
 from oncekv.server.engine.storage.etcd_view import EtcdView
