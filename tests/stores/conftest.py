@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,10 +35,24 @@ def etcd_of_three() -> Iterator[EtcdCluster]:
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Node]]:
     """Starts servers on a store's URL, and ends them."""
+    with _starting(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def serve_for_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Node]]:
+    """As `serve`, for servers that the tests of one file share."""
+    with _starting(tmp_path_factory.mktemp("module")) as start:
+        yield start
+
+
+@contextlib.contextmanager
+def _starting(folder: Path) -> Iterator[Callable[..., Node]]:
     nodes: list[Node] = []
+    numbers = itertools.count()
 
     def start(url: str, **options: Any) -> Node:
-        server = LocalServer(tmp_path / "data", name=f"server{len(nodes)}", **options)
+        server = LocalServer(folder / "data", name=f"server{next(numbers)}", **options)
         server.store = url
         server.start()
         nodes.append(Node(server, Caller(server.url)))

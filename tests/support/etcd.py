@@ -70,9 +70,12 @@ class EtcdMember:
     def resume(self) -> None:
         self._process.send_signal(signal.SIGCONT)
 
-    def post(self, path: str, body: dict[str, Any], timeout_s: float = CALL_MAX_S) -> dict[str, Any]:
+    def post(
+        self, path: str, body: dict[str, Any], timeout_s: float = CALL_MAX_S, *, token: str = ""
+    ) -> dict[str, Any]:
         """Ask its gateway; raises requests' exceptions."""
-        reply = requests.post(f"{self.url}/v3/{path}", json=body, timeout=timeout_s)
+        headers = {"Authorization": token} if token else {}
+        reply = requests.post(f"{self.url}/v3/{path}", json=body, timeout=timeout_s, headers=headers)
         reply.raise_for_status()
         answer: dict[str, Any] = reply.json()
         return answer
@@ -104,11 +107,12 @@ class EtcdCluster:
         program = find_etcd()
         self._folder = Path(tempfile.mkdtemp(prefix="oncekv-etcd-", dir=_MEMORY if _MEMORY.is_dir() else None))
         self._prefixes = itertools.count()
+        self._root: dict[str, Any] = {}
         self.members = [EtcdMember(f"m{n}", program, self._folder, words) for n in range(size)]
-        self._peers = ",".join(f"{member.name}={member.peer}" for member in self.members)
+        self.peers = ",".join(f"{member.name}={member.peer}" for member in self.members)
         try:
             for member in self.members:
-                member.start(self._peers)
+                member.start(self.peers)
             until(lambda: all(member.is_healthy() for member in self.members), START_MAX_S, "a healthy etcd")
         except BaseException:
             self.close()
@@ -130,7 +134,7 @@ class EtcdCluster:
         """Start these again, all by default, and wait until the cluster answers."""
         for member in members or self.members:
             member.kill()
-            member.start(self._peers)
+            member.start(self.peers)
         until(lambda: all(member.is_healthy() for member in self.members), START_MAX_S, "a healthy etcd")
 
     def leader(self) -> EtcdMember:
@@ -159,6 +163,33 @@ class EtcdCluster:
             body["range_end"] = encoded(begin[:-1] + bytes([begin[-1] + 1]))
         found = self.members[0].post("kv/range", body).get("kvs", [])
         return {base64.b64decode(kv["key"]): base64.b64decode(kv.get("value", "")) for kv in found}
+
+    def revision(self) -> int:
+        """How many transactions have changed anything."""
+        return int(self.members[0].post("kv/range", {"key": encoded(b"revision")})["header"]["revision"])
+
+    def guard(self, user: str, password: str) -> None:
+        """Ask for a password from now on; this user, who must be `root`, may do everything."""
+        post = self.members[0].post
+        post("auth/user/add", {"name": user, "password": password})
+        post("auth/role/add", {"name": user})
+        post("auth/user/grant", {"user": user, "role": user})
+        post("auth/enable", {})
+        self._root = {"name": user, "password": password}
+
+    def add_user(self, name: str, password: str, prefix: str) -> None:
+        """One who may read and write what begins with this; in a cluster that asks for passwords."""
+        begin = prefix.encode()
+        token = self.members[0].post("auth/authenticate", self._root)["token"]
+        permission = {"permType": "READWRITE", "key": encoded(begin)}
+        permission["range_end"] = encoded(begin[:-1] + bytes([begin[-1] + 1]))
+        for path, body in (
+            ("auth/user/add", {"name": name, "password": password}),
+            ("auth/role/add", {"name": name}),
+            ("auth/role/grant", {"name": name, "perm": permission}),
+            ("auth/user/grant", {"user": name, "role": name}),
+        ):
+            self.members[0].post(path, body, token=token)
 
     def put(self, key: str, value: str) -> None:
         """Write one key."""

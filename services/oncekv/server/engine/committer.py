@@ -244,7 +244,8 @@ class Committer(BaseCommitter):
             call.begin_again()
 
     def _run_calls(self, group: Group, calls: Sequence[Call], *, save_clock: bool) -> None:
-        group.prefetch(*_names_and_keys(calls))
+        names, keys = _names_and_keys(calls)
+        group.prefetch(names, () if self._too_large else keys)  # a call that is refused for its keys asks for none
         now_ms = self._clock.catch_up(group.counters.clock_ms)
         for call in calls:
             self._run_call(group, call, now_ms)

@@ -92,6 +92,8 @@ class ServerFacts:
     sessions: Sessions
     methods: Mapping[str, Method]
     failpoints: Failpoints | None
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """The store's own, as `server.info` gives them."""
 
 
 @dataclass(frozen=True, slots=True)
