@@ -36,8 +36,8 @@ def test_a_transaction_of_too_many_keys(node):
     assert node.kv.ok("kv.list", prefix=prefix)["items"] == []
     again = session.do(1, "kv.txn", ops=ops(128))
     assert (again.code, again.replayed) == (24, True)
-    assert len(session.do(2, "kv.txn", ops=ops(126)).ok["results"]) == 126
-    assert len(node.kv.ok("kv.list", prefix=prefix, limit=1000)["items"]) == 126
+    assert len(session.do(2, "kv.txn", ops=ops(125)).ok["results"]) == 125
+    assert len(node.kv.ok("kv.list", prefix=prefix, limit=1000)["items"]) == 125
 
 
 def test_a_transaction_of_too_many_bytes(node):
