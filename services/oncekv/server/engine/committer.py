@@ -24,6 +24,7 @@ from typing import Any
 from oncekv.server.engine.storage.base import Store, StoreConflict, StoreFailed, StoreRefused
 from oncekv.server.engine.storage.staged import Effect, Group
 from oncekv.server.engine.storage.writer_cache import WriterCache
+from oncerpc.server.dedup.base import IdempotencyKey
 from oncerpc.server.failpoints import Dropped
 from oncerpc.server.log import StateLog, end_server, log
 from oncerpc.server.rpc.call import BaseCommitter, Call, Submission, Watch
@@ -209,7 +210,7 @@ class Committer(BaseCommitter):
             call.begin_again()
 
     def _run_calls(self, group: Group, calls: Sequence[Call], *, save_clock: bool) -> None:
-        group.prefetch(*_names_and_keys(calls))
+        group.prefetch(*_foreseen(calls))
         now_ms = self._clock.catch_up(group.counters.clock_ms)
         for call in calls:
             self._run_call(group, call, now_ms)
@@ -290,13 +291,16 @@ class Committer(BaseCommitter):
             self._metrics.effects.labels(name).inc(count)
 
 
-def _names_and_keys(calls: Sequence[Call]) -> tuple[set[str], set[str]]:
-    """The sessions and the keys that the group will ask the store for."""
+def _foreseen(calls: Sequence[Call]) -> tuple[set[str], set[str], set[IdempotencyKey]]:
+    """The sessions, the keys and the Idempotency-Keys that the group will ask the store for."""
     names: set[str] = set()
     keys: set[str] = set()
+    keyed: set[IdempotencyKey] = set()
     for call in calls:
         if call.meta.session is not None:
             names.add(call.meta.session)
+        if call.key is not None:
+            keyed.add(call.key)
         if call.changes_store and call.method.kind is MethodKind.WRITE:
             keys.update(call.method.keys(call.params), call.method.checks(call.params))
-    return names, keys
+    return names, keys, keyed
