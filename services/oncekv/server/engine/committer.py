@@ -24,6 +24,7 @@ from typing import Any
 from oncekv.server.engine.storage.base import Store, StoreConflict, StoreFailed, StoreOverLimit, StoreRefused
 from oncekv.server.engine.storage.staged import Effect, Group
 from oncekv.server.engine.storage.writer_cache import WriterCache
+from oncerpc.server.dedup.base import IdempotencyKey
 from oncerpc.server.failpoints import Dropped
 from oncerpc.server.log import StateLog, end_server, log
 from oncerpc.server.rpc.call import BaseCommitter, Call, Submission, Watch
@@ -244,8 +245,8 @@ class Committer(BaseCommitter):
             call.begin_again()
 
     def _run_calls(self, group: Group, calls: Sequence[Call], *, save_clock: bool) -> None:
-        names, keys = _names_and_keys(calls)
-        group.prefetch(names, () if self._too_large else keys)  # a call that is refused for its keys asks for none
+        names, keys, keyed = _foreseen(calls)
+        group.prefetch(names, () if self._too_large else keys, keyed)  # one that is refused for its keys asks for none
         now_ms = self._clock.catch_up(group.counters.clock_ms)
         for call in calls:
             self._run_call(group, call, now_ms)
@@ -360,13 +361,16 @@ def _ops(call: Call) -> int:
     return len(keys) + (call.meta.session is not None) + 2 * (call.key is not None)
 
 
-def _names_and_keys(calls: Sequence[Call]) -> tuple[set[str], set[str]]:
-    """The sessions and the keys that the group will ask the store for."""
+def _foreseen(calls: Sequence[Call]) -> tuple[set[str], set[str], set[IdempotencyKey]]:
+    """The sessions, the keys and the Idempotency-Keys that the group will ask the store for."""
     names: set[str] = set()
     keys: set[str] = set()
+    keyed: set[IdempotencyKey] = set()
     for call in calls:
         if call.meta.session is not None:
             names.add(call.meta.session)
+        if call.key is not None:
+            keyed.add(call.key)
         if call.changes_store and call.method.kind is MethodKind.WRITE:
             keys.update(call.method.keys(call.params), call.method.checks(call.params))
-    return names, keys
+    return names, keys, keyed

@@ -65,9 +65,15 @@ class EtcdWriter(EtcdView):
         """Nothing is kept from one group to the next."""
         return
 
-    def foresee(self, names: Collection[str], keys: Collection[str]) -> None:
-        """These will be asked for: they are read at once, and so the group sees one revision."""
-        self._get([*self._sessions_of(names), *map(self._layout.row, _possible(keys))])
+    def foresee(
+        self, names: Collection[str], keys: Collection[str], keyed: Collection[tuple[bytes, str]] = ()
+    ) -> None:
+        """These will be asked for: they are read at once, in as few requests as may be."""
+        self._get([
+            *self._sessions_of(names),
+            *map(self._layout.row, _possible(keys)),
+            *(self._layout.keyed(*one) for one in keyed),
+        ])  # fmt: skip
 
     def new_session_number(self, counted: int) -> int:
         """Numbers are this group's own; in etcd a session has its name alone."""

@@ -38,9 +38,11 @@ class Group:
         self._acknowledged: dict[int, Session] = {}
         self._opened = self._records = 0
 
-    def prefetch(self, names: Collection[str], keys: Collection[str]) -> None:
-        """These sessions and keys will be asked for. Comes before all questions."""
-        self._writer.foresee(names, keys)
+    def prefetch(
+        self, names: Collection[str], keys: Collection[str], keyed: Collection[tuple[bytes, str]] = ()
+    ) -> None:
+        """These sessions, keys and Idempotency-Keys will be asked for. Comes before all questions."""
+        self._writer.foresee(names, keys, keyed)
         unknown = [name for name in names if name not in self._cache.sessions]
         if unknown:
             self._sessions.update(dict.fromkeys(unknown))
