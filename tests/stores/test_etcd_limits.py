@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from tests.support.caller import request
@@ -68,7 +70,7 @@ def test_large_values_at_one_moment(node):
     def put(n):
         return sessions[n].do(1, "kv.put", key=f"{prefix}{n}", value=value)
 
-    answers = at_once([lambda n=n: put(n) for n in range(8)], 60)
+    answers = at_once([partial(put, n) for n in range(8)], 60)
     assert [answer.bare for answer in answers] == [{"result": {"version": 1}}] * 8
     assert [node.kv.get(f"{prefix}{n}") for n in range(8)] == [(value, 1)] * 8
 
@@ -78,7 +80,9 @@ def test_a_batch_of_many_sessions_and_keys(node):
     prefix = unique()
     session = node.kv.open()
     calls = [
-        request("kv.append", {"key": f"{prefix}{n:03}", "value": "x", "_meta": {"session": session.name, "seq": n}}, id=n)
+        request(
+            "kv.append", {"key": f"{prefix}{n:03}", "value": "x", "_meta": {"session": session.name, "seq": n}}, id=n
+        )
         for n in range(1, 301)
     ]
     answers = node.kv.send(calls).answers

@@ -23,7 +23,7 @@ def node(etcd_of_three, serve):
 
 def is_ready(node) -> bool:
     try:
-        return node.kv.fetch("GET", "/readyz").status == 200
+        return bool(node.kv.fetch("GET", "/readyz").status == 200)
     except LOST:
         return False
 

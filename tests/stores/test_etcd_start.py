@@ -117,7 +117,8 @@ def test_credentials(guarded, serve):
 
 
 @pytest.mark.parametrize(
-    ("user", "password", "prefix"), [("app", "wrong", "app/x"), ("nobody", PASSWORD, "app/x"), ("app", PASSWORD, "else")]
+    ("user", "password", "prefix"),
+    [("app", "wrong", "app/x"), ("nobody", PASSWORD, "app/x"), ("app", PASSWORD, "else")],
 )
 def test_refused_credentials(guarded, user, password, prefix):
     """A wrong password, a user who is not there, one without rights to the prefix."""

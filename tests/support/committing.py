@@ -33,7 +33,7 @@ class Failing:
         self.error: Exception | None = None
         self.conflicts = 0
         """How many more transactions are given up at their end for somebody else's."""
-        self.group_ops_max, self.limits = store.group_ops_max, store.limits
+        self.group_ops_max, self.clock_pace_ms, self.limits = store.group_ops_max, store.clock_pace_ms, store.limits
         self.boot, self.read, self.check, self.close = store.boot, store.read, store.check, store.close
         self.written = 0
 

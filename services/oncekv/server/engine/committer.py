@@ -78,7 +78,7 @@ class Committer(BaseCommitter):
         self._too_large: TooLarge | None = None
         """Set while a call is refused for which the store has no room in a transaction."""
         self._trouble = StateLog("the store takes writes again")
-        self._sweep_at_s = components.monotonic_s()
+        self._sweep_at_s = self._clock_at_s = components.monotonic_s()
         self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
 
     def start(self) -> None:
@@ -134,11 +134,19 @@ class Committer(BaseCommitter):
                         return
                     self._changed.wait(TICK_S)
                 calls, finished = self._take()
-            self._clock.now_ms()
-            if calls or self._monotonic_s() >= self._sweep_at_s:
+            now_ms = self._clock.now_ms()
+            if calls or self._monotonic_s() >= self._sweep_at_s or self._others_wait_for_clock(now_ms):
                 self._run_group(calls)
             for ticket in finished:
                 ticket.done()
+
+    def _others_wait_for_clock(self, now_ms: int) -> bool:
+        """Whether the clock is to be saved although nothing else is to be done; not at every tick where that fails."""
+        pace_ms = self._store.clock_pace_ms
+        if pace_ms is None or self._monotonic_s() < self._clock_at_s:
+            return False
+        self._clock_at_s = self._monotonic_s() + TICK_S
+        return self._clock.save_is_due(now_ms, idle=True, pace_ms=pace_ms)
 
     def _take(self) -> tuple[list[Call], list[_Ticket]]:
         """The next group, by turns from every request that waits, and the requests that it completes."""
@@ -151,7 +159,9 @@ class Committer(BaseCommitter):
             taken = room.take(ticket.calls[ticket.taken : ticket.taken + share])
             calls += taken
             ticket.taken += len(taken)
-            if ticket.taken < len(ticket.calls):
+            if room.is_full:
+                self._tickets.appendleft(ticket)  # the next group begins with it, so it cannot be passed over for ever
+            elif ticket.taken < len(ticket.calls):
                 self._tickets.append(ticket)
             else:
                 finished.append(ticket)
@@ -218,6 +228,7 @@ class Committer(BaseCommitter):
                 self._failing = False
                 self._trouble.ends()
         if told is not None:
+            self._clock_at_s = self._monotonic_s() + SWEEP_PAUSE_S
             self._fail_all(calls, told)
             self._cache.forget()
         self._gate.transaction_ended(committed=told is None)
@@ -255,7 +266,8 @@ class Committer(BaseCommitter):
             return
         if not calls or self._store.group_ops_max is None:
             self._sweep(group, now_ms)
-        save = save_clock or group.has_opened or self._clock.save_is_due(now_ms, idle=not calls)
+        is_due = self._clock.save_is_due(now_ms, idle=not calls, pace_ms=self._store.clock_pace_ms)
+        save = save_clock or group.has_opened or is_due
         group.finish(now_ms, save_clock=save)
 
     def _run_call(self, group: Group, call: Call, now_ms: int) -> None:

@@ -141,9 +141,7 @@ class Writer(Reader, Protocol):
     StoreFailed: what they read has other writers.
     """
 
-    def foresee(
-        self, names: Collection[str], keys: Collection[str], keyed: Collection[tuple[bytes, str]] = ()
-    ) -> None:
+    def foresee(self, names: Collection[str], keys: Collection[str], keyed: Collection[tuple[bytes, str]] = ()) -> None:
         """These sessions, keys and Idempotency-Keys (scope and key) will be asked for, before anything else is: an
         engine that other servers write too locks them here in one order for all, or reads them at one go.
         """
@@ -176,6 +174,11 @@ class Store(Protocol):
     @property
     def group_ops_max(self) -> int | None:
         """How many keys and sessions the calls of one group may change together; None: as many as they like."""
+        ...
+
+    @property
+    def clock_pace_ms(self) -> int | None:
+        """How often the lease clock is to be saved, where other servers take it from the store; None: seldom."""
         ...
 
     @property

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from oncekv.server.config import StartupError
 from oncekv.server.engine.storage import etcd_api as api
@@ -21,7 +21,7 @@ from oncekv.server.engine.storage.etcd_client import EtcdClient
 from oncekv.server.engine.storage.etcd_errors import EtcdDenied, EtcdError, EtcdLost, EtcdUnreachable
 from oncekv.server.engine.storage.etcd_layout import SCHEMA, Layout
 from oncekv.server.engine.storage.etcd_limits import EtcdLimits, find_limits
-from oncekv.server.engine.storage.etcd_tally import EtcdTally
+from oncekv.server.engine.storage.etcd_tally import CLOCK_PACE_MS, EtcdTally
 from oncekv.server.engine.storage.etcd_transactions import EtcdTransactions
 from oncekv.server.engine.storage.etcd_url import EtcdLocation, parse_location
 from oncekv.server.engine.storage.etcd_view import EtcdView
@@ -34,6 +34,7 @@ GROUP_READ_MAX_S = 4.0
 CHECK_MAX_S = 1.5
 START_MAX_S = 5.0
 BOOT_ATTEMPTS_MAX = 100
+OPS_KEPT_FREE = 8
 NEVER = 2**62
 """A revision that no key has."""
 
@@ -70,8 +71,9 @@ class EtcdStore:
         self._where = where
         self._transactions = EtcdTransactions(client, layout)
         self._tally = EtcdTally(client, layout, self._transactions)
-        self.group_ops_max = (limits.txn_ops - 4) // 2
-        self.limits = {"txn_ops": limits.txn_ops, "request_bytes": limits.request_bytes}
+        self.group_ops_max: int | None = limits.txn_ops - OPS_KEPT_FREE
+        self.clock_pace_ms: int | None = CLOCK_PACE_MS
+        self.limits: Mapping[str, int] = {"txn_ops": limits.txn_ops, "request_bytes": limits.request_bytes}
 
     def boot(self) -> int:
         """Count one more start on this store; the new count. Raises StartupError."""
@@ -95,7 +97,7 @@ class EtcdStore:
         """What one group reads and changes; the transaction is sent at the end, if there is anything to change."""
         self._transactions.settle()
         before = self._tally.counters()
-        writer = EtcdWriter(self._client, self._layout, GROUP_READ_MAX_S, before)
+        writer = EtcdWriter(self._client, self._layout, GROUP_READ_MAX_S, before, self._tally.clock_lag_max_ms)
         yield writer
         ops = writer.finish()
         if ops or writer.counted != before:

@@ -23,8 +23,13 @@ DOCUMENT_BYTES_MAX = 8 * 1024
 """Of answers in one session's key."""
 
 
-def session_ops(changes: Changes, stored: Mapping[int, Stored], sweep: Sweep, layout: Layout) -> Iterator[api.Op]:
-    """The operations for all sessions that a group has opened, changed or ended, or that its sweep has put off."""
+def session_ops(
+    changes: Changes, stored: Mapping[int, Stored], sweep: Sweep, layout: Layout, clock_lag_max_ms: int
+) -> Iterator[api.Op]:
+    """The operations for all sessions that a group has opened, changed or ended, or that its sweep has put off.
+
+    `clock_lag_max_ms`: how much longer a lease is that was given here, for those whose clock is ahead of this server's.
+    """
     touched: dict[int, Session] = changes.opened | changes.sessions
     for row_id in (*changes.records, *changes.forgotten):
         number = row_id // SLOTS
@@ -33,7 +38,8 @@ def session_ops(changes: Changes, stored: Mapping[int, Stored], sweep: Sweep, la
     touched |= {number: stored[number].session for number in sweep.put_off}
     for number, session in touched.items():
         if number not in changes.ended:
-            yield from _SessionPut(session, stored.get(number), changes, layout).ops(sweep.put_off.get(number))
+            put = _SessionPut(session, stored.get(number), changes, layout, clock_lag_max_ms)
+            yield from put.ops(sweep.put_off.get(number))
     for number in changes.ended:
         if number in stored:
             yield from _ended(stored[number], sweep, layout)
@@ -53,21 +59,25 @@ def _ended(stored: Stored, sweep: Sweep, layout: Layout) -> Iterator[api.Op]:
 class _SessionPut:
     """One session's new document, and the keys beside it."""
 
-    def __init__(self, session: Session, stored: Stored | None, changes: Changes, layout: Layout) -> None:
+    def __init__(
+        self, session: Session, stored: Stored | None, changes: Changes, layout: Layout, clock_lag_max_ms: int
+    ) -> None:
         self._session = session
         self._before = stored.document if stored else None
         self._changes = changes
         self._layout = layout
+        is_renewed = stored is None or stored.document.expires_ms != session.expires_ms
+        self._expires_ms = session.expires_ms + clock_lag_max_ms * is_renewed
 
     def ops(self, put_off_ms: int | None) -> Iterator[api.Op]:
         """`put_off_ms`: where its entry in `due` is to stand, if that is to move."""
         session, name = self._session, self._session.name
         beside: dict[int, bytes] = {}
         answers = self._answers(beside)
-        due_ms = put_off_ms or (self._before.due_ms if self._before else session.expires_ms)
+        due_ms = put_off_ms or (self._before.due_ms if self._before else self._expires_ms)
         if self._before is None or put_off_ms:
             yield api.put(self._layout.due(due_ms, name), b"")
-        document = SessionDocument(session.lease_ms, session.expires_ms, session.acked, due_ms, answers)
+        document = SessionDocument(session.lease_ms, self._expires_ms, session.acked, due_ms, answers)
         yield api.put(self._layout.session(name), pack_document(document))
         for seq, answer in beside.items():
             yield api.put(self._layout.record(name, seq), answer)

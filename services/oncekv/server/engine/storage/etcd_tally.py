@@ -4,7 +4,12 @@ Every server counts in its own row, within its own transactions, and looks at th
 server that is gone is folded into one row of such rows: at its own end, or at another's start when its clock has long
 stood still.
 
-Limit: what others have counted is known `LOOK_PAUSE_S` late; so a session limit may be passed by what they open meanwhile.
+The lease clock is the greatest of the rows' clocks, and each server's goes on by itself in between. So one may be behind
+another by what that one has not saved yet: a lease is given that much longer here while others run, and is nowhere
+shorter than it should be.
+
+Limit: what others have counted is known `LOOK_PAUSE_S` late; so a session limit may be passed by what they open
+meanwhile.
 """
 
 from __future__ import annotations
@@ -24,7 +29,11 @@ from oncekv.server.engine.storage.etcd_transactions import EtcdTransactions
 
 __all__ = ["EtcdTally", "sum_counters"]
 
-LOOK_PAUSE_S = 0.4
+LOOK_PAUSE_S = 0.2
+CLOCK_PACE_MS = 400
+CLOCK_LAG_MAX_MS = 600
+"""How far this server's clock may be behind another's: what that one has not saved yet, and what was not looked at."""
+OTHERS_LIVE_S = 3.0
 DEAD_AFTER_MS = 10 * 60 * 1000
 FOLDED_MAX = 50
 FOLD_MAX_S = 1.0
@@ -39,6 +48,14 @@ class EtcdTally:
         self._transactions = transactions
         self._others = Counters(0, 0, 0, 0)
         self._look_at_s = 0.0
+        self._gone = layout.server("gone")
+        self._revision = 0
+        self._others_until_s = 0.0
+
+    @property
+    def clock_lag_max_ms(self) -> int:
+        """By how much a lease is to be given longer here, so that it is nowhere shorter; 0 where no other server runs."""
+        return CLOCK_LAG_MAX_MS if time.monotonic() < self._others_until_s else 0
 
     def counters(self) -> Counters:
         """The sum. Raises StoreRefused."""
@@ -47,6 +64,7 @@ class EtcdTally:
                 kvs = self._rows(4.0)
             except EtcdError as error:
                 raise StoreRefused(str(error)) from None
+            self._see([kv for kv in kvs if kv.key not in (self._transactions.key, self._gone)])
             self._others = sum_counters([kv for kv in kvs if kv.key != self._transactions.key])
             self._look_at_s = time.monotonic() + LOOK_PAUSE_S
         mine = self._transactions.document
@@ -54,10 +72,6 @@ class EtcdTally:
         return Counters(
             max(mine.clock_ms, others.clock_ms), 0, mine.sessions + others.sessions, mine.records + others.records
         )
-
-    def forget(self) -> None:
-        """Look again before the next group."""
-        self._look_at_s = 0.0
 
     def moved(self, before: Counters, after: Counters) -> ServerDocument:
         """This server's row when the group is committed that counted so."""
@@ -82,9 +96,15 @@ class EtcdTally:
             if self._transactions.is_settled:
                 self._fold([kv for kv in self._rows(FOLD_MAX_S) if kv.key == self._transactions.key])
 
+    def _see(self, others: Sequence[api.KeyValue]) -> None:
+        """A row that has moved is one of a server that runs."""
+        revision = max((kv.mod_revision for kv in others), default=0)
+        if revision > self._revision:
+            self._revision, self._others_until_s = revision, time.monotonic() + OTHERS_LIVE_S
+
     def _fold(self, dead: Sequence[api.KeyValue]) -> None:
         """If all of these rows are as they were read, one row has what they had."""
-        gone = self._layout.server("gone")
+        gone = self._gone
         kvs = [kv for kv in dead if kv.key != gone][:FOLDED_MAX]
         if not kvs:
             return

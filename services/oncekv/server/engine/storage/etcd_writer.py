@@ -38,8 +38,11 @@ PUT_OFF_MS = 1000
 class EtcdWriter(EtcdView):
     """What one group reads, and what it will write."""
 
-    def __init__(self, client: EtcdClient, layout: Layout, max_s: float, counters: Counters) -> None:
+    def __init__(
+        self, client: EtcdClient, layout: Layout, max_s: float, counters: Counters, clock_lag_max_ms: int
+    ) -> None:
         super().__init__(client, layout, max_s)
+        self._clock_lag_max_ms = clock_lag_max_ms
         self.counted = counters
         """What the store counts, once the group is committed."""
         self._found: dict[bytes, api.KeyValue | None] = {}
@@ -65,9 +68,7 @@ class EtcdWriter(EtcdView):
         """Nothing is kept from one group to the next."""
         return
 
-    def foresee(
-        self, names: Collection[str], keys: Collection[str], keyed: Collection[tuple[bytes, str]] = ()
-    ) -> None:
+    def foresee(self, names: Collection[str], keys: Collection[str], keyed: Collection[tuple[bytes, str]] = ()) -> None:
         """These will be asked for: they are read at once, in as few requests as may be."""
         self._get([
             *self._sessions_of(names),
@@ -131,7 +132,7 @@ class EtcdWriter(EtcdView):
             api.delete(layout.row(key)) if row is None else api.put(layout.row(key), pack_row(row))
             for key, row in changes.rows.items()
         ]
-        self._ops += session_ops(changes, self._stored, self._sweep, layout)
+        self._ops += session_ops(changes, self._stored, self._sweep, layout, self._clock_lag_max_ms)
         for (scope, key), record in changes.keyed.items():
             document = KeyedDocument(record.expires_ms, pack(record.fingerprint, record.reply))
             self._ops.append(api.put(layout.keyed(scope, key), pack_document(document)))

@@ -72,6 +72,7 @@ class SqliteStore:
 
     name = "sqlite"
     group_ops_max: int | None = None
+    clock_pace_ms: int | None = None
     limits: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, path: Path, made: list[Path] | None = None) -> None:
