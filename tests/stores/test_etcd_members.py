@@ -22,6 +22,7 @@ def node(etcd_of_three, serve):
 
 
 def is_ready(node) -> bool:
+    """What /readyz says."""
     try:
         return bool(node.kv.fetch("GET", "/readyz").status == 200)
     except LOST:
@@ -71,6 +72,7 @@ class Appender(threading.Thread):
 
 
 def under_load(node, disturb) -> int:
+    """Four clients while something is disturbed, and for a while after; how many calls they made, each of them once."""
     clients = [Appender(node, f"load{n}-{time.monotonic_ns()}") for n in range(4)]
     for client in clients:
         client.start()

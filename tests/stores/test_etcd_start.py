@@ -31,6 +31,7 @@ def test_a_url_that_cannot_be_understood(url):
 
 
 def serve_and_fail(url: str) -> tuple[int, str]:
+    """The exit code and the one line of a server that cannot start."""
     done = oncekv("serve", "--listen", "127.0.0.1:0", "--store", url, timeout_s=30)
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
@@ -104,6 +105,7 @@ def guarded():
 
 
 def with_user(url: str, user: str, password: str = PASSWORD) -> str:
+    """The URL with credentials."""
     return url.replace("etcd://", f"etcd://{user}:{password}@")
 
 

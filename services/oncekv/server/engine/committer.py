@@ -21,10 +21,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from oncekv.server.engine.group_size import GroupRoom, foreseen
 from oncekv.server.engine.storage.base import Store, StoreConflict, StoreFailed, StoreOverLimit, StoreRefused
 from oncekv.server.engine.storage.staged import Effect, Group
 from oncekv.server.engine.storage.writer_cache import WriterCache
-from oncerpc.server.dedup.base import IdempotencyKey
 from oncerpc.server.failpoints import Dropped
 from oncerpc.server.log import StateLog, end_server, log
 from oncerpc.server.rpc.call import BaseCommitter, Call, Submission, Watch
@@ -152,7 +152,7 @@ class Committer(BaseCommitter):
         """The next group, by turns from every request that waits, and the requests that it completes."""
         calls: list[Call] = []
         finished: list[_Ticket] = []
-        room = _Room(self._store.group_ops_max)
+        room = GroupRoom(self._store.group_ops_max)
         while self._tickets and len(calls) < self._config.group_max and not room.is_full:
             ticket = self._tickets.popleft()
             share = min(SHARE_MAX, self._config.group_max - len(calls))
@@ -207,31 +207,34 @@ class Committer(BaseCommitter):
         Raises StoreOverLimit: nothing was done, and the calls may begin again.
         """
         refusing = self._failing and bool(calls)
-        told: type[KnownError] | None = None
+        told = self._written(calls, save_clock=save_clock, refusing=refusing)
+        self._gate.transaction_ended(committed=told is None)
+        if told is not None:
+            self._clock_at_s = self._monotonic_s() + SWEEP_PAUSE_S
+            self._fail_all(calls, told)
+            self._cache.forget()
+        elif not refusing:
+            self._failing = False
+            self._trouble.ends()
+
+    def _written(self, calls: Sequence[Call], *, save_clock: bool, refusing: bool) -> type[KnownError] | None:
+        """What its calls are told where it came to nothing."""
         try:
             self._write(calls, save_clock=save_clock)
         except StoreOverLimit:
             self._begin_again(calls)
             raise
         except StoreRefused as error:
-            told = Overloaded
             self._trouble.begins(f"writes are refused: {error}")
+            return Overloaded
         except StoreFailed as error:
-            told = Overloaded if refusing else InternalError
             self._failing = True
             self._trouble.begins(f"writes fail, and are refused until one does not: {error}")
+            return Overloaded if refusing else InternalError
         except Exception:
-            told = InternalError
             log.exception("a group of %d calls was rolled back", len(calls))
-        else:
-            if not refusing:
-                self._failing = False
-                self._trouble.ends()
-        if told is not None:
-            self._clock_at_s = self._monotonic_s() + SWEEP_PAUSE_S
-            self._fail_all(calls, told)
-            self._cache.forget()
-        self._gate.transaction_ended(committed=told is None)
+            return InternalError
+        return None
 
     def _write(self, calls: Sequence[Call], *, save_clock: bool) -> None:
         """One transaction, and another one while the store gives it up for somebody else's."""
@@ -256,7 +259,7 @@ class Committer(BaseCommitter):
             call.begin_again()
 
     def _run_calls(self, group: Group, calls: Sequence[Call], *, save_clock: bool) -> None:
-        names, keys, keyed = _foreseen(calls)
+        names, keys, keyed = foreseen(calls)
         group.prefetch(names, () if self._too_large else keys, keyed)  # one that is refused for its keys asks for none
         now_ms = self._clock.catch_up(group.counters.clock_ms)
         for call in calls:
@@ -340,49 +343,3 @@ class Committer(BaseCommitter):
             self._metrics.replays.labels(name).inc(count)
         for name, count in effects.items():
             self._metrics.effects.labels(name).inc(count)
-
-
-class _Room:
-    """What a group may still take in, by what its calls may change in the store."""
-
-    def __init__(self, ops_max: int | None) -> None:
-        self._left = ops_max
-        self._is_empty = True
-        self.is_full = False
-
-    def take(self, calls: Sequence[Call]) -> Sequence[Call]:
-        """Those at the beginning that fit; the first of a group does in any case, and may be found too large later."""
-        if self._left is None:
-            return calls
-        for number, call in enumerate(calls):
-            self._left -= _ops(call)
-            if self._left < 0 and not self._is_empty:
-                self.is_full = True
-                return calls[:number]
-            self._is_empty = False
-        return calls
-
-
-def _ops(call: Call) -> int:
-    """How many keys and sessions it will change or compare, as good as always."""
-    if not call.changes_store:
-        return 1
-    if call.method.kind is not MethodKind.WRITE:
-        return 4
-    keys = {*call.method.keys(call.params), *call.method.checks(call.params)}
-    return len(keys) + (call.meta.session is not None) + 2 * (call.key is not None)
-
-
-def _foreseen(calls: Sequence[Call]) -> tuple[set[str], set[str], set[IdempotencyKey]]:
-    """The sessions, the keys and the Idempotency-Keys that the group will ask the store for."""
-    names: set[str] = set()
-    keys: set[str] = set()
-    keyed: set[IdempotencyKey] = set()
-    for call in calls:
-        if call.meta.session is not None:
-            names.add(call.meta.session)
-        if call.key is not None:
-            keyed.add(call.key)
-        if call.changes_store and call.method.kind is MethodKind.WRITE:
-            keys.update(call.method.keys(call.params), call.method.checks(call.params))
-    return names, keys, keyed

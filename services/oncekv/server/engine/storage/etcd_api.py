@@ -36,7 +36,7 @@ __all__ = [
 
 
 class Compare(Struct):
-    """One condition of a transaction, with `range_end` for every key of a range. `mod_revision` 0: the key is absent."""
+    """One condition of a transaction, with `range_end` for every key of a range. `mod_revision` 0: it is absent."""
 
     key: bytes
     mod_revision: int
@@ -46,7 +46,7 @@ class Compare(Struct):
 
 
 class Range(Struct, omit_defaults=True):
-    """Read one key, or with `range_end` all from `key` up to it, in the order of their bytes. `revision` 0: the latest."""
+    """Read one key, or with `range_end` all from `key` up to it, in the order of bytes. `revision` 0: the last."""
 
     key: bytes
     range_end: bytes = b""
@@ -126,22 +126,27 @@ def unchanged(key: bytes, mod_revision: int) -> Compare:
 
 
 def absent(key: bytes) -> Compare:
+    """Nobody has made the key, or somebody has deleted it."""
     return Compare(key, 0)
 
 
 def get(key: bytes, revision: int = 0) -> Op:
+    """Read one key."""
     return Op(request_range=Range(key, revision=revision))
 
 
 def put(key: bytes, value: bytes) -> Op:
+    """Write one key, whatever it is now."""
     return Op(request_put=Put(key, value))
 
 
 def delete(key: bytes) -> Op:
+    """Remove one key, if it is there."""
     return Op(request_delete_range=DeleteRange(key))
 
 
 def delete_range(begin: bytes, end: bytes) -> Op:
+    """Remove all keys from `begin` up to `end`."""
     return Op(request_delete_range=DeleteRange(begin, end))
 
 

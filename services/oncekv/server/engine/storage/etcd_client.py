@@ -1,6 +1,8 @@
 """A client of etcd's KV service (10): failover between the members, credentials, and what an error leaves open.
 
-By plain HTTP to the JSON gateway that every member has. Of the Python clients, `etcd3` and its forks have had no release for years and pin an old protobuf; `etcd3gw`, OpenStack's, is kept, and is this gateway by `requests` to one host, without failover, and without telling a lost reply from a refusal.
+By plain HTTP to the JSON gateway that every member has. Of the Python clients, `etcd3` and its forks have had no
+release for years and pin an old protobuf; `etcd3gw`, OpenStack's, is kept, and is this gateway by `requests` to one
+host, without failover, and without telling a lost reply from a refusal.
 
 Guarantee: a read is linearizable (etcd's default) and goes from member to member until one answers; a transaction that
 writes is sent at most once: it goes on to another member only while nothing of it was sent. Limit: a member that is cut
@@ -70,7 +72,9 @@ class EtcdClient:
         return self._read("/v3/kv/txn", api.encode(request), api.decode_txn, max_s)
 
     def write(self, request: api.Txn, max_s: float = WRITE_MAX_S) -> api.TxnResponse:
-        """A transaction. Raises EtcdLost when nobody can tell what became of it, and another EtcdError when it did nothing."""
+        """A transaction. Raises EtcdLost when nobody can tell what became of it, and another EtcdError when it did
+        nothing.
+        """
         deadline_s = time.monotonic() + max_s
         body = api.encode(request)
         error: EtcdError = EtcdUnreachable("no member was asked")

@@ -8,9 +8,9 @@
        ├─ EtcdCompacted  the revision that was asked for is gone
        └─ EtcdDenied     no such user, wrong password, or no right to these keys
 
-Which of etcd's errors are refusals: those that it raises before it proposes a request to its members, or on all members
-alike when it is applied. A time-out, a leader that changed and a server that stops are none: the proposal may be applied
-later. No message holds more than etcd's own words, and those name neither keys nor credentials.
+Which of etcd's errors are refusals: those that it raises before it proposes a request to its members, or on all
+members alike when it is applied. A time-out, a leader that changed and a server that stops are none: the proposal may
+be applied later. No message holds more than etcd's own words, and those name neither keys nor credentials.
 """
 
 from __future__ import annotations

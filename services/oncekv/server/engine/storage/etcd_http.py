@@ -1,7 +1,8 @@
 """HTTP to one etcd member (10): one POST with one deadline, on connections that are kept.
 
 `http.client` and not `requests`: a commit waits for every POST, and this takes a tenth of the time. No retries, no
-redirects, no proxies from the environment: what is to be tried again is decided by who knows whether it may (`etcd_client`).
+redirects, no proxies from the environment: what is to be tried again is decided by who knows whether it may
+(`etcd_client`).
 """
 
 from __future__ import annotations

@@ -8,11 +8,11 @@
     PREFIX/due/MS/NAME                  when to look whether the lease is over; late, never early
     PREFIX/keyed/SCOPE/KEY              a dedup record under an Idempotency-Key (msgpack)
     PREFIX/keyed-due/MS/SCOPE/KEY       when its time is over
-    PREFIX/server/ID                    one server's own row: its last transaction, its clock, its part of the counts (JSON)
+    PREFIX/server/ID                    one server's own row: its last transaction, its clock, what it counted (JSON)
 
-A session is one key, so its `mod_revision` says of everything that the dedup gate asks at once whether it is still so: open,
-watermark, records. Whoever changes any of it puts that key. MS is 16 hexadecimal digits, so the order of the keys is that
-of time. No key is changed by all servers but `boot`, at their starts.
+A session is one key, so its `mod_revision` says of everything that the dedup gate asks at once whether it is still so:
+open, watermark, records. Whoever changes any of it puts that key. MS is 16 hexadecimal digits, so the order of the
+keys is that of time. No key is changed by all servers but `boot`, at their starts.
 """
 
 from __future__ import annotations
@@ -131,10 +131,12 @@ class Due(NamedTuple):
 
 
 def pack_row(row: Row) -> bytes:
+    """Version, newline, value."""
     return b"%d\n%b" % (row.version, row.value.encode())
 
 
 def unpack_row(value: bytes) -> Row:
+    """What `pack_row` was given."""
     version, _, text = value.partition(b"\n")
     return Row(text.decode(), int(version))
 

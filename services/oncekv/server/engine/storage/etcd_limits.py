@@ -1,8 +1,8 @@
 """What one etcd transaction can hold (10): operations, compares, and bytes.
 
-etcd counts compares and operations apart, and each may have `--max-txn-ops` (128 by default) of them; a whole request may
-have `--max-request-bytes` (1.5 MiB). How many operations the cluster takes is asked at the start, by a transaction that
-reads; of the bytes it tells nothing, so its default is taken, and a cluster that takes fewer says so itself.
+etcd counts compares and operations apart, and each may have `--max-txn-ops` (128 by default) of them; a whole request
+may have `--max-request-bytes` (1.5 MiB). How many operations the cluster takes is asked at the start, by a transaction
+that reads; of the bytes it tells nothing, so its default is taken, and a cluster that takes fewer says so itself.
 """
 
 from __future__ import annotations

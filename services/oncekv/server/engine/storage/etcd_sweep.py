@@ -1,8 +1,9 @@
 """What has run out (10): sessions whose lease is over, and records under Idempotency-Keys whose time is.
 
-Each has an entry in an index in the order of time (`due`, `keyed-due`), which says when to look. An entry is not moved with
-every renewal; it is put off when it is met and the session lives. Everything that stands in the index up to the end of a
-portion is dealt with, so its entries go by one deletion of a range, which holds only if nobody has put one there meanwhile.
+Each has an entry in an index in the order of time (`due`, `keyed-due`), which says when to look. An entry is not moved
+with every renewal; it is put off when it is met and the session lives. Everything that stands in the index up to the
+end of a portion is dealt with, so its entries go by one deletion of a range, which holds only if nobody has put one
+there meanwhile.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ Every server counts in its own row, within its own transactions, and looks at th
 server that is gone is folded into one row of such rows: at its own end, or at another's start when its clock has long
 stood still.
 
-The lease clock is the greatest of the rows' clocks, and each server's goes on by itself in between. So one may be behind
-another by what that one has not saved yet: a lease is given that much longer here while others run, and is nowhere
-shorter than it should be.
+The lease clock is the greatest of the rows' clocks, and each server's goes on by itself in between. So one may be
+behind another by what that one has not saved yet: a lease is given that much longer here while others run, and is
+nowhere shorter than it should be.
 
 Limit: what others have counted is known `LOOK_PAUSE_S` late; so a session limit may be passed by what they open
 meanwhile.
@@ -40,7 +40,7 @@ FOLD_MAX_S = 1.0
 
 
 class EtcdTally:
-    """This server's part of the counts, and what it knows of the others'."""
+    """One server's part of the counts, and what it knows of the others'."""
 
     def __init__(self, client: EtcdClient, layout: Layout, transactions: EtcdTransactions) -> None:
         self._client = client
@@ -54,7 +54,7 @@ class EtcdTally:
 
     @property
     def clock_lag_max_ms(self) -> int:
-        """By how much a lease is to be given longer here, so that it is nowhere shorter; 0 where no other server runs."""
+        """How much longer a lease is to be given here, so that it is nowhere shorter; 0 where no other server runs."""
         return CLOCK_LAG_MAX_MS if time.monotonic() < self._others_until_s else 0
 
     def counters(self) -> Counters:
@@ -74,7 +74,7 @@ class EtcdTally:
         )
 
     def moved(self, before: Counters, after: Counters) -> ServerDocument:
-        """This server's row when the group is committed that counted so."""
+        """The row that a group leaves which counted so."""
         mine = self._transactions.document
         return msgspec.structs.replace(
             mine,
@@ -91,7 +91,7 @@ class EtcdTally:
             self._fold([kv for kv in kvs if now_ms - unpack_server(kv.value).clock_ms > DEAD_AFTER_MS])
 
     def fold_own(self) -> None:
-        """This server ends."""
+        """At the server's end: what it has counted stays."""
         with contextlib.suppress(EtcdError):
             if self._transactions.is_settled:
                 self._fold([kv for kv in self._rows(FOLD_MAX_S) if kv.key == self._transactions.key])

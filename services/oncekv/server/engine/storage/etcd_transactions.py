@@ -1,11 +1,12 @@
-"""Transactions whose outcome is known (10): each is marked in the server's own row, and looked up there when its reply is lost.
+"""Transactions whose outcome is known (10): each is marked in the server's own row, and looked up there when its reply
+is lost.
 
 Every server has one row that nobody else changes. Each of its transactions compares that row with what this server left
 there, and puts it with a number of its own. So a transaction whose reply was lost is looked up by one that has the same
 condition and puts another number:
 
-    the row is as before     the lookup has changed it, so the lost one, should it still be on its way, fails its compare
-                             for ever: it did nothing, and may be run again
+    the row is as before     the lookup has changed it, so the lost one, should it still be on its way, fails its
+                             compare for ever: it did nothing, and may be run again
     the lost one's number    it was committed
     no row                   another server took this one for dead and folded its counts: nobody can tell
 
@@ -93,7 +94,7 @@ class EtcdTransactions:
                 raise StoreRefused(str(error)) from None
 
     def _look_up(self, lost: ServerDocument, error: EtcdError, max_s: float) -> bool:
-        """Whether it was committed; after this it can no longer be, if it was not. Raises StoreFailed: nobody can tell."""
+        """Whether it was committed; if not, it can no longer be. Raises StoreFailed: nobody can tell."""
         tombstone = self._numbered(self.document)
         request = api.Txn(
             [api.unchanged(self.key, self._revision)],
