@@ -136,9 +136,7 @@ class Writer(Reader, Protocol):
     StoreFailed: what they read has other writers.
     """
 
-    def foresee(
-        self, names: Collection[str], keys: Collection[str], keyed: Collection[tuple[bytes, str]] = ()
-    ) -> None:
+    def foresee(self, names: Collection[str], keys: Collection[str], keyed: Collection[tuple[bytes, str]] = ()) -> None:
         """These sessions, keys and Idempotency-Keys (scope and key) will be asked for, before anything else is: an
         engine that other servers write too locks them here in one order for all, or reads them at one go.
         """

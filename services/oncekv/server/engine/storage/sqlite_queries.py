@@ -116,9 +116,7 @@ class SqliteView:
         sql = "SELECT clock_ms, sessions_opened, sessions, records FROM tally"
         return Counters(*self._execute(sql).fetchone())
 
-    def foresee(
-        self, names: Collection[str], keys: Collection[str], keyed: Collection[tuple[bytes, str]] = ()
-    ) -> None:
+    def foresee(self, names: Collection[str], keys: Collection[str], keyed: Collection[tuple[bytes, str]] = ()) -> None:
         """Nothing to do: no other writer runs beside this one."""
 
     def new_session_number(self, counted: int) -> int:
