@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from chaos.runtime.local import LocalServer
 from tests.support.caller import Caller, request
 from tests.support.seed import unique
+from tests.support.server import server_on
 
 
 @pytest.fixture(scope="module")
