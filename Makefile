@@ -123,7 +123,7 @@ PIN := .tools/pin/bin/uv pip compile --universal --python-version 3.11 --generat
 requirements: ## Pin requirements/*.in again (PIN_ARGS=--upgrade takes newer versions)
 	@test -x .tools/pin/bin/uv || { echo 'requirements: getting uv'; $(PYTHON) -m venv .tools/pin && \
 	  .tools/pin/bin/python -m pip install --quiet --disable-pip-version-check uv; }
-	@for name in runtime bank dev; do echo "requirements: pinning requirements/$$name.txt"; \
+	@for name in runtime postgresql bank dev; do echo "requirements: pinning requirements/$$name.txt"; \
 	  $(PIN) --output-file requirements/$$name.txt requirements/$$name.in || exit 1; done
 
 clean: ## Remove what these targets made: the containers' data, .venv, .tools, out, caches
