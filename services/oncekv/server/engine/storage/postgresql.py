@@ -104,7 +104,7 @@ class PostgresqlStore:
             except StoreConflict as error:  # of a read there is nothing to run again but the call
                 raise StoreRefused(str(error)) from error
             finally:
-                if _is_idle(link):
+                if _is_idle(link) and not link.was_refused:
                     self._readers.append(link)
                 else:
                     link.close()
@@ -117,9 +117,9 @@ class PostgresqlStore:
         try:
             yield writer
             self._commit(link, marks, writer)
-        finally:
-            if not _is_idle(link) and not _roll_back(link):
-                self._drop_writer()
+        except BaseException:
+            self._roll_back(link)
+            raise
 
     def check(self, *, writes: bool) -> None:  # noqa: ARG002 each beat would write, if it is due
         """See whether the database answers and takes writes, as the heartbeat knows it."""
@@ -150,6 +150,7 @@ class PostgresqlStore:
                     link.execute(*question)
                 committed = link.execute("COMMIT")
         except psycopg.Error as error:
+            link.was_refused = True
             if not link.is_lost and error.sqlstate != OUTCOME_UNKNOWN:
                 raise link.translated(error) from error
             self._look_up(writer.mark, marks, link.reason(error))
@@ -184,6 +185,16 @@ class PostgresqlStore:
                 raise StoreRefused(link.reason(error)) from error
             self._marks = Marks(number)
         return link, self._marks
+
+    def _roll_back(self, link: Link) -> None:
+        """A connection on which something was refused goes too: psycopg takes statements for prepared that were skipped
+        behind the refused one.
+        """
+        if link.connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
+            with contextlib.suppress(psycopg.Error), link.within(ROLLBACK_MAX_S):
+                link.execute("ROLLBACK")
+        if not _is_idle(link) or link.was_refused:
+            self._drop_writer()
 
     def _drop_writer(self) -> None:
         if self._writer is not None:
@@ -224,15 +235,6 @@ class PostgresqlStore:
             yield link
         finally:
             link.close()
-
-
-def _roll_back(link: Link) -> bool:
-    """Whether that could be done; else the connection is to be closed."""
-    if link.is_lost or link.connection.info.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
-        return False
-    with contextlib.suppress(psycopg.Error), link.within(ROLLBACK_MAX_S):
-        link.execute("ROLLBACK")
-    return _is_idle(link)
 
 
 def _is_idle(link: Link) -> bool:

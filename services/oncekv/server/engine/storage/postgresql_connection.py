@@ -11,6 +11,7 @@ Limit: to connect takes up to CONNECT_TIMEOUT_S for each host, which nothing cut
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import select
 import socket
@@ -27,6 +28,8 @@ from oncekv.server.engine.storage.postgresql_errors import explain, translated
 from oncekv.server.engine.storage.postgresql_url import scrub
 
 __all__ = ["Link", "Watch"]
+
+logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # it says again what it raises, and to where it was connected
 
 LOCK_TIMEOUT_MS = 6000
 IDLE_TRANSACTION_MS = 4000  # below the lock timeout: whoever waits for a server that stands still, gets its turn
@@ -94,6 +97,8 @@ class Link:
         self._conninfo = conninfo
         self._until_s = float("inf")
         self._watch = watch
+        self.was_refused = False
+        """A statement on it has failed; after that it is used for nothing new."""
         self.warnings: list[str] = []
         """What the database has warned of since somebody cleared it."""
         try:

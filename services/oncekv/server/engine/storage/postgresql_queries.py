@@ -120,6 +120,7 @@ class PostgresqlView:
                 self._has_begun = True
                 return [cursor.fetchall() if cursor.description else [] for cursor in cursors[len(begin) :]]
         except psycopg.Error as error:
+            self._link.was_refused = True
             raise self._link.translated(error) from error
 
     def _begin(self) -> Sequence[tuple[str, Sequence[Any]]]:
