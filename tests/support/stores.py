@@ -16,7 +16,7 @@ import pytest
 from chaos.runtime.local import sqlite_url
 from tests.support.postgres import Postgres, PostgresMissing
 
-__all__ = ["ENGINES", "postgres", "url_of"]
+__all__ = ["ENGINES", "SHARED", "postgres", "url_of"]
 
 
 @functools.cache
@@ -40,6 +40,10 @@ ENGINES: dict[str, Callable[[Path], str]] = {
     "sqlite": lambda data_dir: sqlite_url(data_dir / "kv.db"),
     "postgresql": _database,
 }
+
+
+SHARED = tuple(engine for engine in ENGINES if engine != "sqlite")
+"""Those on which any number of servers of any number of machines may stand."""
 
 
 def url_of(engine: str, data_dir: Path) -> str:

@@ -84,8 +84,8 @@ class PostgresqlStore:
         with self._for_start() as link:
             try:
                 with link.within(BOOT_MAX_S):
-                    ((boot,),) = link.execute(BOOT).fetchall()
-                    link.execute(FORGET_OLD_MARKS)
+                    ((boot,),) = link.ask(BOOT)
+                    link.ask(FORGET_OLD_MARKS)
             except (psycopg.Error, ValueError) as error:
                 raise StartupError(f"cannot write the store: {link.reason(error)}") from None
         return int(boot)
@@ -145,18 +145,15 @@ class PostgresqlStore:
         about_marks = [(FORGET_MARKS, (marks.writer, forget))] if forget else []
         link.warnings.clear()
         try:
-            with link.within(WRITE_MAX_S), link.connection.pipeline():
-                for question in (*writer.statements(), *about_marks):
-                    link.execute(*question)
-                committed = link.execute("COMMIT")
+            with link.within(WRITE_MAX_S):
+                *_, committed = link.ask_all([*writer.statements(), *about_marks, ("COMMIT", ())])
         except psycopg.Error as error:
-            link.was_refused = True
             if not link.is_lost and error.sqlstate != OUTCOME_UNKNOWN:
                 raise link.translated(error) from error
             self._look_up(writer.mark, marks, link.reason(error))
         else:
-            if committed.statusmessage != "COMMIT":
-                raise StoreConflict(f"the transaction ended with {committed.statusmessage}")
+            if committed.tag != b"COMMIT":
+                raise StoreConflict(f"the transaction ended with {committed.tag.decode()}")
             if link.warnings:  # the wait for a standby was cancelled
                 self._look_up(writer.mark, marks, link.warnings[0])
         marks.forgotten(forget)
@@ -179,7 +176,7 @@ class PostgresqlStore:
         if self._marks is None:
             try:
                 with link.within(WRITE_MAX_S):
-                    ((number,),) = link.execute("SELECT nextval('oncekv_writer')").fetchall()
+                    ((number,),) = link.ask("SELECT nextval('oncekv_writer')")
             except psycopg.Error as error:
                 self._drop_writer()
                 raise StoreRefused(link.reason(error)) from error
@@ -187,12 +184,10 @@ class PostgresqlStore:
         return link, self._marks
 
     def _roll_back(self, link: Link) -> None:
-        """A connection on which something was refused goes too: psycopg takes statements for prepared that were skipped
-        behind the refused one.
-        """
+        """A connection on which something was refused goes too: what was to be prepared behind it was skipped."""
         if link.connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
             with contextlib.suppress(psycopg.Error), link.within(ROLLBACK_MAX_S):
-                link.execute("ROLLBACK")
+                link.ask("ROLLBACK")
         if not _is_idle(link) or link.was_refused:
             self._drop_writer()
 
@@ -206,7 +201,7 @@ class PostgresqlStore:
         if number is None:
             try:
                 with link.within(WRITE_MAX_S):
-                    ((block,),) = link.execute("SELECT nextval('oncekv_session_block')").fetchall()
+                    ((block,),) = link.ask("SELECT nextval('oncekv_session_block')")
             except psycopg.Error as error:
                 raise link.translated(error) from error
             self._session_numbers = iter(range(block * SESSION_BLOCK, (block + 1) * SESSION_BLOCK))

@@ -21,10 +21,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
-from psycopg.types.numeric import Int8BinaryDumper
 
 from oncekv.server.engine.storage.base import StoreRefused
 from oncekv.server.engine.storage.postgresql_errors import explain, translated
+from oncekv.server.engine.storage.postgresql_pipeline import Answer, Pipeline, Question
 from oncekv.server.engine.storage.postgresql_url import scrub
 
 __all__ = ["Link", "Watch"]
@@ -34,7 +34,6 @@ logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # it says again what it
 LOCK_TIMEOUT_MS = 6000
 IDLE_TRANSACTION_MS = 4000  # below the lock timeout: whoever waits for a server that stands still, gets its turn
 LOOK_S = 0.1
-PREPARE_AFTER = 2
 
 _SETTINGS = f"""
 SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_MS}', false),
@@ -97,12 +96,13 @@ class Link:
         self._conninfo = conninfo
         self._until_s = float("inf")
         self._watch = watch
+        self._pipeline: Pipeline | None = None
         self.was_refused = False
         """A statement on it has failed; after that it is used for nothing new."""
         self.warnings: list[str] = []
         """What the database has warned of since somebody cleared it."""
         try:
-            self.connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=PREPARE_AFTER)
+            self.connection = psycopg.connect(conninfo, autocommit=True)
         except psycopg.Error as error:
             raise StoreRefused(explain(error, self.reason(error))) from None
         # A descriptor of our own: that of libpq may be closed, and its number taken, when somebody is late.
@@ -117,11 +117,18 @@ class Link:
             self.close()
             raise
 
-    def execute(self, sql: str, values: Sequence[Any] = ()) -> psycopg.Cursor[tuple[Any, ...]]:
-        """Values and rows in binary form: bytes and 64-bit integers."""
-        return self.connection.execute(
-            sql.encode(), values, binary=True
-        )  # bytes: psycopg takes no str that is composed
+    def ask_all(self, questions: Sequence[Question]) -> list[Answer]:
+        """By one way there and back. Raises psycopg.Error."""
+        try:
+            self._pipeline = self._pipeline or Pipeline(self.connection.pgconn)
+            return self._pipeline.ask(questions)
+        except psycopg.Error:
+            self.was_refused = True
+            raise
+
+    def ask(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows of one statement. Raises psycopg.Error."""
+        return self.ask_all([(sql, values)])[0].rows
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
@@ -164,7 +171,6 @@ class Link:
 
     def _settle_in(self) -> None:
         with self.within(3.0):
-            self.connection.adapters.register_dumper(int, Int8BinaryDumper)
             self.connection.add_notice_handler(self._noticed)
             if self.connection.info.parameter_status("in_hot_standby") == "on":
                 raise StoreRefused("it is a standby, which cannot be written; name its primary, or all of its hosts")

@@ -104,12 +104,12 @@ def _look_up(mark: Mark, own: Mark, connect: Callable[[], Link]) -> bool:
     link = connect()
     try:
         with link.within(LOOKUP_ASK_MAX_S):
-            link.execute("BEGIN")
-            link.execute(_FENCE, mark.values)
-            ((is_fence,),) = link.execute(_IS_FENCE, mark.values).fetchall()
-            link.execute(MARK, own.values)
+            link.ask("BEGIN")
+            link.ask(_FENCE, mark.values)
+            ((is_fence,),) = link.ask(_IS_FENCE, mark.values)
+            link.ask(MARK, own.values)
             link.warnings.clear()
-            link.execute("COMMIT")
+            link.ask("COMMIT")
             if link.warnings:
                 raise _Unconfirmed(link.warnings[0])
             return not is_fence

@@ -99,8 +99,8 @@ class Heartbeat:
         try:
             link = self._link = self._link or self._connect()
             with link.within(ANSWER_MAX_S):
-                link.execute(_SAVE, (own_ms,))
-                ((clock_ms, *_),) = link.execute(COUNTERS).fetchall()
+                link.ask(_SAVE, (own_ms,))
+                ((clock_ms, *_),) = link.ask(COUNTERS)
             self._clock.catch_up(clock_ms)
             self._answered_s, self._fault = time.monotonic(), ""
         except StoreRefused as error:

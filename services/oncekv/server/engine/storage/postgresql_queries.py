@@ -13,6 +13,7 @@ import psycopg
 
 from oncekv.server.engine.storage.base import Counters, KeyedRecord, Record, Row, Session, unpack
 from oncekv.server.engine.storage.postgresql_connection import Link
+from oncekv.server.engine.storage.postgresql_pipeline import Question
 from oncekv.server.engine.storage.record_slots import SLOTS, Slots
 from oncerpc.wire.errors import TooLarge
 
@@ -107,23 +108,18 @@ class PostgresqlView:
         (rows,) = self._ask_all([(sql, values)])
         return rows
 
-    def _ask_all(self, questions: Sequence[tuple[str, Sequence[Any]]]) -> list[list[tuple[Any, ...]]]:
+    def _ask_all(self, questions: Sequence[Question]) -> list[list[tuple[Any, ...]]]:
         """All rows of each, by one way there and back. Raises what the error means (`Link.translated`)."""
         begin = self._begin()
         try:
             with self._link.within(self._WITHIN_S):
-                if not begin and len(questions) == 1:
-                    cursors = [self._link.execute(*questions[0])]
-                else:
-                    with self._link.connection.pipeline():
-                        cursors = [self._link.execute(*question) for question in (*begin, *questions)]
-                self._has_begun = True
-                return [cursor.fetchall() if cursor.description else [] for cursor in cursors[len(begin) :]]
+                answers = self._link.ask_all([*begin, *questions])
         except psycopg.Error as error:
-            self._link.was_refused = True
             raise self._link.translated(error) from error
+        self._has_begun = True
+        return [answer.rows for answer in answers[len(begin) :]]
 
-    def _begin(self) -> Sequence[tuple[str, Sequence[Any]]]:
+    def _begin(self) -> Sequence[Question]:
         """What comes before the first question."""
         return () if self._has_begun else ((self._BEGIN, ()),)
 

@@ -21,6 +21,7 @@ from oncekv.kv.values import KEY_BYTES_MAX
 from oncekv.server.engine.storage.base import Changes, Counters, KeyedRecord, Record, Row, Session, pack
 from oncekv.server.engine.storage.postgresql_connection import LOCK_TIMEOUT_MS, Link
 from oncekv.server.engine.storage.postgresql_group import MARK, Mark
+from oncekv.server.engine.storage.postgresql_pipeline import Question
 from oncekv.server.engine.storage.postgresql_queries import (
     COUNTERS,
     SESSION_RECORDS,
@@ -87,8 +88,6 @@ WHERE kept.scope = new.scope AND kept.key = new.key AND kept.expires_ms <= %b
 """
 _PUT_KEYED = "INSERT INTO oncekv_keyed SELECT * FROM unnest(%b::bytea[], %b::bytea[], %b::bytea[], %b::bigint[])"
 _COUNT = "UPDATE oncekv_count SET sessions = sessions + %b, records = records + %b WHERE shard = %b"
-
-Question = tuple[str, Sequence[Any]]
 
 
 class PostgresqlWriter(PostgresqlView):
