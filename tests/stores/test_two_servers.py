@@ -1,4 +1,4 @@
-"""docs/protocol.md, rules 1 to 7, over servers that share nothing but their store, and any of which may die for good."""
+"""docs/protocol.md, rules 1 to 7, over servers that share nothing but their store; any of them may die for good."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_one_idempotency_key_at_once_runs_once(store, serve):
 
 
 def test_a_duplicate_waits_for_the_first_at_another_server(store, serve):
-    """Rule 3: while the first is held with its effect done and not committed, the retry elsewhere gets no other reply."""
+    """Rule 3: while the first is held, its effect done and not committed, the retry elsewhere gets no other reply."""
     first, second = serve(store), serve(store)
     session, key = first.kv.open(), unique()
     first.arm("after_execute", f"sleep:{HOLD_MS}", match={"key": key})
@@ -123,7 +123,7 @@ def test_a_server_dies_for_good_and_the_retry_is_answered_by_another(store, serv
 
 
 def test_a_server_that_stands_still_holds_nobody_up(store, serve):
-    """Stopped in the middle of a call, with its locks: another one answers within 10 s, and it gives that reply later."""
+    """Stopped in the middle of a call, with its locks: another one answers within 10 s; later it gives that reply."""
     first, second = serve(store), serve(store)
     session, key = first.kv.open(), unique()
     first.arm("after_execute", f"sleep:{HOLD_MS}", match={"key": key})

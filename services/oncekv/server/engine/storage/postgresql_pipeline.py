@@ -76,6 +76,9 @@ class Pipeline:
 
     def _send(self, sql: str, values: Sequence[Any]) -> Sequence[bool]:
         """What its results will be: of each, whether it is the answer."""
+        if " " not in sql:  # BEGIN, COMMIT, ROLLBACK: nothing to prepare, and they are legible on their way
+            self._connection.send_query_params(sql.encode(), None)
+            return (True,)
         name = self._prepared.get(sql)
         is_new = name is None
         if name is None:

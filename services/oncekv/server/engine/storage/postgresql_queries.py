@@ -20,6 +20,7 @@ from oncerpc.wire.errors import TooLarge
 __all__ = ["COUNTERS", "NOW_MS", "SESSION_RECORDS", "PostgresqlView", "counters_of", "keyed_of", "sessions_of"]
 
 READ_MAX_S = 5.0
+COUNTERS_MAX_S = 1.0  # readiness asks for them, and is to find out soon
 PAGE_PORTION = 64
 
 assert SLOTS == 1024, "the statements below say 1024, as the schema does"
@@ -96,7 +97,7 @@ class PostgresqlView:
         return None
 
     def counters(self) -> Counters:
-        return counters_of(self._ask(COUNTERS))
+        return counters_of(self._ask_all([(COUNTERS, ())], COUNTERS_MAX_S)[0])
 
     def end(self) -> None:
         """Let the snapshot go."""
@@ -108,11 +109,11 @@ class PostgresqlView:
         (rows,) = self._ask_all([(sql, values)])
         return rows
 
-    def _ask_all(self, questions: Sequence[Question]) -> list[list[tuple[Any, ...]]]:
+    def _ask_all(self, questions: Sequence[Question], within_s: float | None = None) -> list[list[tuple[Any, ...]]]:
         """All rows of each, by one way there and back. Raises what the error means (`Link.translated`)."""
         begin = self._begin()
         try:
-            with self._link.within(self._WITHIN_S):
+            with self._link.within(within_s or self._WITHIN_S):
                 answers = self._link.ask_all([*begin, *questions])
         except psycopg.Error as error:
             raise self._link.translated(error) from error
