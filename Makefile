@@ -15,7 +15,7 @@ MATRIX_BANK_ARGS ?= matrix --service bank --out out/matrix-bank
 BUGS_ARGS    ?=
 # For example: make contrast CONTRAST_ARGS='--database sqlite', where there is no PostgreSQL
 CONTRAST_ARGS ?=
-TEST_PATHS   ?= tests/unit tests/contract tests/library tests/integration tests/browser tests/bugs
+TEST_PATHS   ?= tests/unit tests/contract tests/stores tests/library tests/integration tests/browser tests/bugs
 TEST_ARGS    ?=
 # Most tests wait most of the time, so more processes than cores pay. What must stay together, and what begins first,
 # stands in tests/support/side_by_side.py. TEST_SIDE_BY_SIDE= runs one test after the other.

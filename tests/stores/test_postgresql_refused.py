@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import pytest
 
 from oncekv.server.config import StartupError, UsageError
 from oncekv.server.engine.storage import check_url, open_store
+from oncekv.server.engine.storage.postgresql_url import connection_string, scrub
 from tests.support.postgres import Postgres
 from tests.support.server import oncekv
+from tests.support.waiting import at_once
 
 SECRET = "tomato-soup"
 
@@ -85,6 +88,12 @@ def test_a_refused_password(own_postgres):
             admin.execute(f"COPY (SELECT '{before.splitlines()[-1]}') TO PROGRAM 'cat - > /dev/null'")
 
 
+def test_tables_are_made_once(postgres_url):
+    """However many servers find the database empty at the same moment."""
+    for store in at_once([partial(open_store, postgres_url) for _ in range(8)], timeout_s=60):
+        store.close()
+
+
 def test_another_schema_is_left_alone(own_postgres, database, postgres_url):
     """A newer one, an older one that nobody made, tables of another program: refused, and untouched."""
     open_store(postgres_url).close()
@@ -157,6 +166,13 @@ def test_no_credentials_anywhere(own_postgres, database, serve):
     text = f"{shown} {node.server.log_tail(100_000)} {node.server.stdout!r}"
     assert "writes are refused" in text
     assert SECRET not in text
+
+
+def test_what_the_database_says_is_shown_without_the_password():
+    """Were it to repeat it, and on one line."""
+    said = f"no such thing\n\tas {SECRET}"
+    assert scrub(said, connection_string(f"u:{SECRET}@host/db")) == "no such thing as ***"
+    assert scrub(said, connection_string("u@host/db")) == f"no such thing as {SECRET}"
 
 
 def test_what_is_raised_at_the_start_is_one_line():

@@ -40,6 +40,24 @@ def test_one_idempotency_key_at_once_runs_once(store, serve):
         assert [answer.bare for answer in answers] == [{"result": {"version": 1, "offset": 0}}] * 2 * DUPLICATES
 
 
+def test_calls_of_one_session_at_two_servers_keep_their_records(store, serve):
+    """Many at once, each of its own key: none takes another one's place, and every retry elsewhere is a replay."""
+    nodes = [serve(store), serve(store)]
+    session = nodes[0].kv.open()
+    keys = [unique() for _ in range(16)]
+    for _ in range(3):
+        session, answers = nodes[0].kv.open(), []
+        for shift in (0, 1):
+            calls = [
+                partial(session.at(nodes[(n + shift) % 2].kv).do, n + 1, "kv.append", key=key, value="x")
+                for n, key in enumerate(keys)
+            ]
+            answers.append(at_once(calls))
+        assert [answer.bare for answer in answers[0]] == [answer.bare for answer in answers[1]]
+        assert not any(answer.replayed for answer in answers[0])
+        assert all(answer.replayed for answer in answers[1])
+
+
 def test_a_duplicate_waits_for_the_first_at_another_server(store, serve):
     """Rule 3: while the first is held, its effect done and not committed, the retry elsewhere gets no other reply."""
     first, second = serve(store), serve(store)
