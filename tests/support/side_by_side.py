@@ -42,7 +42,8 @@ def check(session: pytest.Session) -> None:
 
 def _group(item: pytest.Item) -> str | None:
     """Contract tests share the servers of a model; unit tests are too short to be sent one by one; what a file
-    starts for all its tests, a database say, is started once."""
+    starts for all its tests, a database say, is started once.
+    """
     if item.path.stem in CONTAINERS:
         return "containers"
     if "contract" in item.path.parts:

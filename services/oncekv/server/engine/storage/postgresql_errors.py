@@ -50,7 +50,8 @@ def translated(error: psycopg.Error, reason: str, *, is_lost: bool) -> Exception
 
 
 def explain(error: psycopg.Error, reason: str) -> str:
-    """The reason, and the way out where one is known."""
+    """The reason, and the way out where one is known; that is ours, so libpq's own guess is left out."""
+    reason = reason.partition(" Is the server running")[0]
     way_out = _REFUSING.get(error.sqlstate or "")
     if way_out is None and "password" in reason:  # of a refused connection libpq hands on no SQLSTATE
         way_out = _REFUSING["28P01"]
