@@ -7,18 +7,19 @@ from functools import partial
 import pytest
 
 from tests.support.caller import request
-from tests.support.etcd import EtcdCluster, skip_without
+from tests.support.etcd import EtcdCluster
 from tests.support.replies import expect
 from tests.support.seed import unique
+from tests.support.stores import one_etcd
 from tests.support.waiting import at_once
 
 MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def node(etcd, serve_for_module):
+def node(serve_for_module):
     """A server that this file's tests share."""
-    return serve_for_module(etcd.url())
+    return serve_for_module(one_etcd().url())
 
 
 def test_server_info_says_the_limits(node):
@@ -110,7 +111,7 @@ def test_large_replies_stand_beside_their_session(etcd, serve):
 
 def test_a_cluster_that_takes_more_is_used(serve):
     """The limit is asked for at the start."""
-    skip_without()
+    one_etcd()  # skips where there is none
     with EtcdCluster(words=["--max-txn-ops", "1024"]) as cluster:
         node = serve(cluster.url())
         assert node.kv.ok("server.info")["limits"]["txn_ops"] == 1024

@@ -6,9 +6,10 @@ import pytest
 
 from oncekv.server.config import UsageError
 from oncekv.server.engine.storage import check_url
-from tests.support.etcd import EtcdCluster, skip_without
+from tests.support.etcd import EtcdCluster
 from tests.support.replies import expect
 from tests.support.server import oncekv
+from tests.support.stores import one_etcd
 from tests.support.waiting import until
 
 PASSWORD = "tomato-soup"
@@ -97,7 +98,7 @@ def test_two_stores_in_one_cluster(etcd, serve):
 @pytest.fixture(scope="module")
 def guarded():
     """A cluster that asks for a password; user `app` has rights to /app/ alone."""
-    skip_without()
+    one_etcd()  # skips where there is none
     with EtcdCluster() as cluster:
         cluster.guard("root", PASSWORD)
         cluster.add_user("app", PASSWORD, "/app/")
@@ -138,7 +139,7 @@ def test_no_credentials_where_they_are_needed(guarded):
 
 def test_a_token_that_etcd_has_forgotten_is_renewed(serve):
     """Members forget the tokens that they gave when they start again."""
-    skip_without()
+    one_etcd()  # skips where there is none
     with EtcdCluster() as cluster:
         cluster.guard("root", PASSWORD)
         node = serve(with_user(cluster.url("p"), "root"))

@@ -16,19 +16,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import pytest
 import requests
 
-from bench.baselines.etcd import EtcdMissing, find_etcd
+from bench.baselines.etcd import find_etcd
 from chaos.runtime.local_server import spawn
 from chaos.runtime.ports import KeptPort
 from tests.support.waiting import until
 
-__all__ = ["EtcdCluster", "EtcdMember", "skip_without"]
+__all__ = ["EtcdCluster", "EtcdMember"]
 
 START_MAX_S = 30.0
 CALL_MAX_S = 5.0
-MISSING = "NO ETCD: the tests of the etcd store need an etcd server (apt-get install etcd-server): "
 _MEMORY = Path("/dev/shm")
 
 
@@ -199,11 +197,3 @@ class EtcdCluster:
 def encoded(data: bytes) -> str:
     """As the gateway has bytes."""
     return base64.b64encode(data).decode()
-
-
-def skip_without() -> None:
-    """Skip the test where there is no etcd."""
-    try:
-        find_etcd()
-    except EtcdMissing as error:
-        pytest.skip(f"{MISSING}{error}")

@@ -170,23 +170,25 @@ class OnceRPC:
         """
         if ttl_s is not None and not ttl_s > 0:
             raise ValueError("ttl_s must be seconds above 0")
-        policy = ViewPolicy(required, None if ttl_s is None else max(1, int(ttl_s * 1000)), tuple(replay_headers))
+        policy = ViewPolicy.of(required, ttl_s, replay_headers)
 
         def decorate(view: Callable[P, Any]) -> Callable[P, Response]:
             name = getattr(view, "__qualname__", type(view).__qualname__)
 
             @functools.wraps(view)
             def retry_safe(*args: P.args, **kwargs: P.kwargs) -> Response:
-                run = current_app.ensure_sync(view)
-                if request.method not in VERBS:
-                    return current_app.make_response(run(*args, **kwargs))
+                app, asked = _application(), _request()
+                run = app.ensure_sync(view)
+                if asked.method not in VERBS:
+                    return app.make_response(run(*args, **kwargs))
                 current = CURRENT.get()
-                if current is not None and current[0] is _application():
+                if current is not None and current[0] is app:
                     raise RuntimeError(f"{name} was called within another retry-safe view")
-                state = _state()
-                state.policies.setdefault(f"{request.method} {request.url_rule}", policy)
+                state = _state(app)
+                label = f"{asked.method} {asked.url_rule.rule if asked.url_rule else asked.path}"
+                state.policies.setdefault(label, policy)
                 try:
-                    return state.views.run(lambda: run(*args, **kwargs), name, policy, ignores_keys=state.disabled)
+                    return state.views.run(asked, label, lambda: run(*args, **kwargs), name, policy)
                 finally:
                     state.pruner.in_passing()
 
@@ -201,8 +203,13 @@ def _application() -> Flask:
     return app
 
 
-def _state() -> State:
-    state: State | None = current_app.extensions.get(EXTENSION)
+def _request() -> Request:
+    asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # its proxy is looked up at each use
+    return asked
+
+
+def _state(app: Flask) -> State:
+    state: State | None = app.extensions.get(EXTENSION)
     if state is None:
         raise RuntimeError("this application was not set up: call once.init_app(app, engine=…)")
     return state
@@ -235,7 +242,13 @@ def _assemble(app: Flask, engine: Engine, settings: Settings, methods: Mapping[s
         metrics=parts.metrics,
         context=ServerContext(config, Dispatcher(parts), committer, RequestsInFlight()),
         views=Views(
-            app, executor, parts.metrics, functools.partial(_scope, settings), key_ttl_ms, settings.policy_path
+            app,
+            executor,
+            parts.metrics,
+            functools.partial(_scope, settings),
+            key_ttl_ms,
+            settings.policy_path,
+            ignores_keys=disabled,
         ),
         pruner=Pruner(executor, parts.facts.sessions),
         disabled=disabled,
@@ -247,7 +260,7 @@ def _scope(settings: Settings) -> str:
     """Whose keys the present request's are."""
     if settings.scope is not None:
         return str(settings.scope(request))
-    given = request.headers.get("Authorization", "")
+    given = request.environ.get("HTTP_AUTHORIZATION", "")
     return hashlib.sha256(given.encode()).hexdigest()[:32] if given else ""
 
 

@@ -22,7 +22,7 @@ from oncerpc.wire.identity import KEY_LENGTH_MAX, is_idempotency_key
 
 __all__ = ["KeyMalformed", "read_key", "request_fingerprint"]
 
-HEADER = "Idempotency-Key"
+HEADER = "HTTP_IDEMPOTENCY_KEY"  # as WSGI has it
 _ESCAPE = re.compile(r"\\(.)")
 
 
@@ -32,7 +32,7 @@ class KeyMalformed(Exception):
 
 def read_key(request: Request) -> str | None:
     """The key, None where there is no header. Raises KeyMalformed."""
-    header = request.headers.get(HEADER)
+    header = request.environ.get(HEADER)
     if header is None:
         return None
     key = _unquoted(header)
@@ -57,24 +57,17 @@ def _unquoted(header: str) -> str:
 
 def request_fingerprint(request: Request) -> bytes:
     """What tells a retry of this request from another one: 16 bytes over verb, path, query and body (BLAKE2b)."""
-    digest = hashlib.blake2b(digest_size=FINGERPRINT_BYTES)
-    for part in _parts(request):
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.digest()
+    path = (request.root_path + request.path).encode()
+    whole = [request.method.encode(), path, request.query_string, *_body(request)]
+    framed = b"".join([part for each in whole for part in (len(each).to_bytes(8, "big"), each)])
+    return hashlib.blake2b(framed, digest_size=FINGERPRINT_BYTES).digest()
 
 
-def _parts(request: Request) -> Iterator[bytes]:
-    yield request.method.encode()
-    yield (request.root_path + request.path).encode()
-    yield request.query_string
+def _body(request: Request) -> list[bytes]:
     body = request.get_data(cache=True)
     if not body and request.form:  # a hook before the view has parsed the form, and the bytes are gone
-        yield from _form(request)
-    elif body and request.is_json:
-        yield _as_value(body)
-    else:
-        yield body
+        return [*_form(request)]
+    return [_as_value(body) if body and request.is_json else body]
 
 
 def _form(request: Request) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import msgspec
-from flask import Flask, Response, current_app, request
+from flask import Flask, Request, Response, current_app, request
 from sqlalchemy import Connection
 from sqlalchemy.exc import InvalidRequestError
 from werkzeug.exceptions import HTTPException, InternalServerError
@@ -48,6 +48,15 @@ class ViewPolicy(NamedTuple):
     required: bool
     ttl_ms: int | None
     replay_headers: Sequence[str]
+    replayed: frozenset[str]
+    """Names of the headers that a replay has, in lower case; cookies are the first caller's alone."""
+
+    @classmethod
+    def of(cls, required: bool, ttl_s: float | None, replay_headers: Sequence[str]) -> ViewPolicy:
+        """With what follows from it."""
+        replayed = frozenset(name.lower() for name in (*_REPLAYED_HEADERS, *replay_headers)) - {"set-cookie"}
+        ttl_ms = None if ttl_s is None else max(1, int(ttl_s * 1000))
+        return cls(required, ttl_ms, tuple(replay_headers), replayed)
 
 
 class _NotRecorded(Exception):
@@ -73,23 +82,24 @@ class Views:
         scope_of: Callable[[], str],
         key_ttl_ms: int,
         policy_path: str,
+        *,
+        ignores_keys: bool = False,
     ) -> None:
         self._app = app
+        self._ignores_keys = ignores_keys
         self._executor = executor
         self._metrics = metrics
         self._scope_of = scope_of
         self._key_ttl_ms = key_ttl_ms
         self._policy_path = policy_path
 
-    def run(self, view: Callable[[], Any], name: str, policy: ViewPolicy, *, ignores_keys: bool) -> Response:
-        """The reply to the present request."""
-        rule = request.url_rule.rule if request.url_rule else request.path
-        label = f"{request.method} {rule}"
+    def run(self, asked: Request, label: str, view: Callable[[], Any], name: str, policy: ViewPolicy) -> Response:
+        """The reply to this request. label: what the metrics call it. name: what the log calls the view."""
         self._metrics.attempts.labels(label).inc()
         key = None
-        if not ignores_keys:
+        if not self._ignores_keys:
             try:
-                key = read_key(request)
+                key = read_key(asked)
             except KeyMalformed as error:
                 return self._refuse("key-malformed", str(error))
             if key is None and policy.required:
@@ -97,7 +107,7 @@ class Views:
         work = _ViewWork(self._app, view, label, name, policy)
         if key is not None:
             work.key = IdempotencyKey(self._scope_of().encode(), key)
-            work.fingerprint = request_fingerprint(request)
+            work.fingerprint = request_fingerprint(asked)
         work.key_kept_ms = policy.ttl_ms or self._key_ttl_ms
         return self._respond(work)
 
@@ -173,7 +183,7 @@ class _ViewWork:
         if response.status_code >= _ERROR_FROM:
             raise _NotRecorded(response)
         self.response = response
-        return Reply(response.status_code >= _FAILED_FROM, _pack(response, self._policy.replay_headers))
+        return Reply(response.status_code >= _FAILED_FROM, _pack(response, self._policy.replayed))
 
     def _response(self, tx: Transaction) -> Response:
         """The view's reply, or what the application's own handlers make of its exception."""
@@ -218,10 +228,9 @@ def _not_begun(work: _ViewWork, error: Exception) -> tuple[str, str]:
     return "busy", "another transaction was in the way for too long"
 
 
-def _pack(response: Response, replay_headers: Sequence[str]) -> bytes:
-    """What a replay will need of a response; cookies are the first caller's alone."""
-    names = {name.lower() for name in (*_REPLAYED_HEADERS, *replay_headers)} - {"set-cookie"}
-    headers = [(name, value) for name, value in response.headers.items() if name.lower() in names]
+def _pack(response: Response, replayed: frozenset[str]) -> bytes:
+    """What a replay will need of a response."""
+    headers = [(name, value) for name, value in response.headers if name.lower() in replayed]
     return msgspec.msgpack.encode((response.status_code, headers, response.get_data()))
 
 

@@ -20,9 +20,10 @@ from oncerpc.server.dedup.base import Attempt
 from oncerpc.server.records import StoreRefused
 from oncerpc.server.sql.errors import one_line
 from oncerpc.server.sql.tables import Tables
-from oncerpc.server.sql.transaction import Transaction
+from oncerpc.server.sql.transaction import Transaction, TransactionEnded
+from oncerpc.wire.envelope import Reply
 
-__all__ = ["MARK", "Database", "SqlAttempt", "StillRunning", "Waits"]
+__all__ = ["MARK", "Database", "SqlAttempt", "StatementsForgotten", "StillRunning", "Waits"]
 
 
 MARK = "oncerpc_attempt"
@@ -46,6 +47,10 @@ class StillRunning(Exception):
         self.is_duplicate = is_duplicate
 
 
+class StatementsForgotten(Exception):
+    """The connection no longer has what was prepared on it: nothing was committed, and the attempt runs again."""
+
+
 @dataclass(frozen=True)
 class Waits:
     """How long an attempt waits for another transaction. `refuse`: a duplicate that may be refused does not wait."""
@@ -60,6 +65,8 @@ class Database(ABC):
     dialect: ClassVar[str]
     now_ms: ClassVar[str]
     """What time it is there, in SQL."""
+    claims_by_row: ClassVar[bool]
+    """Whether a claim is a row in the table, which a refused attempt has to take back."""
     skip_locked: ClassVar[str] = ""
     """Behind a SELECT of what is to be deleted: leave out what a running transaction holds."""
 
@@ -113,13 +120,16 @@ class Database(ABC):
 
         Where nothing else was asked yet, this is what finds out that a pooled connection is stale.
         """
-        tx.run(f"SAVEPOINT {MARK}", ())
+        if not tx.has_mark:
+            tx.run(f"SAVEPOINT {MARK}", ())
+            tx.has_mark = True
 
     def verify(self, tx: Transaction) -> None:  # noqa: B027 not every kind has something to do here
         """That all since the mark was in the one transaction that began. Raises TransactionEnded."""
 
     def unwind(self, tx: Transaction) -> None:
         """Undo what was written since the mark; the claim stays, so that no duplicate comes in between."""
+        tx.has_prepared = False  # drivers forget what is prepared at a rollback
         tx.run(f"ROLLBACK TO SAVEPOINT {MARK}", ())
 
     def reading(self) -> contextlib.AbstractContextManager[object]:
@@ -143,3 +153,17 @@ class Database(ABC):
     @abstractmethod
     def claim_record(self, tx: Transaction, session: str, row: dict[str, Any]) -> bool:
         """The same for a session's record; False too where there is no such session."""
+
+    @abstractmethod
+    def put_key(self, tx: Transaction, row: dict[str, Any], reply: Reply) -> None:
+        """Add the reply to the row that was claimed, at the latest when `tx` is finished. Raises TransactionEnded where
+        a handler has ended the transaction by the driver.
+        """
+
+    @abstractmethod
+    def put_record(self, tx: Transaction, session: int, row: dict[str, Any], reply: Reply) -> None:
+        """The same for a session's record."""
+
+    def _put(self, tx: Transaction, statement: str, values: tuple[Any, ...]) -> None:
+        if tx.run(statement, values) != 1:
+            raise TransactionEnded("what the driver was told")

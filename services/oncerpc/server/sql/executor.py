@@ -31,7 +31,7 @@ from oncerpc.server.log import log
 from oncerpc.server.metrics import Metrics
 from oncerpc.server.records import StoreFailed, StoreRefused
 from oncerpc.server.sql.clock import DatabaseClock
-from oncerpc.server.sql.database import Database, SqlAttempt, StillRunning
+from oncerpc.server.sql.database import Database, SqlAttempt, StatementsForgotten, StillRunning
 from oncerpc.server.sql.errors import is_busy, is_conflict, one_line
 from oncerpc.server.sql.records import RecordVanished, SqlRecords, SqlStatements, Times
 from oncerpc.server.sql.transaction import Transaction, TransactionEnded
@@ -236,7 +236,7 @@ class Executor:
                     self._settle(tx, work, records, reply, now_ms)
                     return Executed(reply, replayed=False)
             return self._record_failure(work, reply, token)
-        except RecordVanished as error:
+        except (RecordVanished, StatementsForgotten) as error:
             raise _Conflict() from error
         except DBAPIError as error:
             if is_conflict(error):
@@ -321,6 +321,8 @@ class Executor:
         except SQLAlchemyError as error:
             if is_conflict(error) or (is_busy(error) and not _is_away(error)):
                 raise _Conflict() from error
+            if tx.failed_before_commit:
+                raise
             raise _Unclear() from error
 
     def _claim(self, records: SqlRecords, work: Work) -> None:

@@ -12,8 +12,10 @@ one session take turns: its row is locked first.
 from __future__ import annotations
 
 import contextlib
+import functools
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Engine, text
@@ -21,8 +23,10 @@ from sqlalchemy.exc import DBAPIError
 
 from oncerpc.server.sql.database import Database, SqlAttempt, StillRunning, Waits
 from oncerpc.server.sql.errors import is_busy
+from oncerpc.server.sql.postgresql_one_trip import OneTrip
 from oncerpc.server.sql.tables import Tables
 from oncerpc.server.sql.transaction import Transaction
+from oncerpc.wire.envelope import Reply
 
 __all__ = ["PostgresDatabase"]
 
@@ -37,6 +41,10 @@ INSERT INTO {{record}} (session, seq, fingerprint, attempt, failed, reply)
 SELECT number, ?::bigint, ?::bytea, ?::bytea, false, NULL {_WAITS}, {{session}} WHERE name = ?
 ON CONFLICT DO NOTHING {_WAITED}
 """
+# By this very transaction: the handler has not ended it by the driver.
+_OURS = "reply IS NULL AND xmin::text::bigint = mod(txid_current(), 4294967296)"
+_PUT_KEY = f"UPDATE {{key}} SET failed = ?, reply = ? WHERE scope = ? AND key = ? AND {_OURS}"  # noqa: S608
+_PUT_RECORD = f"UPDATE {{record}} SET failed = ?, reply = ? WHERE session = ? AND seq = ? AND {_OURS}"  # noqa: S608
 _EXPIRED = "DELETE FROM {key} WHERE scope = ? AND key = ? AND expires_ms <= ?"
 _TAKE_TURNS = "SELECT number FROM {session} WHERE name = ? FOR UPDATE"
 
@@ -59,6 +67,7 @@ class PostgresDatabase(Database):
     """A PostgreSQL database."""
 
     dialect: ClassVar[str] = "postgresql"
+    claims_by_row: ClassVar[bool] = True
     now_ms: ClassVar[str] = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
     skip_locked: ClassVar[str] = " FOR UPDATE SKIP LOCKED"
 
@@ -67,6 +76,8 @@ class PostgresDatabase(Database):
         self._wait_ms = f"{max(1, int(waits.max_s * 1000))}ms"
         self._claim_key, self._claim_record = self.sql(_CLAIM_KEY), self.sql(_CLAIM_RECORD)
         self._expired, self._take_turns = self.sql(_EXPIRED), self.sql(_TAKE_TURNS)
+        self._put_key, self._put_record = self.sql(_PUT_KEY), self.sql(_PUT_RECORD)
+        self._one_trip: OneTrip | None = None
         self._set_wait = self.sql("SELECT set_config('lock_timeout', ?, true)")
         self._running: dict[object, _Turn] = {}
         self._guard = threading.Lock()
@@ -114,8 +125,11 @@ class PostgresDatabase(Database):
         self._learn(tx)
         wait_ms = _REFUSED_AFTER if self.waits.refuse and may_be_refused else self._wait_ms
         values = (row["scope"], row["key"], row["fingerprint"], row["attempt"], row["created_ms"], row["expires_ms"])
-        claimed = self._claim(tx, self._claim_key, (*values, wait_ms, self._usual_wait))
+        claimed = self._claim_in_one_trip(tx, "claim_key", values, row["attempt"], wait_ms)
+        if claimed is None:
+            claimed = self._claim(tx, self._claim_key, (*values, wait_ms, self._usual_wait))
         if not claimed and self._claim(tx, self._expired, (row["scope"], row["key"], now_ms)):
+            tx.has_mark = False  # what is claimed now is to stay when the handler's writes go
             claimed = self._claim(tx, self._claim_key, (*values, wait_ms, self._usual_wait))
         return claimed
 
@@ -124,13 +138,45 @@ class PostgresDatabase(Database):
         if self._takes_turns:
             tx.run(self._set_wait, (self._wait_ms,))
             self._claim(tx, self._take_turns, (session,))
-        values = (row["seq"], row["fingerprint"], row["attempt"], self._wait_ms, session, self._usual_wait)
-        return self._claim(tx, self._claim_record, values)
+        values = (row["seq"], row["fingerprint"], row["attempt"])
+        claimed = self._claim_in_one_trip(tx, "claim_record", (*values, session), row["attempt"], self._wait_ms)
+        if claimed is None:
+            claimed = self._claim(tx, self._claim_record, (*values, self._wait_ms, session, self._usual_wait))
+        return claimed
+
+    def put_key(self, tx: Transaction, row: dict[str, Any], reply: Reply) -> None:
+        self._put_late(tx, "put_key", self._put_key, (reply.failed, reply.body, row["scope"], row["key"]))
+
+    def put_record(self, tx: Transaction, session: int, row: dict[str, Any], reply: Reply) -> None:
+        self._put_late(tx, "put_record", self._put_record, (reply.failed, reply.body, session, row["seq"]))
+
+    def _put_late(self, tx: Transaction, short: str, statement: str, values: tuple[Any, ...]) -> None:
+        one_trip = self._one_trip
+        if one_trip is not None and tx.has_prepared and one_trip.fits(tx):
+            tx.at_commit = functools.partial(one_trip.put_and_commit, tx, short, values)
+        else:
+            self._put(tx, statement, values)
+
+    def _claim_in_one_trip(
+        self, tx: Transaction, short: str, values: Sequence[Any], token: bytes, wait: str
+    ) -> bool | None:
+        """Whether it was claimed; None where this connection takes one statement at a time. Raises StillRunning."""
+        one_trip = self._one_trip
+        if one_trip is None or self._takes_turns or not one_trip.fits(tx):
+            return None
+        with self._waiting():
+            tx.has_mark = tx.has_prepared = True
+            return one_trip.claim(tx, short, values, token, wait)
 
     def _claim(self, tx: Transaction, statement: str, values: tuple[Any, ...]) -> bool:
         """Whether the statement has found or changed a row. Raises StillRunning."""
-        try:
+        with self._waiting():
             return tx.run(statement, values) > 0
+
+    @contextlib.contextmanager
+    def _waiting(self) -> Iterator[None]:
+        try:
+            yield
         except DBAPIError as error:
             if is_busy(error):
                 raise StillRunning(is_duplicate=True) from error
@@ -142,4 +188,12 @@ class PostgresDatabase(Database):
             (self._usual_wait,) = tx.rows("SHOW lock_timeout")[0]
             (isolation,) = tx.rows("SHOW transaction_isolation")[0]
             self._takes_turns = isolation in ("repeatable read", "serializable")
+            if tx.dialect.driver == "psycopg" and not _is_gevent():
+                self._one_trip = OneTrip(self.engine, self.sql, self.tables.prefix, self._usual_wait)
             self._has_learnt = True
+
+
+def _is_gevent() -> bool:
+    """Whether sockets are gevent's: a wait within libpq would stop all its greenlets."""
+    gevent = sys.modules.get("gevent.monkey")
+    return gevent is not None and bool(gevent.is_module_patched("socket"))

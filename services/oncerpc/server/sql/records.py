@@ -15,7 +15,7 @@ from typing import Any
 from oncerpc.server.dedup.base import Attempt
 from oncerpc.server.records import KeyedRecord, Record
 from oncerpc.server.sql.database import Database, SqlAttempt
-from oncerpc.server.sql.transaction import Transaction, TransactionEnded
+from oncerpc.server.sql.transaction import Transaction
 from oncerpc.wire.envelope import Reply
 
 __all__ = ["RecordVanished", "SqlRecords", "SqlSession", "SqlStatements", "Times", "read_session"]
@@ -67,22 +67,6 @@ class SqlStatements:
             " AND reply IS NULL"
         )
         self.drop_keyed = sql("DELETE FROM {key} WHERE scope = ? AND key = ? AND reply IS NULL")
-        if database.dialect == "sqlite":
-            self.put_record = sql(
-                "INSERT INTO {record} (failed, reply, session, seq, fingerprint, attempt) VALUES (?, ?, ?, ?, ?, ?)"
-            )
-            self.put_keyed = sql(
-                "INSERT INTO {key} (failed, reply, expires_ms, scope, key, fingerprint, attempt, created_ms)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-            )
-        else:
-            # By this very transaction: the handler has not ended it by the driver.
-            ours = "reply IS NULL AND xmin::text::bigint = mod(txid_current(), 4294967296)"
-            self.put_record = sql("UPDATE {record} SET failed = ?, reply = ? WHERE session = ? AND seq = ? AND ") + ours
-            self.put_keyed = (
-                sql("UPDATE {key} SET failed = ?, reply = ?, expires_ms = ? WHERE scope = ? AND key = ? AND ") + ours
-            )
-        self.inserts_late = database.dialect == "sqlite"
         self.count = sql("SELECT (SELECT count(*) FROM {session}), (SELECT count(*) FROM {record})")
         self.clock = sql(f"SELECT clock_ms, saved_ms, {database.now_ms} FROM {{meta}} WHERE id = 1")  # noqa: S608
         self.save_clock = sql(
@@ -113,6 +97,8 @@ class SqlRecords:
         self._session: SqlSession | None = None
         self._has_read = self._has_claimed = self._has_tried = False
         self._renewed_ms = self._acked = 0
+        self._row: dict[str, Any] = {}
+        """The row that was claimed, or is to be."""
         self._drop: tuple[str, tuple[Any, ...]] | None = None
         self.has_changed = False
         """Whether there is anything to commit besides the call's own."""
@@ -126,7 +112,7 @@ class SqlRecords:
         meta = attempt.meta
         self._has_tried = True
         if attempt.key is not None:
-            row = {
+            self._row = row = {
                 "scope": attempt.key.scope.decode(),
                 "key": attempt.key.key,
                 "fingerprint": attempt.fingerprint,
@@ -139,7 +125,7 @@ class SqlRecords:
             )
             self._drop = (self._sql.drop_keyed, (row["scope"], row["key"]))
         elif meta.session is not None and meta.seq is not None:
-            row = {"seq": meta.seq, "fingerprint": attempt.fingerprint, "attempt": self._token}
+            self._row = row = {"seq": meta.seq, "fingerprint": attempt.fingerprint, "attempt": self._token}
             self._has_claimed = self._database.claim_record(self._tx, meta.session, row)
             self._drop = (self._sql.drop_record, (meta.session, meta.seq))
 
@@ -149,7 +135,7 @@ class SqlRecords:
 
     def let_go(self) -> None:
         """The attempt was refused: its claim goes, and what it said of its session stays."""
-        if self._has_claimed and self._drop is not None and not self._sql.inserts_late:
+        if self._has_claimed and self._drop is not None and self._database.claims_by_row:
             self._tx.run(*self._drop)
         self._has_claimed = False
 
@@ -205,10 +191,8 @@ class SqlRecords:
         row = self._found(self._tx.row(self._sql.record, (session.number, seq)))
         return None if row is None else Record(bytes(row[0]), self._reply(row))
 
-    def put_record(self, session: SqlSession, seq: int, fingerprint: bytes, reply: Reply) -> None:
-        values: tuple[Any, ...] = (reply.failed, reply.body, session.number, seq)
-        late = (fingerprint, self._token) if self._sql.inserts_late else ()
-        self._put(self._sql.put_record, values + late)
+    def put_record(self, session: SqlSession, seq: int, fingerprint: bytes, reply: Reply) -> None:  # noqa: ARG002 as it was claimed
+        self._database.put_record(self._tx, session.number, self._row, reply)
 
     def keyed(self, scope: bytes, key: str) -> KeyedRecord | None:
         if self._has_claimed:
@@ -216,15 +200,8 @@ class SqlRecords:
         row = self._found(self._tx.row(self._sql.keyed, (scope.decode(), key)))
         return None if row is None else KeyedRecord(bytes(row[0]), self._reply(row), row[4])
 
-    def put_keyed(self, scope: bytes, key: str, record: KeyedRecord) -> None:
-        reply = record.reply
-        values: tuple[Any, ...] = (reply.failed, reply.body, record.expires_ms, scope.decode(), key)
-        late = (record.fingerprint, self._token, self._times.wall_ms) if self._sql.inserts_late else ()
-        self._put(self._sql.put_keyed, values + late)
-
-    def _put(self, statement: str, values: tuple[Any, ...]) -> None:
-        if self._tx.run(statement, values) != 1:
-            raise TransactionEnded("what the driver was told")
+    def put_keyed(self, scope: bytes, key: str, record: KeyedRecord) -> None:  # noqa: ARG002 as it was claimed
+        self._database.put_key(self._tx, self._row, record.reply)
 
     def _found(self, row: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
         """The row that was in the claim's way. Raises RecordVanished where it has gone since."""

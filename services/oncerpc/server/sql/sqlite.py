@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Engine
@@ -23,10 +23,18 @@ from oncerpc.server.sql.database import MARK, Database, SqlAttempt, StillRunning
 from oncerpc.server.sql.errors import is_busy
 from oncerpc.server.sql.tables import Tables
 from oncerpc.server.sql.transaction import Transaction, TransactionEnded
+from oncerpc.wire.envelope import Reply
 
 __all__ = ["SqliteDatabase"]
 
+_BUSY_TIMEOUT = "oncerpc busy_timeout"
+
 _EXPIRED = "DELETE FROM {key} WHERE scope = ? AND key = ? AND expires_ms <= ?"
+_PUT_KEY = """
+INSERT INTO {key} (scope, key, fingerprint, attempt, failed, reply, created_ms, expires_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_PUT_RECORD = "INSERT INTO {record} (session, seq, fingerprint, attempt, failed, reply) VALUES (?, ?, ?, ?, ?, ?)"
 _FIND_KEY = "SELECT 1 FROM {key} WHERE scope = ? AND key = ?"
 _FIND_RECORD = "SELECT 1 FROM {record} JOIN {session} ON number = session WHERE name = ? AND seq = ?"
 
@@ -35,12 +43,14 @@ class SqliteDatabase(Database):
     """A SQLite file, or one in memory."""
 
     dialect: ClassVar[str] = "sqlite"
+    claims_by_row: ClassVar[bool] = False
     now_ms: ClassVar[str] = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
     def __init__(self, engine: Engine, tables: Tables, waits: Waits) -> None:
         super().__init__(engine, tables, waits)
         self._expired = self.sql(_EXPIRED)
         self._find_key, self._find_record = self.sql(_FIND_KEY), self.sql(_FIND_RECORD)
+        self._put_key, self._put_record = self.sql(_PUT_KEY), self.sql(_PUT_RECORD)
         self._turns = threading.Lock()
         self._running: Counter[object] = Counter()
         self._guard = threading.Lock()
@@ -127,10 +137,10 @@ class SqliteDatabase(Database):
         cursor = driver.cursor()
         if driver.in_transaction:  # by the engine's own "begin" event, or by sqlite3 with autocommit=False
             cursor.execute("ROLLBACK")
-        usual_ms = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+        usual_ms = self._busy_timeout(tx.connection.info, cursor)
         wait_ms = max(1, int(wait_s * 1000))
         try:
-            if usual_ms != wait_ms:
+            if usual_ms > wait_ms:  # SQLite itself would wait for longer
                 cursor.execute(f"PRAGMA busy_timeout = {wait_ms}")
             _begin_immediate(cursor, wait_s)
         except driver_errors(tx) as error:
@@ -140,9 +150,18 @@ class SqliteDatabase(Database):
                 raise StillRunning(is_duplicate=True) from error
             raise DBAPIError.instance("BEGIN IMMEDIATE", (), error, Exception, dialect=tx.dialect) from error
         finally:
-            if usual_ms != wait_ms:
+            if usual_ms > wait_ms:
                 cursor.execute(f"PRAGMA busy_timeout = {usual_ms}")
             cursor.close()
+
+    @staticmethod
+    def _busy_timeout(facts: MutableMapping[str, Any], cursor: Any) -> int:
+        """How long this connection waits for a lock by itself; asked once, for each question costs a turn of Python's
+        lock.
+        """
+        if _BUSY_TIMEOUT not in facts:
+            facts[_BUSY_TIMEOUT] = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+        return int(facts[_BUSY_TIMEOUT])
 
     def claim_key(self, tx: Transaction, row: dict[str, Any], now_ms: int, *, may_be_refused: bool) -> bool:  # noqa: ARG002 as all databases
         """Nothing to put there: whoever has the write lock is alone."""
@@ -151,6 +170,14 @@ class SqliteDatabase(Database):
 
     def claim_record(self, tx: Transaction, session: str, row: dict[str, Any]) -> bool:
         return tx.row(self._find_record, (session, row["seq"])) is None
+
+    def put_key(self, tx: Transaction, row: dict[str, Any], reply: Reply) -> None:
+        whose = (row["scope"], row["key"], row["fingerprint"], row["attempt"])
+        self._put(tx, self._put_key, (*whose, reply.failed, reply.body, row["created_ms"], row["expires_ms"]))
+
+    def put_record(self, tx: Transaction, session: int, row: dict[str, Any], reply: Reply) -> None:
+        whose = (session, row["seq"], row["fingerprint"], row["attempt"])
+        self._put(tx, self._put_record, (*whose, reply.failed, reply.body))
 
 
 def driver_errors(tx: Transaction) -> type[Exception]:

@@ -44,6 +44,7 @@ class Tables:
     """The tables under one prefix."""
 
     def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
         self.metadata = metadata = MetaData()
         number = BigInteger().with_variant(Integer, "sqlite")
         self.meta = Table(

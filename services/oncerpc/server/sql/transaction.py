@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
 
 from sqlalchemy import Connection, Engine
 
@@ -19,7 +19,8 @@ from oncerpc.server.sql.errors import is_conflict
 
 __all__ = ["Transaction", "TransactionEnded"]
 
-_MAY_END = re.compile(r"\b(commit|rollback|begin|start|end|abort|prepare)\b", re.I)
+_MAY_END = re.compile(r"\b(commit|rollback|begin|start|end|abort|prepare|drop|deallocate|discard)\b", re.I)
+"""What may end a transaction, or make a driver forget what is prepared."""
 _ENDS = re.compile(
     r"\s*(commit|rollback(?!\s+(work\s+|transaction\s+)?to\b)|begin|start\s+transaction|end|abort|prepare\s+transaction)\b",
     re.I,
@@ -53,6 +54,15 @@ class Transaction(Connection):
         """The database broke the transaction off for the sake of another one."""
         self.ended_by = ""
         """How the handler has ended it; empty while it has not."""
+        self.has_mark = False
+        """The savepoint behind which the handler runs is there."""
+        self.has_prepared = False
+        """What was prepared on the connection for the record is still there, as far as can be seen."""
+        self.at_commit: Callable[[], object] | None = None
+        """The last of what is to be committed, and COMMIT, where the two go as one message."""
+        self.failed_before_commit = False
+        """Committing has failed, and surely nothing was committed."""
+        self._own_cursor: Any = None
         self._is_handed_out = self._is_over = False
 
     @contextlib.contextmanager
@@ -66,11 +76,16 @@ class Transaction(Connection):
 
     def finish(self) -> None:
         """Commit."""
+        if self.at_commit is not None:
+            self.at_commit()
         super().commit()
         self._is_over = True
 
     def undo(self) -> None:
         """Roll back, whatever state it is in, and give the connection back."""
+        if self._own_cursor is not None:
+            self._own_cursor.close()
+            self._own_cursor = None
         try:
             current = self._transaction
             is_open = current is not None and current.is_active and not self.ended_by
@@ -114,15 +129,20 @@ class Transaction(Connection):
         return found[0] if found else None
 
     def _do(self, statement: str, params: tuple[Any, ...], *, fetches: bool) -> tuple[int, Sequence[tuple[Any, ...]]]:
-        cursor = self.connection.cursor()
+        cursor = self._own_cursor
+        if cursor is None:
+            cursor = self._own_cursor = self.connection.cursor()
         try:
             cursor.execute(statement, params)
             return cursor.rowcount, cursor.fetchall() if fetches else ()
         except self.dialect.loaded_dbapi.Error as error:
-            self._handle_dbapi_exception(error, statement, params, cursor, None)
-            raise
-        finally:
-            cursor.close()
+            self._own_cursor = None
+            self.failed(error, statement, params, cursor)
+
+    def failed(self, error: BaseException, statement: str, params: Any = (), cursor: Any = None) -> NoReturn:
+        """Raises a driver's error as SQLAlchemy does."""
+        self._handle_dbapi_exception(error, statement, params, cursor, None)
+        raise error
 
     def _execute_context(self, dialect: Any, constructor: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
         """Every statement passes here, whoever made it."""
@@ -140,6 +160,10 @@ class Transaction(Connection):
             self._refuse("commit()")
         super()._commit_impl()
 
+    def _rollback_to_savepoint_impl(self, name: str) -> None:
+        self.has_prepared = False  # psycopg forgets then
+        super()._rollback_to_savepoint_impl(name)
+
     def _rollback_impl(self) -> None:
         if self._is_handed_out:
             self._end("rollback()")
@@ -147,8 +171,10 @@ class Transaction(Connection):
         super()._rollback_impl()
 
     def _look(self, statement: str) -> None:
-        if not _MAY_END.search(statement):
+        found = _MAY_END.search(statement)
+        if not found:
             return
+        self.has_prepared = False
         code = _NO_CODE.sub(" ", statement)
         for part in [code] if _HAS_BODY.match(code) else code.split(";"):
             if found := _ENDS.match(part):
