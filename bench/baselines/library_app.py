@@ -1,6 +1,8 @@
-"""One view twice: with a transaction of its own, and retry-safe by the library. `/ordinary` and `/retry-safe`.
+"""One view twice: with a transaction of its own, and retry-safe by the library.
 
-It takes an order as a small shop does: reads what there is, takes the pieces away, and writes the order down.
+It takes an order as a small shop does: reads what there is, takes the pieces away, and writes the order down. By an ORM
+session, as most services are written (`/orm/ordinary`, `/orm/retry-safe`), and by the same statements as text, which is
+the least that a view can be (`/core/…`).
 """
 
 from __future__ import annotations
@@ -8,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Flask, request
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import BigInteger, Connection, create_engine, event, text, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from oncerpc.flask import OnceRPC
 
@@ -19,7 +22,27 @@ POOL = 32
 _STOCK = text("SELECT stock FROM item WHERE id = :item")
 _TAKE = text("UPDATE item SET stock = stock - :pieces WHERE id = :item")
 _ORDER = text("INSERT INTO orders (item, pieces) VALUES (:item, :pieces) RETURNING id")
-_IDS = {"sqlite": "INTEGER PRIMARY KEY", "postgresql": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"}
+
+
+class Base(DeclarativeBase):
+    """The shop's tables."""
+
+
+class Item(Base):
+    """What there is."""
+
+    __tablename__ = "item"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    stock: Mapped[int] = mapped_column(BigInteger)
+
+
+class Order(Base):
+    """What was taken."""
+
+    __tablename__ = "orders"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item: Mapped[int]
+    pieces: Mapped[int]
 
 
 def library_app(url: str) -> Flask:
@@ -30,20 +53,31 @@ def library_app(url: str) -> Flask:
         event.listen(engine, "connect", _log_ahead)
     once = OnceRPC(app, engine=engine)
     with once.exclusive(app) as tx:
-        tx.execute(text("CREATE TABLE item (id INTEGER PRIMARY KEY, stock BIGINT NOT NULL)"))
-        tx.execute(text(f"CREATE TABLE orders (id {_IDS[engine.dialect.name]}, item INTEGER, pieces INTEGER)"))
+        Base.metadata.create_all(tx)
         tx.execute(text("INSERT INTO item VALUES (:id, 1000000000)"), [{"id": number} for number in range(ITEMS)])
 
-    @app.post("/ordinary")
-    def ordinary() -> dict[str, Any]:
+    @app.post("/core/ordinary")
+    def core_ordinary() -> dict[str, Any]:
         order = request.get_json()
         with engine.begin() as tx:
             return place(tx, order)
 
-    @app.post("/retry-safe")
+    @app.post("/core/retry-safe")
     @once.idempotent(required=True)
-    def retry_safe() -> dict[str, Any]:
+    def core_retry_safe() -> dict[str, Any]:
         return place(once.tx, request.get_json())
+
+    @app.post("/orm/ordinary")
+    def orm_ordinary() -> dict[str, Any]:
+        order = request.get_json()
+        with Session(engine) as session, session.begin():
+            return place_by_session(session, order)
+
+    @app.post("/orm/retry-safe")
+    @once.idempotent(required=True)
+    def orm_retry_safe() -> dict[str, Any]:
+        with Session(once.tx) as session:
+            return place_by_session(session, request.get_json())
 
     return app
 
@@ -56,6 +90,17 @@ def place(tx: Connection, order: dict[str, Any]) -> dict[str, Any]:
     tx.execute(_TAKE, wanted)
     number = tx.execute(_ORDER, wanted).scalar_one()
     return {"id": order["id"], "order": number, "left": stock - order["pieces"]}
+
+
+def place_by_session(session: Session, order: dict[str, Any]) -> dict[str, Any]:
+    """The same, by the objects."""
+    item = session.get_one(Item, order["item"])
+    stock = item.stock
+    session.execute(update(Item).where(Item.id == item.id).values(stock=Item.stock - order["pieces"]))
+    placed = Order(item=item.id, pieces=order["pieces"])
+    session.add(placed)
+    session.flush()
+    return {"id": order["id"], "order": placed.id, "left": stock - order["pieces"]}
 
 
 def _log_ahead(connection: Any, _record: Any) -> None:

@@ -28,6 +28,8 @@ class Shape:
     batch: int = 0
     identity: bool = True
     keys: int = KEYS
+    path: str = ""
+    """Where it is sent, if the script does not say."""
     rate: float = 0.0
     """Calls a second that are sent; 0: as fast as the replies come."""
 
@@ -62,5 +64,5 @@ def _plan(shape: Shape, sessions: Sequence[str], *, run: int, seq: int, threads:
     return (
         f"return {{ seed = {run}, run = {run}, threads = {threads}, seq = {seq}, keys = {shape.keys},"
         f" batch = {shape.batch}, identity = {str(shape.identity).lower()}, rate = {shape.rate:.3f},"
-        f' value = "{VALUE}", sessions = {{ {names} }} }}\n'
+        f' path = "{shape.path}", value = "{VALUE}", sessions = {{ {names} }} }}\n'
     )

@@ -1,8 +1,9 @@
 """9. What the library costs: the same Flask view with its own transaction, and retry-safe, in turn.
 
 Both take their orders in the same application, served the same way, on the same database; each request of the
-retry-safe one has a key of its own, as a client's calls have. The cost is the time that it adds to a request, per pair
-of rounds.
+retry-safe one has a key of its own, as a client's calls have. The view is written as most are, by an ORM session, and
+as barely as one can be, by three statements as text. The cost is the time that it adds to a request, per pair of
+rounds.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ from bench.run import Run
 from chaos.runtime.base import ServerError
 from chaos.runtime.postgresql import PostgreSQL
 
-__all__ = ["COLUMN", "COST", "DATABASES", "NAME", "ORDINARY", "measure"]
+__all__ = ["COLUMN", "COST", "NAME", "ORDINARY", "VIEWS", "measure"]
 
 NAME = "library"
 DATABASES = ("SQLite", "PostgreSQL")
+STYLES = {"ORM": "orm", "text": "core"}
+VIEWS = [f"{database}, {style}" for database in DATABASES for style in STYLES]
 ORDINARY = "{}: its own transaction"
 SAFE = "{}: retry-safe"
 COST = "{}: added to the time of a request, in %"
@@ -50,26 +53,30 @@ def measure(run: Run) -> None:
             except ServerError as error:
                 progress(f"the library on {database} is not measured: {error}")
                 run.result_set.facts.setdefault("not_measured", {})[f"the library on {database}"] = str(error)
-        for url in urls.values():
+        places = [
+            (f"{database}, {style}", url, path) for database, url in urls.items() for style, path in STYLES.items()
+        ]
+        for _, url, path in places:
             for identity in (True, False):
-                _load(url, folder, identity=identity, seconds=1)  # warms up; not counted
+                _load(url, path, folder, identity=identity, seconds=1)  # warms up; not counted
         for pair in run.rounds(run.effort.pairs, "the library's cost"):
-            for database, url in urls.items():
-                _pair(run, part, folder, database, url, safe_first=bool(pair % 2))
+            for view, url, path in places:
+                _pair(run, part, folder, view, url, path, safe_first=bool(pair % 2))
 
 
-def _pair(run: Run, part: Part, folder: Path, database: str, url: str, *, safe_first: bool) -> None:
+def _pair(run: Run, part: Part, folder: Path, view: str, url: str, path: str, *, safe_first: bool) -> None:
     found = {}
     for identity in (safe_first, not safe_first):
-        load = _load(url, folder, identity=identity, seconds=run.effort.seconds)
-        run.add(part, (SAFE if identity else ORDINARY).format(database), COLUMN, load.per_s, load.faults)
+        load = _load(url, path, folder, identity=identity, seconds=run.effort.seconds)
+        run.add(part, (SAFE if identity else ORDINARY).format(view), COLUMN, load.per_s, load.faults)
         found[identity] = load.per_s
     for ratio in paired([found[False]], [found[True]]):
-        run.add(part, COST.format(database), COLUMN, (ratio - 1) * 100)
+        run.add(part, COST.format(view), COLUMN, (ratio - 1) * 100)
 
 
-def _load(url: str, folder: Path, *, identity: bool, seconds: int) -> Load:
-    shape = Shape(script="library", identity=identity, keys=ITEMS)
+def _load(url: str, path: str, folder: Path, *, identity: bool, seconds: int) -> Load:
+    whole = f"/{path}/{'retry-safe' if identity else 'ordinary'}"
+    shape = Shape(script="library", identity=identity, keys=ITEMS, path=whole)
     lanes = [f"lane{number}" for number in range(CONNECTIONS)]
     return put_load(url, folder, shape, lanes, connections=CONNECTIONS, seconds=seconds)
 

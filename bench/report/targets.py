@@ -100,8 +100,8 @@ def _growth_of(column: str) -> Callable[[ResultSet], list[float]]:
     return found
 
 
-def _library(database: str) -> Callable[[ResultSet], list[float]]:
-    return lambda result_set: result_set.values(library.NAME, library.COST.format(database), library.COLUMN)
+def _library(view: str) -> Callable[[ResultSet], list[float]]:
+    return lambda result_set: result_set.values(library.NAME, library.COST.format(view), library.COLUMN)
 
 
 _ONCEKV = (ONCEKV, AT_32)
@@ -177,14 +177,14 @@ TARGETS = (
     *(
         Target(
             9,
-            f"time that the library adds to a request on {database}",
-            library.ORDINARY.format(database),
+            f"time that the library adds to a request: {view}",
+            library.ORDINARY.format(view),
             15,
             8,
-            _library(database),
+            _library(view),
             at_most=True,
             unit="%",
         )
-        for database in library.DATABASES
+        for view in library.VIEWS
     ),
 )

@@ -1,7 +1,7 @@
--- An order at the library's two views: with an identity the retry-safe one, each request under a key of its own.
+-- An order at one of the library's views: with an identity at a retry-safe one, each request under a key of its own.
 
 return {
-  begin = function(plan, shape) shape.path = plan.identity and "/retry-safe" or "/ordinary" end,
+  begin = function(plan, shape) shape.path = plan.path end,
   headers = function(lane, plan)
     return plan.identity and "Idempotency-Key: r" .. plan.run .. "-" .. lane.number .. "-" .. lane.seq .. "\r\n" or ""
   end,

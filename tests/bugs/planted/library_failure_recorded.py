@@ -33,7 +33,7 @@ def run(self: Executor, work: Work) -> Executed:
         if not isinstance(work, views._ViewWork) or work.key is None:
             raise
         work.response = None
-        page = views._pack(Response("internal server error\n", 500), ())
+        page = views._pack(Response("internal server error\n", 500), frozenset())
         return self._record_failure(work, Reply(True, page), secrets.token_bytes(8))
 
 

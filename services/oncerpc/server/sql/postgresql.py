@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from oncerpc.server.sql.database import Database, SqlAttempt, StillRunning, Waits
+from oncerpc.server.sql.database import MARK, Database, SqlAttempt, StillRunning, Waits
 from oncerpc.server.sql.errors import is_busy
 from oncerpc.server.sql.postgresql_one_trip import OneTrip
 from oncerpc.server.sql.tables import Tables
@@ -129,7 +129,9 @@ class PostgresDatabase(Database):
         if claimed is None:
             claimed = self._claim(tx, self._claim_key, (*values, wait_ms, self._usual_wait))
         if not claimed and self._claim(tx, self._expired, (row["scope"], row["key"], now_ms)):
-            tx.has_mark = False  # what is claimed now is to stay when the handler's writes go
+            if tx.has_mark:  # behind it the row would go with the handler's writes, and be a subtransaction's
+                tx.run(f"RELEASE SAVEPOINT {MARK}", ())
+                tx.has_mark = False
             claimed = self._claim(tx, self._claim_key, (*values, wait_ms, self._usual_wait))
         return claimed
 
