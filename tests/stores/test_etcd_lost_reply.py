@@ -70,6 +70,31 @@ def test_a_late_transaction_without_an_identity_does_nothing_either(etcd, link, 
     assert node.kv.get("k") == ("anonymous", 1)
 
 
+def test_a_committed_transaction_without_an_identity_does_not_run_again(etcd, link, serve):
+    """Committed, unheard, and no record tells: only the lookup keeps it from a second effect."""
+    node = serve(etcd.url(ports=[link.port, etcd.members[0].port]))
+    link.take(put_of("unheard"), "answered to nobody")
+    assert node.kv.ok("kv.append", key="k", value="unheard") == {"version": 1, "offset": 0}
+    assert b'"succeeded":true' in link.answer
+    assert node.kv.get("k") == ("unheard", 1)
+
+
+def test_a_late_transaction_of_a_call_that_was_refused_meanwhile_does_nothing(etcd, link, serve):
+    """The call's time is over when it runs again, so it is refused for good. Nothing follows that is in the way of the
+    first transaction but the lookup itself; and the clock, where it is saved just then, hence several rounds.
+    """
+    with HoldingLink(etcd.members[0].port) as other_link:
+        node = serve(etcd.url(ports=[link.port, other_link.port]))
+        for round_ in range(10):
+            value = f"refused-{round_}"
+            for way in (link, other_link):  # whichever way it takes
+                way.take(put_of(value), "held back", silent_s=0.15)
+            expect(node.kv.call("kv.append", key=value, value=value, _meta={"timeout_ms": 100}), 1005)
+            (held,) = [way for way in (link, other_link) if way.taken.is_set()]
+            assert b'"succeeded":true' not in held.release()
+            assert node.kv.get(value) == (None, 0)
+
+
 def test_nobody_is_told_anything_while_the_outcome_is_open(etcd, link, serve):
     """Committed, and then etcd is out of reach: the caller hears that nobody can tell; later its retry is a replay."""
     node = serve(etcd.url(ports=[link.port]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from queue import Queue
 from typing import Literal, Self
 
@@ -25,6 +26,7 @@ class HoldingLink:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._word, self._fate = b"", "lost"
+        self._silent_s = 0.0
         self._open: set[socket.socket] = set()
         self._held: tuple[socket.socket, bytes] | None = None
         self._answers: Queue[bytes] = Queue()
@@ -42,9 +44,10 @@ class HoldingLink:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def take(self, word: bytes, fate: Fate) -> None:
-        """The next request that has this word in it."""
+    def take(self, word: bytes, fate: Fate, silent_s: float = 0.0) -> None:
+        """The next request that has this word in it. Its sender hears nothing for so long, and then the end."""
         self.taken.clear()
+        self._silent_s = silent_s
         self._fate, self._word = fate, word
 
     def release(self) -> bytes:
@@ -108,6 +111,7 @@ class HoldingLink:
             self.answer = self.release()
         else:
             _end(upstream)
+        time.sleep(self._silent_s)
         _end(client)
         self.taken.set()
 
