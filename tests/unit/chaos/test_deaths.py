@@ -12,17 +12,17 @@ import pytest
 
 from chaos.evidence import Counts
 from chaos.faults.crash import Crash
-from chaos.runner.environment import EnvironmentFailed
+from chaos.runner.environment import EnvironmentFailed, TimedOut
 from chaos.workload import client_process
 from chaos.workload.clients import ClientPlan
 
 
-def _env(*, dies: bool, runs: bool) -> Any:
+def _env(*, dies: bool, runs: bool, code: int | None = None) -> Any:
     def wait_until(holds: Callable[[], bool], _timeout_s: float, what: str) -> None:
         if not holds():
-            raise EnvironmentFailed(what)
+            raise TimedOut(what)
 
-    server = SimpleNamespace(crashes=int(dies))
+    server = SimpleNamespace(crashes=int(dies), returncode=code)
     workload = SimpleNamespace(running=lambda: runs)
     return SimpleNamespace(server=server, workload=workload, wait_until=wait_until, wait=lambda _seconds: None)
 
@@ -39,6 +39,12 @@ def test_a_crash_that_no_call_comes_to_is_told() -> None:
     """While calls come and the server lives, the cell proves nothing."""
     with pytest.raises(EnvironmentFailed, match="a call comes to after_commit"):
         Crash("after_commit").hold(_env(dies=False, runs=True), 0.1)
+
+
+def test_a_server_that_ends_otherwise_is_told_so() -> None:
+    """An exit is no crash, and nobody waits for one that cannot come any more."""
+    with pytest.raises(EnvironmentFailed, match="ended with 1, and not by its failpoint"):
+        Crash("after_commit").hold(_env(dies=False, runs=True, code=1), 0.1)
 
 
 def test_what_a_later_process_finished_is_not_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
