@@ -15,7 +15,7 @@ MATRIX_BANK_ARGS ?= matrix --service bank --out out/matrix-bank
 BUGS_ARGS    ?=
 # For example: make contrast CONTRAST_ARGS='--database sqlite', where there is no PostgreSQL
 CONTRAST_ARGS ?=
-TEST_PATHS   ?= tests/unit tests/contract tests/library tests/integration tests/browser tests/bugs
+TEST_PATHS   ?= tests/unit tests/contract tests/stores tests/library tests/integration tests/browser tests/bugs
 TEST_ARGS    ?=
 # Most tests wait most of the time, so more processes than cores pay. What must stay together, and what begins first,
 # stands in tests/support/side_by_side.py. TEST_SIDE_BY_SIDE= runs one test after the other.
@@ -123,7 +123,7 @@ PIN := .tools/pin/bin/uv pip compile --universal --python-version 3.11 --generat
 requirements: ## Pin requirements/*.in again (PIN_ARGS=--upgrade takes newer versions)
 	@test -x .tools/pin/bin/uv || { echo 'requirements: getting uv'; $(PYTHON) -m venv .tools/pin && \
 	  .tools/pin/bin/python -m pip install --quiet --disable-pip-version-check uv; }
-	@for name in runtime bank dev; do echo "requirements: pinning requirements/$$name.txt"; \
+	@for name in runtime postgresql bank dev; do echo "requirements: pinning requirements/$$name.txt"; \
 	  $(PIN) --output-file requirements/$$name.txt requirements/$$name.in || exit 1; done
 
 clean: ## Remove what these targets made: the containers' data, .venv, .tools, out, caches

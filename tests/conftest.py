@@ -11,12 +11,11 @@ from typing import Any
 import hypothesis
 import pytest
 
-from chaos.runtime.local import LocalServer
 from tests.support import side_by_side
 from tests.support.across_restarts import Crossing
 from tests.support.caller import Caller
 from tests.support.seed import SEED
-from tests.support.server import MODELS, WAYS, Node, words_of
+from tests.support.server import MODELS, WAYS, Node, server_on
 
 # A busy machine is no finding: no test judges an absolute time.
 hypothesis.settings.register_profile("oncekv", deadline=None)
@@ -66,7 +65,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--models threads`, say, while one works on something else."""
-    parser.addoption("--models", default=",".join(WAYS), help="server models for the contract tests")
+    parser.addoption("--models", default=",".join(WAYS), help="ways to serve for the contract tests")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -78,14 +77,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def model(request: pytest.FixtureRequest) -> str:
-    """How this test's servers serve: what stands behind `--model`, more words included."""
+    """How this test's servers serve: what stands behind `--model`, more words and the store's engine included."""
     name: str = getattr(request, "param", MODELS[0])
     return name
 
 
 def _start(data_dir: Path, model: str, *, token: str | None = None, **options: Any) -> Node:
-    words = [*words_of(model, options.get("workers", 1)), *options.pop("extra_args", [])]
-    server = LocalServer(data_dir, extra_args=words, **options).start()
+    server = server_on(model, data_dir, options.pop("extra_args", []), **options).start()
     return Node(server, Caller(server.url, token))
 
 

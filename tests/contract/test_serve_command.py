@@ -10,8 +10,8 @@ from functools import partial
 
 import pytest
 
-from chaos.runtime.local import LocalServer, ServerError, sqlite_url
-from tests.support.server import oncekv, words_of
+from chaos.runtime.local import ServerError, sqlite_url
+from tests.support.server import oncekv, server_on, words_of
 from tests.support.waiting import at_once
 
 LISTEN = ["--listen", "127.0.0.1:0"]
@@ -35,7 +35,7 @@ def serve(store, *more, listen="127.0.0.1:0"):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_one_ready_line(tmp_path, workers, model):
     """stdout gets one JSON line when the server can serve, and never anything else; logs go to stderr."""
-    with LocalServer(tmp_path / "data", workers=workers, extra_args=words_of(model, workers)) as server:
+    with server_on(model, tmp_path / "data", workers=workers) as server:
         assert os.getpgid(server.pid) == server.members()[0] or server.pid in server.members()
         with socket.create_connection(("127.0.0.1", server.port), 5):
             pass
@@ -127,9 +127,7 @@ def test_of_two_starts_on_one_port_one_wins(tmp_path, attempt, model):
     """Two servers that are started on one port at the same moment do not share it either: one serves, one says why."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    servers = [
-        LocalServer(tmp_path / name, port=port, extra_args=["--model", *model.split()]) for name in ("left", "right")
-    ]
+    servers = [server_on(model, tmp_path / name, port=port) for name in ("left", "right")]
 
     def start(server):
         try:

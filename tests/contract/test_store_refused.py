@@ -187,7 +187,7 @@ def test_a_disk_that_may_only_be_read(disk: Callable[[int], SmallDisk], store: P
 @pytest.mark.parametrize(
     "url",
     ["kv.db", "sqlite:kv.db", "sqlite:///", "sqlite://host/kv.db", "sqlite:////tmp/never/", "sqlite:////tmp/never/k?a=b",
-     "postgresql://u:tomato-soup@host/db", "nosuchengine:////tmp/never"],
+     "mysql://u:tomato-soup@host/db", "nosuchengine:////tmp/never"],
 )  # fmt: skip
 def test_a_url_of_an_unknown_form_is_wrong_usage(url: str, layout: list[str]) -> None:
     """Exit 2 as for any wrong command line, in one line that shows no password."""

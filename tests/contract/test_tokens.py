@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from chaos.runtime.local import LocalServer
 from tests.support.caller import Caller, request
 from tests.support.seed import unique
+from tests.support.server import server_on
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def url(tmp_path_factory, model):
     root = tmp_path_factory.mktemp("tokens")
     tokens = root / "tokens"
     tokens.write_text("first-token\n\nsecond-token\nthird-token")
-    with LocalServer(root / "data", extra_args=["--model", *model.split(), "--token-file", str(tokens)]) as server:
+    with server_on(model, root / "data", ["--token-file", str(tokens)]) as server:
         yield server.url
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from chaos.runtime.local import LocalServer
 from tests.support.caller import Caller
+from tests.support.server import server_on
 
 __all__ = ["CROSSINGS", "TOKENS", "Crossing", "across_restarts"]
 
@@ -48,7 +49,7 @@ class Crossing:
         data_dir.mkdir(parents=True)
         tokens = data_dir.parent / f"{data_dir.name}.tokens"
         tokens.write_text("".join(f"{token}\n" for token in TOKENS))
-        self.server = LocalServer(data_dir, extra_args=["--model", *model.split(), "--token-file", str(tokens)]).start()
+        self.server = server_on(model, data_dir, ["--token-file", str(tokens)]).start()
         self.callers = (Caller(self.server.url, TOKENS[0]), Caller(self.server.url, TOKENS[1]))
         self._prepared: dict[Rule, Iterator[None] | Exception] = {}
         for rule in _RULES:

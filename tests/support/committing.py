@@ -12,7 +12,7 @@ import msgspec
 from oncekv.server.config import Config
 from oncekv.server.engine.committer import Committer
 from oncekv.server.engine.storage import open_store
-from oncekv.server.engine.storage.base import Store, StoreRefused, Writer
+from oncekv.server.engine.storage.base import Store, StoreConflict, StoreRefused, Writer
 from oncekv.server.wiring import make_components
 from oncerpc.server.dedup.base import IdempotencyKey
 from oncerpc.server.leases import LeaseClock
@@ -31,6 +31,9 @@ class Failing:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.error: Exception | None = None
+        self.conflicts = 0
+        """How many more transactions are given up at their end for somebody else's."""
+        self.group_ops_max, self.clock_pace_ms, self.limits = store.group_ops_max, store.clock_pace_ms, store.limits
         self.boot, self.read, self.check, self.close = store.boot, store.read, store.check, store.close
         self.written = 0
 
@@ -43,6 +46,9 @@ class Failing:
             yield writer
             if writer.changed and self.error:  # type: ignore[attr-defined]  # the one engine's
                 raise self.error
+            if self.conflicts:
+                self.conflicts -= 1
+                raise StoreConflict("for a test")
             self.written += writer.changed  # type: ignore[attr-defined]
 
 

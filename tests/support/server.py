@@ -11,19 +11,35 @@ from typing import Any
 from chaos.runtime.local import LocalServer, oncekv_command
 from tests.support.caller import Caller
 from tests.support.replies import Answer
+from tests.support.stores import url_of
 from tests.support.waiting import until
 
-__all__ = ["MODELS", "WAYS", "Node", "oncekv", "words_of"]
+__all__ = ["MODELS", "WAYS", "Node", "engine_of", "oncekv", "server_on", "words_of"]
 
 MODELS = ("event-loop", "threads")
 """What `oncekv serve --model` takes; the first is the default."""
-WAYS = (*MODELS, "event-loop --writer thread")
-"""What the contract is tested on, the default first; several workers have tests of their own."""
+WAYS = (*MODELS, "event-loop --writer thread", "event-loop on postgresql", "event-loop on etcd")
+"""What the contract is tested on, the default first; several workers have tests of their own. A way that names no
+engine is served on SQLite.
+"""
 
 
-def words_of(model: str, workers: int = 1) -> list[str]:
+def words_of(way: str, workers: int = 1) -> list[str]:
     """For `oncekv serve`; several workers have a writer's process in any case."""
-    return ["--model", *(model.split() if workers == 1 else model.split()[:1])]
+    model = way.partition(" on ")[0].split()
+    return ["--model", *(model if workers == 1 else model[:1])]
+
+
+def engine_of(way: str) -> str:
+    """One of `stores.ENGINES`."""
+    return way.partition(" on ")[2] or "sqlite"
+
+
+def server_on(way: str, data_dir: Path, words: Sequence[str] = (), **options: Any) -> LocalServer:
+    """A server that is not started yet; its store is that of the directory, on the way's engine."""
+    server = LocalServer(data_dir, extra_args=[*words_of(way, options.get("workers", 1)), *words], **options)
+    server.store = url_of(engine_of(way), server.data_dir)
+    return server
 
 
 @dataclass(frozen=True)

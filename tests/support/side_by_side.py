@@ -41,7 +41,9 @@ def check(session: pytest.Session) -> None:
 
 
 def _group(item: pytest.Item) -> str | None:
-    """Contract tests share the servers of a model; unit tests are too short to be sent one by one."""
+    """Contract tests share the servers of a model; unit tests are too short to be sent one by one; what a file
+    starts for all its tests, a database say, is started once.
+    """
     if item.path.stem in CONTAINERS:
         return "containers"
     if "contract" in item.path.parts:
@@ -49,7 +51,7 @@ def _group(item: pytest.Item) -> str | None:
         model = callspec.params.get("model", "") if callspec else ""
         shared = "across-restarts" if "crossings" in getattr(item, "fixturenames", ()) else item.path.stem
         return f"{shared}-{model}".replace(" ", "")
-    is_short = {"unit", "browser", "library"} & set(item.path.parts) and item.path.stem not in LONGEST_FIRST
+    is_short = {"unit", "browser", "library", "stores"} & set(item.path.parts) and item.path.stem not in LONGEST_FIRST
     return f"{item.path.parent.name}/{item.path.stem}" if is_short else None
 
 

@@ -25,6 +25,8 @@ would have known of the server; whoever does not want it says >/dev/null.
 
   oncekv serve --listen 127.0.0.1:8000 --store sqlite:////var/lib/oncekv/kv.db
   oncekv serve --listen 127.0.0.1:0 --store sqlite:///data/kv.db --workers 2
+  oncekv serve --listen 127.0.0.1:0 --store postgresql://oncekv@db1:5432,db2:5432/oncekv
+  oncekv serve --listen 127.0.0.1:0 --store etcd://etcd1:2379,etcd2:2379,etcd3:2379/oncekv
   oncekv serve … --model threads        a thread for each request, to compare it with the event loop
   oncekv serve … --delivery memory      the naive control: a restart forgets what ran
   oncekv serve … --failpoints           let debug.failpoint crash, delay or silence it
@@ -47,7 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--store",
         required=True,
         metavar="URL",
-        help="sqlite:///FILE, percent-encoded; an absolute path gives four slashes",
+        help="sqlite:///FILE, percent-encoded; an absolute path gives four slashes. Or, for any number of servers,"
+        " postgresql://USER@HOST:PORT[,HOST:PORT…]/DATABASE (its password better in PGPASSFILE than here);"
+        " etcd://[USER:PASSWORD@]HOST:PORT[,HOST:PORT…][/PREFIX]",
     )
     add(
         "--delivery",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from oncerpc.server import config
 
@@ -21,7 +21,8 @@ class UsageError(StartupError):
 class Config(config.Config):
     """How one server runs."""
 
-    store_url: str
+    store_url: str = field(repr=False)
+    """May hold a password: it is never shown."""
     host: str = "127.0.0.1"
     port: int = 0
     workers: int = 1

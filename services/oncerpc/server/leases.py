@@ -65,5 +65,6 @@ class LeaseClock:
             self._saved_ms = max(self._saved_ms, stored_ms)
         return self.now_ms()
 
-    def save_is_due(self, now_ms: int, *, idle: bool) -> bool:
-        return now_ms - self._saved_ms >= (SAVE_IDLE_MS if idle else SAVE_BUSY_MS)
+    def save_is_due(self, now_ms: int, *, idle: bool, pace_ms: int | None = None) -> bool:
+        """`pace_ms`: for a store that other servers read the clock from, busy or not."""
+        return now_ms - self._saved_ms >= (pace_ms or (SAVE_IDLE_MS if idle else SAVE_BUSY_MS))

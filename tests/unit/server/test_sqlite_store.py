@@ -345,8 +345,8 @@ WRONG_URLS = [
     "", "kv.db", "/data/kv.db", "sqlite", "sqlite:", "sqlite:kv.db", "sqlite:/kv.db", "sqlite://", "sqlite:///",
     "sqlite:////", "sqlite://host/kv.db", f"sqlite://u:{PASSWORD}@host/kv.db", "sqlite:///dir/", "sqlite:///..",
     "sqlite:///dir/..", "sqlite:///:memory:", "sqlite:///a%00b", "sqlite:///kv.db?mode=ro", "sqlite:///kv.db#x",
-    "sqlite:///50%.db", "sqlite:///a%zz", "sqlite:///a%4", "://", ":///kv.db", f"postgresql://u:{PASSWORD}@host/db",
-    f"u:{PASSWORD}@host://x", f"postgresql:u:{PASSWORD}@host", f"postgresql//u:{PASSWORD}@host/db", "etcd://host:2379",
+    "sqlite:///50%.db", "sqlite:///a%zz", "sqlite:///a%4", "://", ":///kv.db", f"mysql://u:{PASSWORD}@host/db",
+    f"u:{PASSWORD}@host://x", f"postgresql:u:{PASSWORD}@host", f"postgresql//u:{PASSWORD}@host/db", "etcdx://host:2379",
     "base:///x", "sqlite_view:///x", "bulk:///x", "sqlite ://x", "file:///kv.db",
 ]  # fmt: skip
 

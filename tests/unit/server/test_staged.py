@@ -160,7 +160,7 @@ def test_what_is_known_is_not_asked_for_again(store: Store) -> None:
         assert (group.row("one"), group.version("two")) == (None, 0)
         group.merge(effect)
         group.finish(0, save_clock=False)
-    assert asked.names == ["data_version", "rows", "apply"]
+    assert asked.names == ["data_version", "foresee", "rows", "apply"]
 
 
 def test_a_cache_that_knows_too_many_records_is_dropped(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

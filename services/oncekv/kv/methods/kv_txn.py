@@ -89,4 +89,5 @@ METHOD = Method(
     errors=(VersionMismatch, NotAnInteger, TooLarge),
     is_read=lambda params: bool(params.ops) and all(type(op) is GetOp for op in params.ops),
     keys=lambda params: tuple(op.key for op in params.ops),
+    checks=lambda params: tuple(check.key for check in params.checks),
 )

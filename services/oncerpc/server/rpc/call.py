@@ -73,6 +73,11 @@ class Call:
         self.refusal = error.name if isinstance(error, Refused) else None
         self.reply = failure(error)
 
+    def begin_again(self) -> None:
+        """What became of it was rolled back; only a connection that is to be closed without a reply stays so."""
+        self.reply = self.refusal = None
+        self.ran = self.replayed = False
+
     def check_deadline(self, now_s: float) -> None:
         """Raises Expired when the client no longer waits."""
         if self.deadline_s is not None and now_s >= self.deadline_s:

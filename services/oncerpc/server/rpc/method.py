@@ -92,6 +92,8 @@ class ServerFacts:
     sessions: Sessions
     methods: Mapping[str, Method]
     failpoints: Failpoints | None
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """The store's own, as `server.info` gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,8 @@ class Method:
     """Whether a WRITE with these params changes nothing, so that it is served as a READ."""
     keys: Callable[[Any], tuple[str, ...]] = field(default=lambda params: (params.key,))
     """The keys that a failpoint's `match` is compared with."""
+    checks: Callable[[Any], tuple[str, ...]] = field(default=lambda params: ())
+    """The keys beside them whose versions it looks at."""
     needs_session: bool = False
     failpoints_only: bool = False
 

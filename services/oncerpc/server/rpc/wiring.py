@@ -41,6 +41,7 @@ def assemble(
         sessions=sessions,
         methods=offered(service.methods, failpoints=failpoints is not None),
         failpoints=failpoints,
+        limits=getattr(store, "limits", {}),  # a store that has none need not say so
     )
     build_structs(method.params for method in facts.methods.values())
     return Components(

@@ -1,4 +1,5 @@
-"""Storage engines (10): one file per engine, chosen by the scheme of the store's URL (`sqlite:///…`).
+"""Storage engines (10): one file per engine, chosen by the scheme of the store's URL (`sqlite:///…`). An engine offers
+`check_location` and `open_store`; its driver is an extra of the package's that has the engine's name.
 
 A file that only an engine needs begins with the engine's name and an underscore.
 """
@@ -15,7 +16,7 @@ from oncekv.server.engine.storage.base import Store
 
 __all__ = ["check_url", "open_store"]
 
-_NO_ENGINES = ("base", "bulk", "known", "slots", "staged")
+_NO_ENGINES = ("base", "bulk", "staged")
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*")
 
 
@@ -41,4 +42,15 @@ def _engine(url: str) -> tuple[ModuleType, str]:
         raise UsageError(f"--store is not a URL; a store is given as {forms}")
     if scheme.lower() not in engines:
         raise UsageError(f"there is no storage engine {scheme!r}; a store is given as {forms}")
-    return importlib.import_module(f"{__name__}.{scheme.lower()}"), location
+    return _load(scheme.lower()), location
+
+
+def _load(name: str) -> ModuleType:
+    """The engine's module. Raises UsageError where the driver that it stands on is not installed."""
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "oncekv", "oncerpc"):
+            raise
+        raise UsageError(f"{name}://… needs the package {missing}: pip install 'oncekv[{name}]'") from None

@@ -1,13 +1,15 @@
 """What a storage engine offers: reads, and one atomic application of what a group of calls changed.
 
 Engines are thin. They know rows, not rules: windows, leases, fingerprints and what a method means live above.
-Guarantee: `write()` sees all that was committed before it, no other writer runs beside it, and when it returns
-normally its changes are durable, all of them; otherwise none is there. Limit: as durable as the disk's fsync.
+Guarantee: `write()` sees all that was committed before it, no other writer changes what it has read beside it, and when
+it returns normally its changes are durable, all of them; otherwise none is there. A store that other servers write too
+may keep the second promise by giving a transaction up (`StoreConflict`): then the whole group is run again. Limit: as
+durable as the engine's own commit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -29,12 +31,22 @@ __all__ = [
     "Session",
     "Store",
     "StoreBusy",
+    "StoreConflict",
     "StoreFailed",
+    "StoreOverLimit",
     "StoreRefused",
     "Writer",
     "pack",
     "unpack",
 ]
+
+
+class StoreConflict(Exception):
+    """The store gave a transaction up for another one; surely nothing of it stays, so all of it may be run again."""
+
+
+class StoreOverLimit(Exception):
+    """The transaction is larger than the store takes, and nothing of it was done; that of fewer calls may not be."""
 
 
 class Session:
@@ -97,6 +109,8 @@ class Changes:
     """Forget a bounded portion of keyed records that expired by then."""
     counters: Counters | None = None
     """The new one, if it changed."""
+    now_ms: int = 0
+    """The lease clock's time, for an engine to which a keyed record that has expired is as good as none."""
 
     @property
     def has_any(self) -> bool:
@@ -123,7 +137,19 @@ class Reader(Protocol):
 
 
 class Writer(Reader, Protocol):
-    """The one open write transaction."""
+    """The one open write transaction of this process. All but `data_version` may raise StoreConflict, StoreRefused and
+    StoreFailed: what they read has other writers.
+    """
+
+    def foresee(self, names: Collection[str], keys: Collection[str], keyed: Collection[tuple[bytes, str]] = ()) -> None:
+        """These sessions, keys and Idempotency-Keys (scope and key) will be asked for, before anything else is: an
+        engine that other servers write too locks them here in one order for all, or reads them at one go.
+        """
+        ...
+
+    def new_session_number(self, counted: int) -> int:
+        """One that no session has had. `counted`: how many sessions were ever opened, as this group knows it."""
+        ...
 
     def data_version(self) -> int | None:
         """Another number than before when another process has written meanwhile; None if nobody can tell."""
@@ -145,6 +171,21 @@ class Store(Protocol):
 
     name: str
 
+    @property
+    def group_ops_max(self) -> int | None:
+        """How many keys and sessions the calls of one group may change together; None: as many as they like."""
+        ...
+
+    @property
+    def clock_pace_ms(self) -> int | None:
+        """How often the lease clock is to be saved, where other servers take it from the store; None: seldom."""
+        ...
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """What `server.info` says of the engine's own limits."""
+        ...
+
     def boot(self) -> int:
         """Count one more start on this store; the new count."""
         ...
@@ -154,7 +195,9 @@ class Store(Protocol):
         ...
 
     def write(self) -> AbstractContextManager[Writer]:
-        """Raises StoreRefused when it cannot begin, and StoreFailed when it breaks off."""
+        """Raises StoreRefused when it cannot begin, StoreFailed when it breaks off and nobody can tell what became of
+        it, StoreConflict when it was given up and may be run again, and StoreOverLimit when fewer calls may be run.
+        """
         ...
 
     def check(self, *, writes: bool) -> None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 
 from oncekv.server.config import StartupError
 from oncekv.server.engine.storage.base import StoreBusy, StoreFailed, StoreRefused
@@ -70,6 +71,9 @@ class SqliteStore:
     """The store in one SQLite file."""
 
     name = "sqlite"
+    group_ops_max: int | None = None
+    clock_pace_ms: int | None = None
+    limits: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, path: Path, made: list[Path] | None = None) -> None:
         """`made`: the folders that were made for a file that is new; None if it was there before."""

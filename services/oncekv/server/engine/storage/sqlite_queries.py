@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -115,6 +115,12 @@ class SqliteView:
     def counters(self) -> Counters:
         sql = "SELECT clock_ms, sessions_opened, sessions, records FROM tally"
         return Counters(*self._execute(sql).fetchone())
+
+    def foresee(self, names: Collection[str], keys: Collection[str], keyed: Collection[tuple[bytes, str]] = ()) -> None:
+        """Nothing to do: no other writer runs beside this one."""
+
+    def new_session_number(self, counted: int) -> int:
+        return counted + 1
 
     def data_version(self) -> int:
         """SQLite's own count: it moves when another connection has committed, and not by what this one does."""

@@ -11,6 +11,7 @@ asks for something that nobody foresaw gets it all the same, by a statement of i
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cached_property
 
 from oncekv.server.engine.storage.base import Changes, Counters, KeyedRecord, Record, Row, Session, Writer, pack, unpack
 from oncekv.server.engine.storage.record_slots import Slots
@@ -35,11 +36,13 @@ class Group:
         """What the store holds of the keys that were foreseen."""
         self._sessions: dict[str, Session | None] = {}
         self._acknowledged: dict[int, Session] = {}
-        self._before = self._cache.counters or writer.counters()
         self._opened = self._records = 0
 
-    def prefetch(self, names: Collection[str], keys: Collection[str]) -> None:
-        """These sessions and keys will be asked for."""
+    def prefetch(
+        self, names: Collection[str], keys: Collection[str], keyed: Collection[tuple[bytes, str]] = ()
+    ) -> None:
+        """These sessions, keys and Idempotency-Keys will be asked for. Comes before all questions."""
+        self._writer.foresee(names, keys, keyed)
         unknown = [name for name in names if name not in self._cache.sessions]
         if unknown:
             self._sessions.update(dict.fromkeys(unknown))
@@ -52,6 +55,7 @@ class Group:
     def finish(self, clock_ms: int, *, save_clock: bool) -> None:
         """Write what changed; nothing is written where nothing did and the clock need not be saved."""
         changes = self._changes
+        changes.now_ms = clock_ms
         self._settle_acknowledged()
         counters = self.counters
         if save_clock or counters != self._before:
@@ -60,6 +64,11 @@ class Group:
             self._writer.apply(changes)
         self._cache.counters = counters
         self._cache.records += max(0, self._records)
+
+    @cached_property
+    def _before(self) -> Counters:
+        """What was counted before this group."""
+        return self._cache.counters or self._writer.counters()
 
     @property
     def counters(self) -> Counters:
@@ -120,8 +129,9 @@ class Group:
 
     def open_session(self, name: str, lease_ms: int, expires_ms: int) -> Session:
         """A new session under a number that was never given out before."""
+        number = self._writer.new_session_number(self._before.sessions_opened + self._opened)
         self._opened += 1
-        session = Session(self._before.sessions_opened + self._opened, name, lease_ms, expires_ms, 0, Slots({}))
+        session = Session(number, name, lease_ms, expires_ms, 0, Slots({}))
         self._changes.opened[session.number] = session
         self._learn(session)
         return session

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from oncerpc.server.rpc.method import Context, Method, MethodKind, Params
 
@@ -18,6 +18,8 @@ class ServerInfo(Struct):
     delivery: str
     uptime_ms: int
     release: str
+    limits: dict[str, int] | UnsetType = UNSET
+    """What the store takes in one transaction, where that may be less than a call could ask for."""
 
 
 def info(context: Context, _params: Info) -> ServerInfo:
@@ -29,6 +31,7 @@ def info(context: Context, _params: Info) -> ServerInfo:
         delivery=server.config.delivery,
         uptime_ms=server.uptime_ms(),
         release=server.service.release,
+        limits=dict(server.limits) or UNSET,
     )
 
 

@@ -1,0 +1,1 @@
+"""Shared stores: what only several servers, or a store that fails by itself, can show."""
