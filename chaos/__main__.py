@@ -26,8 +26,10 @@ from chaos.runner.environment import Environment, Interrupted
 from chaos.runner.matrix import FolderTaken, run_matrix
 from chaos.runtime import runtimes
 from chaos.runtime.base import MODELS, ServerError, Serving
+from chaos.runtime.stores import SHARED
 from chaos.runtime.toxiproxy import ToxiproxyFailed, ToxiproxyMissing
 from chaos.scenarios import scenarios
+from chaos.scenarios.base import Scenario
 from chaos.services import services
 from chaos.services.base import Column
 from chaos.workload import demo_client
@@ -44,6 +46,7 @@ EXAMPLES = """\
   python -m chaos matrix --model threads                     the same promises, kept by a thread for each request
   python -m chaos run crash-after-commit --service bank      the library's example service, on its own database
   python -m chaos matrix --service bank --database postgresql
+  python -m chaos run server-dies-for-good --store postgres  a retry is answered by another server on the same store
   python -m chaos check out/all/bank--maybe/history.jsonl    one history against the model
   python -m chaos report out/all                             judge it all again, from the files alone
 """
@@ -78,12 +81,14 @@ def _tasks(args: argparse.Namespace) -> list[Task]:
     """The cells that are asked for. Raises ValueError when they cannot be had."""
     service = services()[args.service]
     columns = service.columns
-    rows = [row for row in scenarios().values() if row.runs_on(args.runtime) and service.can_have(row.name)]
+    rows = [row for row in scenarios().values() if _can_run(args, row) and service.can_have(row.name)]
     _check_service(args)
     if args.command == "run":
         rows = [row for row in rows if row.name == args.scenario]
         if not rows:
-            raise ValueError(f"{args.scenario} needs --runtime {' or '.join(scenarios()[args.scenario].runtimes)}")
+            needed = scenarios()[args.scenario]
+            stores = f" and --store {' or '.join(SHARED)}" if needed.spare_server else ""
+            raise ValueError(f"{needed.name} needs --runtime {' or '.join(needed.runtimes)}{stores}")
         columns = [column for column in columns if args.semantics in (None, column.name)]
         if not columns:
             raise ValueError(f"--service {service.name} has --semantics {_names(service.columns)}")
@@ -95,9 +100,15 @@ def _tasks(args: argparse.Namespace) -> list[Task]:
     return [Task(row, column, effort) for row in rows for column in columns]
 
 
+def _can_run(args: argparse.Namespace, row: Scenario) -> bool:
+    return row.runs_on(args.runtime, is_shared=args.store != Serving.store)
+
+
 def _check_service(args: argparse.Namespace) -> None:
     """Raises ValueError, in one line, for what the service cannot have."""
     service = services()[args.service]
+    if args.store != Serving.store and (service.name != "kv" or args.runtime != "local"):
+        raise ValueError(f"--store {args.store} is had by the key/value service on local processes alone")
     if args.database and args.database not in service.databases:
         raise ValueError(f"--service {service.name} has no --database {args.database}")
     if args.command == "run" and not service.can_have(args.scenario):
@@ -147,13 +158,14 @@ def _measure(args: argparse.Namespace, tasks: Sequence[Task]) -> int:
 
 def _serving(args: argparse.Namespace) -> Serving:
     databases = services()[args.service].databases
-    return Serving(args.model, args.workers, args.service, args.database or next(iter(databases), ""))
+    return Serving(args.model, args.workers, args.service, args.database or next(iter(databases), ""), args.store)
 
 
 def _serving_in_words(serving: Serving) -> str:
     if serving.service != "kv":
         return f"service {serving.service} on {serving.database}"
-    return f"model {serving.model}{f' × {serving.workers}' if serving.workers > 1 else ''}"
+    store = f", store {serving.store}" if serving.is_shared else ""
+    return f"model {serving.model}{f' × {serving.workers}' if serving.workers > 1 else ''}{store}"
 
 
 def _report(folder: Path) -> None:
@@ -249,6 +261,12 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument(
             "--database", choices=_databases(), help="of the bank: its own, private to the run (default: sqlite)"
+        )
+        command.add_argument(
+            "--store",
+            choices=[Serving.store, *SHARED],
+            default=Serving.store,
+            help="of the key/value service: a file of its own, or one that servers share (default: %(default)s)",
         )
         command.add_argument(
             "--model",

@@ -150,6 +150,7 @@ class CellRecord(Struct):
     workers: int = 1
     service: str = "kv"
     database: str = ""
+    store: str = "sqlite"
 
 
 class RunRecord(Struct):
@@ -171,6 +172,7 @@ class RunRecord(Struct):
     """How the servers served; evidence of before there was a choice is of this one."""
     service: str = "kv"
     database: str = ""
+    store: str = "sqlite"
 
 
 class Row(Struct, frozen=True):

@@ -13,27 +13,9 @@ import requests
 
 from bench.baselines.ports import await_answer, free_port
 from bench.process import child
+from chaos.runtime.etcd import EtcdMissing, find_etcd
 
 __all__ = ["EtcdMissing", "etcd_baseline", "etcd_version", "find_etcd"]
-
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "etcd"
-FETCH_MAX_S = 300.0
-
-
-class EtcdMissing(Exception):
-    """There is no etcd and none can be had; the message is one line with the reason."""
-
-
-def find_etcd() -> str:
-    """The path of an etcd server, fetched if need be (scripts/etcd). Raises EtcdMissing."""
-    try:
-        done = subprocess.run([SCRIPT], capture_output=True, text=True, timeout=FETCH_MAX_S, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EtcdMissing(f"scripts/etcd did not come to an end: {error}") from None
-    if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise EtcdMissing(said[-1] if said else f"scripts/etcd ended with {done.returncode}")
-    return done.stdout.strip().splitlines()[-1]
 
 
 def etcd_version(program: str) -> str:

@@ -96,12 +96,16 @@ class Task:
             f" --seed {effort.seed} --clients {effort.clients} --calls {effort.calls}",
             teaches=" ".join(self.scenario.teaches.split()),
             expected=self.scenario.expects(
-                self.column.name, effort.clients * effort.calls, refuses=services()[serving.service].refuses
+                self.column.name,
+                effort.clients * effort.calls,
+                refuses=services()[serving.service].refuses,
+                is_shared=serving.is_shared,
             ),
             model=serving.model,
             workers=serving.workers,
             service=serving.service,
             database=serving.database,
+            store=serving.store,
         )
 
 
@@ -201,8 +205,13 @@ def _open(
     stack.callback(server.release)
     name = f"{task.name}--{effort.seed}"
     first = [runtime.link(f"{name}--c{number}", server) for number in range(effort.clients)]
-    spare = [runtime.link(f"{name}--c{number}-spare", server) for number in range(effort.clients * scenario.spare_link)]
-    env = Environment(services()[runtime.serving.service], server, first, spare, stop, task.seed)
+    behind = server
+    if scenario.spare_server:
+        behind = runtime.server(place / "data-spare", task.delivery, beside=server)
+        stack.callback(behind.release)
+    has_spare = scenario.spare_link or scenario.spare_server
+    spare = [runtime.link(f"{name}--c{number}-spare", behind) for number in range(effort.clients * has_spare)]
+    env = Environment(services()[runtime.serving.service], server, first, spare, stop, task.seed, behind)
     stack.callback(env.close)
     if scenario.proxy:
         env.proxies = [_proxy(stack, f"c{number}", link.url) for number, link in enumerate(first)]

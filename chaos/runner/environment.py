@@ -56,10 +56,13 @@ class Environment:
 
     def __init__(
         self, service: Service, server: Server, first_links: Sequence[Link], spare_links: Sequence[Link],
-        stop: threading.Event, seed: str,
+        stop: threading.Event, seed: str, spare_server: Server | None = None,
     ) -> None:  # fmt: skip
+        """spare_server: where the spare links lead, if not to `server`."""
         self.service = service
         self.server = server
+        self._spare_server = spare_server
+        self._spare_links = spare_links
         self.first_links = first_links
         self.links = [*first_links, *spare_links]
         self.seed = seed
@@ -141,6 +144,18 @@ class Environment:
             return False
 
         self.wait_until(healthy, HEALTHY_MAX_S, "every link leads to the server")
+
+    def server_behind(self, link: Link) -> Server:
+        """The server to which that link is to lead."""
+        is_spare = self._spare_server is not None and link in self._spare_links
+        return self._spare_server if is_spare and self._spare_server is not None else self.server
+
+    def go_on_with_spare(self) -> None:
+        """The server is gone for good: what is asked from here on is asked the other one on its store."""
+        assert self._spare_server is not None, "the scenario has no spare_server"
+        for link in self.first_links:
+            link.remove()
+        self.server, self.links = self._spare_server, [*self._spare_links]
 
     def revive(self) -> None:
         """Start the server again if it is dead."""

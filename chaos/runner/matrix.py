@@ -65,6 +65,7 @@ def run_matrix(
     run = RunRecord(
         began, command, runtime_name, effort.seed, effort.clients, effort.calls, _versions(),
         model=serving.model, workers=serving.workers, service=serving.service, database=serving.database,
+        store=serving.store,
     )  # fmt: skip
     cells: list[Cell] = []
     _make_room(folder)

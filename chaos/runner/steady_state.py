@@ -33,7 +33,7 @@ def unsteady(env: Environment, *, identified: bool) -> list[str]:
 
 def _every_link_leads_to_the_server(env: Environment) -> Iterator[str]:
     for link in env.links:
-        if not env.service.probe.leads_here(env, link.url):
+        if not env.service.probe.leads_to(env, env.server_behind(link).url, link.url):
             yield f"link {link.name} leads elsewhere"
 
 

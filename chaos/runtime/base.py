@@ -32,6 +32,13 @@ class Serving:
     """Which of `chaos.services` they are."""
     database: str = ""
     """Of a service that has a choice."""
+    store: str = "sqlite"
+    """Of the key/value service: a file of each server's own, or one of `chaos.runtime.stores`."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether servers of one cell share a store, so that what one of them loses is not lost."""
+        return self.store != Serving.store
 
     @property
     def options(self) -> list[str]:
@@ -43,6 +50,7 @@ class Serving:
     def words(self) -> list[str]:
         """What is not the default, for a command of ours."""
         service = ["--service", self.service] if self.service != Serving.service else []
+        service += ["--store", self.store] if self.is_shared else []
         return [*service, *(["--database", self.database] if self.database else []), *self.options]
 
 
@@ -103,8 +111,11 @@ class Runtime(Protocol):
     """How many cells may run beside each other."""
     serving: Serving
 
-    def server(self, folder: Path, delivery: str, *, own_clock: bool = False) -> Server:
-        """A started server with failpoints, its data in `folder`; on a clock of its own that can be set, if wanted."""
+    def server(self, folder: Path, delivery: str, *, own_clock: bool = False, beside: Server | None = None) -> Server:
+        """A started server with failpoints, its data in `folder`; on a clock of its own that can be set, if wanted.
+
+        beside: it shares that one's store. Not every runtime can.
+        """
         ...
 
     def link(self, name: str, server: Server) -> Link:

@@ -250,8 +250,12 @@ class ComposeRuntime:
                 return
         raise ServerError(f"no free network of {SUBNETS_TRIED} in 10.{SUBNETS}.0.0/16")
 
-    def server(self, folder: Path, delivery: str, *, own_clock: bool = False) -> ComposeServer:
+    def server(
+        self, folder: Path, delivery: str, *, own_clock: bool = False, beside: Server | None = None
+    ) -> ComposeServer:
         """A started server with failpoints, its volume empty; waits for one of the pool."""
+        if beside is not None:
+            raise ServerError("servers in containers have a store each; use --runtime local")
         clock = ServerClock(folder.with_name("clock")) if own_clock else None
         server = ComposeServer(self, self._servers.get(timeout=10 * COMMAND_MAX_S), delivery, clock)
         try:

@@ -12,6 +12,7 @@ from chaos.runtime.clock import ServerClock
 from chaos.runtime.links import Link, Links
 from chaos.runtime.local_server import LocalServer, oncekv_command, sqlite_url
 from chaos.runtime.postgresql import PostgreSQL
+from chaos.runtime.stores import SHARED, SharedStores
 from chaos.runtime.toxiproxy import Toxiproxy
 
 __all__ = ["LocalRuntime", "LocalServer", "ServerError", "oncekv_command", "open_runtime", "sqlite_url"]
@@ -33,21 +34,31 @@ class LocalRuntime:
         self._toxiproxy = Toxiproxy(folder / "toxiproxy.log")
         self._links = Links("127.0.0.1", self._toxiproxy.port)
         self._postgresql: PostgreSQL | None = None
-        if serving.database == "postgresql":
-            try:
+        self._stores: SharedStores | None = None
+        try:
+            if serving.database == "postgresql":
                 self._postgresql = PostgreSQL(folder / "postgresql.log")
-            except BaseException:
-                self.close()
-                raise
+            if serving.is_shared:
+                self._stores = SHARED[serving.store](folder / f"{serving.store}.log")
+        except BaseException:
+            self.close()
+            raise
 
-    def server(self, folder: Path, delivery: str, *, own_clock: bool = False) -> LocalServer:
+    def server(
+        self, folder: Path, delivery: str, *, own_clock: bool = False, beside: Server | None = None
+    ) -> LocalServer:
         """A started server with failpoints, its data in `folder`; on a clock of its own that can be set, if wanted."""
         if self.serving.service == "bank":
             database = self._postgresql.make_database() if self._postgresql else ""
             return BankServer(folder, database=database, application=self._command).start()
         clock = ServerClock(folder.with_name("clock")) if own_clock else None
+        store = self._stores.new_store() if self._stores else ""
+        if beside is not None:
+            assert isinstance(beside, LocalServer), "of this runtime"
+            assert self._stores is not None, "only a shared store has room for two servers"
+            store = beside.store
         return LocalServer(
-            folder, delivery=delivery, workers=self.serving.workers, failpoints=True, clock=clock,
+            folder, store=store, delivery=delivery, workers=self.serving.workers, failpoints=True, clock=clock,
             extra_args=["--model", self.serving.model], command=self._command, start_timeout_s=START_MAX_S,
         ).start()  # fmt: skip
 
@@ -56,8 +67,10 @@ class LocalRuntime:
         return self._links.make(name, urlsplit(server.url).netloc)
 
     def close(self) -> None:
-        """End Toxiproxy and PostgreSQL; each server is ended by the cell that started it."""
+        """End Toxiproxy and the databases; each server is ended by the cell that started it."""
         self._toxiproxy.stop()
+        if self._stores is not None:
+            self._stores.close()
         if self._postgresql is not None:
             self._postgresql.close()
 

@@ -61,10 +61,10 @@ class LocalServer:
     def __init__(
         self, data_dir: Path, *, delivery: str = "persisted", workers: int = 1, failpoints: bool = False,
         extra_args: Sequence[str] = (), port: int = 0, name: str = "server", start_timeout_s: float = 20.0,
-        command: Sequence[str] = (), clock: ServerClock | None = None,
+        command: Sequence[str] = (), clock: ServerClock | None = None, store: str = "",
     ) -> None:  # fmt: skip
         self.data_dir = data_dir.absolute()
-        self.store = sqlite_url(self.data_dir / "kv.db")
+        self.store = store or sqlite_url(self.data_dir / "kv.db")
         self.log = self.data_dir.parent / f"{self.data_dir.name}-{name}.log"
         self.port = port
         self._kept_port: KeptPort | None = None

@@ -8,7 +8,7 @@ the fault hits now and then: a server that keeps its records in memory, say, whe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chaos.evidence import MAY_BREAK, MUST_BREAK, MUST_HOLD, Expected
 from chaos.faults.base import Fault
@@ -46,6 +46,8 @@ class Scenario:
     a clock that the fault can set. lease_ms: of the sessions.
     spare_link: clients have a second link. proxy: clients go through message proxies, which know where a message ends.
     own_process: each client is a process of its own. runtimes: where it can be had; empty means everywhere.
+    spare_server: there is a second server on the same store, where the clients' second links lead.
+    breaks_disk: it destroys what a server itself keeps, which is nothing where its store is shared.
     """
 
     name: str
@@ -71,17 +73,28 @@ class Scenario:
     proxy: bool = False
     own_process: bool = False
     runtimes: frozenset[str] = frozenset()
+    spare_server: bool = False
+    breaks_disk: bool = False
 
-    def runs_on(self, runtime: str) -> bool:
-        """Whether that runtime can have this fault."""
-        return not self.runtimes or runtime in self.runtimes
+    def runs_on(self, runtime: str, *, is_shared: bool = False) -> bool:
+        """Whether that runtime can have this fault. is_shared: its servers share a store."""
+        return (not self.runtimes or runtime in self.runtimes) and (is_shared or not self.spare_server)
 
     @property
     def has_fault(self) -> bool:
         return bool(self.strikes_at)
 
-    def expects(self, column: str, calls: int | None = None, *, refuses: bool = False) -> Expected:
-        """What is to come out in that column; calls: of how many, if that is known before. refuses: as in `Service`."""
+    def expects(
+        self, column: str, calls: int | None = None, *, refuses: bool = False, is_shared: bool = False
+    ) -> Expected:
+        """What is to come out in that column; calls: of how many, if that is known before. refuses: as in `Service`.
+
+        is_shared: the servers keep nothing themselves.
+        """
+        if is_shared and self.breaks_disk:
+            return replace(self, breaks_disk=False, must_break=frozenset(), may_break=frozenset({MEMORY})).expects(
+                column, calls, refuses=refuses
+            )
         column = AT_MOST_ONCE if column == KEY else column
         return Expected(
             fault=self.has_fault,

@@ -13,5 +13,6 @@ SCENARIO = Scenario(
     quick=True,
     strikes_at=(0.5,),
     hold_s=0.1,
+    breaks_disk=True,
     must_break=frozenset({MAYBE, AT_LEAST_ONCE, MEMORY, AT_MOST_ONCE, EXACTLY_ONCE}),
 )

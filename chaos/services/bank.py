@@ -55,10 +55,10 @@ class BankProbe:
 
     refusal = "no_such_account"
 
-    def leads_here(self, env: Environment, url: str) -> bool:
+    def leads_to(self, env: Environment, server_url: str, url: str) -> bool:
         """Each process of the bank has its own count of starts, so an account is opened and looked for."""
         name = f"steady/link/{next(_NUMBERS)}"
-        env.ask("bank.open", name=name, balance=1)
+        env.ask_at(server_url, "bank.open", name=name, balance=1)
         return env.reply_at(url, "bank.balance", {"name": name}).get("result") == 1
 
     def fine(self, key: str, text: str) -> Ask:

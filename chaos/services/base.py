@@ -48,8 +48,8 @@ class Probe(Protocol):
     refusal: str
     """The name of the error that `refused` is answered with."""
 
-    def leads_here(self, env: Environment, url: str) -> bool:
-        """Whether what answers at `url` is the server."""
+    def leads_to(self, env: Environment, server_url: str, url: str) -> bool:
+        """Whether what answers at `url`, a link's, is the server at `server_url`."""
         ...
 
     def fine(self, key: str, text: str) -> Ask:

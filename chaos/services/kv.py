@@ -30,8 +30,8 @@ class KvProbe:
 
     refusal = "version_mismatch"
 
-    def leads_here(self, env: Environment, url: str) -> bool:
-        return bool(env.ask_at(url, "server.info")["boot"] == env.ask("server.info")["boot"])
+    def leads_to(self, env: Environment, server_url: str, url: str) -> bool:
+        return bool(env.ask_at(url, "server.info")["boot"] == env.ask_at(server_url, "server.info")["boot"])
 
     def fine(self, key: str, text: str) -> Ask:
         return "kv.put", {"key": key, "value": text}

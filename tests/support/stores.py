@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.baselines.etcd import EtcdMissing
+from chaos.runtime.etcd import EtcdMissing
 from chaos.runtime.local import sqlite_url
 from tests.support.etcd import EtcdCluster
 from tests.support.postgres import Postgres, PostgresMissing
