@@ -83,10 +83,11 @@ class Client(Uncopied):
         are refused (OutboxError).
 
         server: a URL without query or user (calls go to /rpc below it, a prefix is kept), `name=url`, a list of either
-        (several links to one server), or a service's name, then looked up in `links` (default: the file that
-        ONCEKV_LINKS names), among the links of `client` if given. timeout_s: for a whole call. outbox: the file that
-        exactly-once needs. resume: whether entering finishes what it holds. retry and the rest: see `RetryPolicy` and
-        `Options`. rng: draws the jitter. environment: another clock, network and random source than the real ones.
+        (several links to one server, or to several servers on one store: a retry may go to another of them), or a
+        service's name, then looked up in `links` (default: the file that ONCEKV_LINKS names), among the links of
+        `client` if given. timeout_s: for a whole call. outbox: the file that exactly-once needs. resume: whether
+        entering finishes what it holds. retry and the rest: see `RetryPolicy` and `Options`. rng: draws the jitter.
+        environment: another clock, network and random source than the real ones.
 
         Raises BindingError, ValueError for a bad choice, OutboxError.
         """
