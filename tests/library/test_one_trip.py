@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 
 from oncerpc.server.sql.postgresql_one_trip import OneTrip
 from tests.support.shop import Shop
@@ -104,6 +105,138 @@ def test_a_refusal_is_recorded_by_itself(shop: Shop, messages: list[bytes]) -> N
     assert [(reply.status, reply.replayed) for reply in (shop.post(), shop.post())] == [(409, False), (409, True)]
     assert "put" not in _told(messages)
     assert shop.sold() == []
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+@pytest.mark.parametrize("writes", [1, 8], ids=["nothing prepared", "psycopg has something to forget"])
+def test_a_handler_that_ends_it_by_the_driver_runs_once(shop: Shop, end: str, writes: int) -> None:
+    """As its last act: libpq knows that nothing is open, so the record is not even sent. It is told clearly."""
+    ran = []
+
+    def view() -> str:
+        ran.append(1)
+        for _ in range(writes):
+            shop.sell("thing")
+        driver: Any = shop.once.tx.connection.dbapi_connection
+        getattr(driver, end)()
+        return "done"
+
+    shop.view(view)
+    assert shop.post().status == 500
+    assert len(ran) == 1
+    assert len(shop.sold()) == (writes if end == "commit" else 0)
+
+
+def test_a_handler_that_goes_on_after_its_end_runs_once(shop: Shop) -> None:
+    """What it commits by itself is there once, whatever it is told."""
+    ran = []
+
+    def view() -> str:
+        ran.append(1)
+        driver: Any = shop.once.tx.connection.dbapi_connection
+        driver.rollback()
+        driver.execute("INSERT INTO sold (thing) VALUES ('by hand')")
+        driver.commit()
+        return "done"
+
+    shop.view(view)
+    assert shop.post().status == 500
+    assert len(ran) == 1
+    assert shop.sold() == ["by hand"]
+
+
+def test_a_listener_of_commit_is_in_the_transaction(new_shop: Callable[..., Shop], database: str) -> None:
+    """What it writes is committed with the effect; where it says no, nothing is."""
+    engine = create_engine(database)
+    says_no = [False]
+
+    @event.listens_for(engine, "commit")
+    def audit(connection: Any) -> None:
+        if says_no[0]:
+            raise RuntimeError("no")
+        connection.exec_driver_sql("INSERT INTO sold (thing) VALUES ('audit')")
+
+    shop = new_shop(engine=engine)
+    _buy(shop)
+    audits = shop.sold().count("audit")
+    assert shop.post("a").status == 200
+    assert shop.sold().count("audit") == audits + 1
+    says_no[0] = True
+    shop.post("b")
+    says_no[0] = False
+    assert shop.sold().count("thing") == 1
+    assert not shop.post("b").replayed
+
+
+def test_the_usual_lock_timeout_holds_for_the_handler_and_after_it(
+    new_shop: Callable[..., Shop], database: str
+) -> None:
+    """That of the claim is the claim's alone; after a rollback to the savepoint too."""
+    shop = new_shop(engine=create_engine(database, connect_args={"options": "-c lock_timeout=7s"}), wait_max_s=3)
+    seen = []
+
+    def view() -> tuple[str, int]:
+        seen.append(shop.once.tx.exec_driver_sql("SHOW lock_timeout").scalar())
+        point = shop.once.tx.begin_nested()
+        point.rollback()
+        seen.append(shop.once.tx.exec_driver_sql("SHOW lock_timeout").scalar())
+        driver: Any = shop.once.tx.connection.dbapi_connection
+        driver.pgconn.exec_(b"ROLLBACK TO SAVEPOINT oncerpc_attempt")
+        seen.append(shop.once.tx.exec_driver_sql("SHOW lock_timeout").scalar())
+        return "no", 409
+
+    shop.view(view)
+    assert shop.post().status == 409
+    assert seen == ["7s"] * 3
+
+
+def test_an_expired_key_that_another_takes_is_waited_for_in_bounds(
+    new_shop: Callable[..., Shop], database: str, messages: list[bytes]
+) -> None:
+    """Whoever found a row goes on with the bound, for it may have to wait for whoever takes the row's place."""
+    shop = new_shop(key_ttl_s=0.05, wait_max_s=0.3)
+    _buy(shop)
+    shop.post()
+    time.sleep(0.1)
+    other = create_engine(database)
+    with other.connect() as connection:
+        connection.execute(text("SELECT * FROM once_key FOR UPDATE"))
+        began_s = time.monotonic()
+        assert shop.post().status == 409
+        assert time.monotonic() - began_s < 5
+    other.dispose()
+
+
+def test_what_the_server_says_at_commit_is_no_unclear_commit(shop: Shop) -> None:
+    """A deferred constraint: the server itself says that nothing was committed, so it is not run again."""
+    with shop.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE sold ADD UNIQUE (thing) DEFERRABLE INITIALLY DEFERRED"))
+    ran = []
+
+    def view() -> str:
+        ran.append(1)
+        shop.sell("thing")
+        return shop.sell("thing")
+
+    shop.view(view)
+    assert shop.post().status == 500
+    assert len(ran) == 1
+    assert shop.sold() == []
+
+
+def test_statements_that_do_not_stay_are_given_up(new_shop: Callable[..., Shop], database: str) -> None:
+    """As behind a pooler: prepared again a few times, then one statement at a time; every effect once."""
+    engine = create_engine(database)
+
+    @event.listens_for(engine, "checkout")
+    def forget(connection: Any, *_: Any) -> None:
+        for name in (b"once_claim_key", b"once_put_key"):
+            connection.pgconn.exec_(b"DEALLOCATE " + name)
+
+    shop = new_shop(engine=engine)
+    _buy(shop)
+    assert [shop.post(f"k{number}").status for number in range(12)] == [200] * 12
+    assert shop.sold() == ["thing"] * 12
 
 
 def test_a_handler_that_makes_it_forget_unseen_runs_again(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:

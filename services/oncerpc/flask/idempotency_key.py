@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import msgspec
@@ -93,7 +93,8 @@ def _number(literal: str) -> Any:
     number = Decimal(literal)
     if number == number.to_integral_value() and number.adjusted() < DIGITS_MAX:
         return int(number)
-    return msgspec.Raw(str(number.normalize()).encode())
+    digits = Context(prec=max(1, len(number.as_tuple().digits)))  # the usual one would round to 28
+    return msgspec.Raw(str(number.normalize(digits)).encode())
 
 
 DIGITS_MAX = 400

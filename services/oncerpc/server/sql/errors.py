@@ -6,12 +6,14 @@ import sqlite3
 
 from sqlalchemy.exc import DBAPIError
 
-__all__ = ["is_busy", "is_conflict", "is_refused_rights", "one_line", "sqlstate"]
+__all__ = ["is_busy", "is_conflict", "is_refused_rights", "is_surely_undone", "one_line", "sqlstate"]
 
 _CONFLICTS = {"40001", "40P01"}
 """serialization_failure, deadlock_detected."""
 _BUSY = {"55P03"}
 """lock_not_available: lock_timeout was over."""
+_ENDED_IDLE, _UNKNOWN = "25P03", "40003"
+"""idle_in_transaction_session_timeout, statement_completion_unknown."""
 _RIGHTS = {"42501", "25006"}
 """insufficient_privilege, read_only_sql_transaction."""
 
@@ -35,6 +37,15 @@ def is_conflict(error: BaseException) -> bool:
 def is_busy(error: BaseException) -> bool:
     """The lock that was waited for did not come within the bound."""
     return sqlstate(error) in _BUSY or _sqlite_code(error) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def is_surely_undone(error: BaseException) -> bool:
+    """A COMMIT failed with this, and the server itself has said so: a deferred constraint, say, or it had ended the
+    session before COMMIT came. Where the connection broke nobody has said anything.
+    """
+    state = sqlstate(error)
+    is_alive = isinstance(error, DBAPIError) and not error.connection_invalidated
+    return state == _ENDED_IDLE or (bool(state) and is_alive and state != _UNKNOWN)
 
 
 def is_refused_rights(error: BaseException) -> bool:

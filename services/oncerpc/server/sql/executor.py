@@ -32,7 +32,7 @@ from oncerpc.server.metrics import Metrics
 from oncerpc.server.records import StoreFailed, StoreRefused
 from oncerpc.server.sql.clock import DatabaseClock
 from oncerpc.server.sql.database import Database, SqlAttempt, StatementsForgotten, StillRunning
-from oncerpc.server.sql.errors import is_busy, is_conflict, one_line
+from oncerpc.server.sql.errors import is_busy, is_conflict, is_surely_undone, one_line
 from oncerpc.server.sql.records import RecordVanished, SqlRecords, SqlStatements, Times
 from oncerpc.server.sql.transaction import Transaction, TransactionEnded
 from oncerpc.wire.envelope import Reply
@@ -321,7 +321,7 @@ class Executor:
         except SQLAlchemyError as error:
             if is_conflict(error) or (is_busy(error) and not _is_away(error)):
                 raise _Conflict() from error
-            if tx.failed_before_commit:
+            if is_surely_undone(error):
                 raise
             raise _Unclear() from error
 

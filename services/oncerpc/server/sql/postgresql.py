@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from oncerpc.server.sql.database import MARK, Database, SqlAttempt, StillRunning, Waits
 from oncerpc.server.sql.errors import is_busy
-from oncerpc.server.sql.postgresql_one_trip import OneTrip
+from oncerpc.server.sql.postgresql_one_trip import OneTrip, watch
 from oncerpc.server.sql.tables import Tables
 from oncerpc.server.sql.transaction import Transaction
 from oncerpc.wire.envelope import Reply
@@ -78,6 +78,8 @@ class PostgresDatabase(Database):
         self._expired, self._take_turns = self.sql(_EXPIRED), self.sql(_TAKE_TURNS)
         self._put_key, self._put_record = self.sql(_PUT_KEY), self.sql(_PUT_RECORD)
         self._one_trip: OneTrip | None = None
+        if engine.dialect.driver == "psycopg":
+            watch(engine)
         self._set_wait = self.sql("SELECT set_config('lock_timeout', ?, true)")
         self._running: dict[object, _Turn] = {}
         self._guard = threading.Lock()
@@ -191,7 +193,7 @@ class PostgresDatabase(Database):
             (isolation,) = tx.rows("SHOW transaction_isolation")[0]
             self._takes_turns = isolation in ("repeatable read", "serializable")
             if tx.dialect.driver == "psycopg" and not _is_gevent():
-                self._one_trip = OneTrip(self.engine, self.sql, self.tables.prefix, self._usual_wait)
+                self._one_trip = OneTrip(self.sql, self.tables.prefix, self._usual_wait)
             self._has_learnt = True
 
 

@@ -24,7 +24,10 @@ from oncerpc.server.sql.database import MARK, StatementsForgotten
 from oncerpc.server.sql.errors import one_line, sqlstate
 from oncerpc.server.sql.transaction import Transaction, TransactionEnded
 
-__all__ = ["OneTrip"]
+__all__ = ["OneTrip", "watch"]
+
+FORGOTTEN_MAX = 5
+"""So often what was prepared may be gone at a claim, where nothing has run yet."""
 
 Value = str | int | bytes  # a bool is an int
 
@@ -52,6 +55,7 @@ _IDLE, _IN_ERROR = 0, 3  # PQTRANS_IDLE, PQTRANS_INERROR of libpq
 
 
 _ASK_PREPARED = b"SELECT coalesce(string_agg(name, ','), '') FROM pg_prepared_statements WHERE from_sql"
+_CLAIMED = "current_setting('oncerpc.claimed', true)"
 _PREPARED = "oncerpc prepared"
 """In a pooled connection's `info`: the names of what is prepared on it."""
 _COMMITTED = "oncerpc committed"
@@ -61,9 +65,8 @@ _COMMITTED = "oncerpc committed"
 class OneTrip:
     """The messages of one database. Safe for threads."""
 
-    def __init__(self, engine: Engine, sql: Callable[[str], str], prefix: str, usual_wait: str) -> None:
+    def __init__(self, sql: Callable[[str], str], prefix: str, usual_wait: str) -> None:
         """sql: puts in the names of the tables. usual_wait: the connections' own lock_timeout."""
-        event.listen(engine, "checkin", _forget)
         from psycopg import errors, pq  # the driver is the application's choice
 
         self._pq, self._errors = pq, errors
@@ -72,11 +75,12 @@ class OneTrip:
             short: b'PREPARE "%b"%b;' % (self._names[short], sql(text).encode()) for short, text in _STATEMENTS.items()
         }
         usual = usual_wait.replace("'", "''")
-        self._ready = (
-            f"SAVEPOINT {MARK};SELECT current_setting('oncerpc.claimed', true),"
-            f"set_config('lock_timeout','{usual}',true)"
-        ).encode()
+        # Only where the row was claimed, and before the savepoint: whoever found another's row may still have to wait
+        # for one, and after a rollback to the savepoint the usual wait holds as well.
+        self._usual = f"SELECT set_config('lock_timeout','{usual}',true) WHERE {_CLAIMED}='".encode()
+        self._ready = f"';SAVEPOINT {MARK};SELECT {_CLAIMED}".encode()
         self._works = True
+        self._forgotten = 0
 
     def fits(self, tx: Transaction) -> bool:
         """Whether this connection can be spoken to so."""
@@ -87,6 +91,7 @@ class OneTrip:
             and driver.isolation_level is None
             and driver.read_only is None
             and driver.deferrable is None
+            and not tx.dispatch.commit  # a listener may still write, or say no
             and driver.pgconn.parameter_status(b"client_encoding") == b"UTF8"
         )
 
@@ -96,10 +101,18 @@ class OneTrip:
         put = short.replace("claim", "put")
         missing = {self._names[each]: self._prepare[each] for each in (short, put) if self._names[each] not in prepared}
         begin = b"".join(missing.values()) + (b"BEGIN;" if self._status(tx) == _IDLE else b"")
+        marked = token.hex().encode()
         execute = self._execute(tx, short, [*values, token.hex()])
-        result = self._send(tx, b"%bSET LOCAL lock_timeout='%b';%b;%b" % (begin, wait.encode(), execute, self._ready))
+        begin += b"SET LOCAL lock_timeout='%b'" % wait.encode()
+        try:
+            result = self._send(tx, b"%b;%b;%b%b%b" % (begin, execute, self._usual, marked, self._ready))
+        except StatementsForgotten as error:
+            self._forgotten += 1
+            if self._forgotten >= FORGOTTEN_MAX:
+                self._stop("statements do not stay prepared on these connections", error)
+            raise
         prepared.update(missing)
-        return bool(result.get_value(0, 0) == token.hex().encode())
+        return bool(result.get_value(0, 0) == marked)
 
     def _prepared(self, tx: Transaction) -> set[bytes]:
         """The names of what is prepared on this connection; asked where somebody else may have rolled back on it."""
@@ -111,15 +124,19 @@ class OneTrip:
 
     def put_and_commit(self, tx: Transaction, short: str, values: Sequence[Value]) -> None:
         """The record, and COMMIT. Raises TransactionEnded where the claim is not there, and what the driver would."""
+        if self._status(tx) == _IDLE:
+            raise TransactionEnded("what the driver was told")
         facts = tx.connection.info
         try:
             self._send(tx, self._execute(tx, short, values) + b";COMMIT")
             facts[_COMMITTED] = True
         except DBAPIError as error:
-            if not tx.invalidated and self._status(tx) == _IN_ERROR:
-                tx.failed_before_commit = True
-                if sqlstate(error) == _DIVISION_BY_ZERO:
-                    raise TransactionEnded("what the driver was told") from error
+            in_record = not tx.invalidated and self._status(tx) == _IN_ERROR
+            if in_record and sqlstate(error) == _DIVISION_BY_ZERO:
+                raise TransactionEnded("what the driver was told") from error
+            raise
+        except StatementsForgotten as error:
+            self._stop("a handler has made its connection forget what was prepared", error)
             raise
 
     def _status(self, tx: Transaction) -> int:
@@ -144,10 +161,20 @@ class OneTrip:
         except self._errors.Error as found:
             error = found
         if sqlstate(error) in _FORGOTTEN:
-            log.warning("a handler has made its connection forget what was prepared: %s", one_line(error))
-            self._works = False
-            raise StatementsForgotten() from error
+            tx.connection.info.pop(_PREPARED, None)
+            raise StatementsForgotten(one_line(error)) from error
         return tx.failed(error, "statements of oncerpc")
+
+    def _stop(self, why: str, error: StatementsForgotten) -> None:
+        """From here on one statement goes at a time."""
+        if self._works:
+            log.warning("%s (%s): from now on one statement goes at a time", why, error)
+        self._works = False
+
+
+def watch(engine: Engine) -> None:
+    """See when its connections come back; before they are used by anybody."""
+    event.listen(engine, "checkin", _forget)
 
 
 def _forget(_connection: Any, record: Any) -> None:

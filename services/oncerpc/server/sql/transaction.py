@@ -19,7 +19,7 @@ from oncerpc.server.sql.errors import is_conflict
 
 __all__ = ["Transaction", "TransactionEnded"]
 
-_MAY_END = re.compile(r"\b(commit|rollback|begin|start|end|abort|prepare|drop|deallocate|discard)\b", re.I)
+_MAY_END = re.compile(r"\b(commit|rollback|begin|start|end|abort|prepare|drop|alter|deallocate|discard)\b", re.I)
 """What may end a transaction, or make a driver forget what is prepared."""
 _ENDS = re.compile(
     r"\s*(commit|rollback(?!\s+(work\s+|transaction\s+)?to\b)|begin|start\s+transaction|end|abort|prepare\s+transaction)\b",
@@ -60,8 +60,6 @@ class Transaction(Connection):
         """What was prepared on the connection for the record is still there, as far as can be seen."""
         self.at_commit: Callable[[], object] | None = None
         """The last of what is to be committed, and COMMIT, where the two go as one message."""
-        self.failed_before_commit = False
-        """Committing has failed, and surely nothing was committed."""
         self._own_cursor: Any = None
         self._is_handed_out = self._is_over = False
 
