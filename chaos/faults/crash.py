@@ -7,6 +7,7 @@ import contextlib
 from chaos.evidence import Counts
 from chaos.faults.base import Fault
 from chaos.runner.environment import Environment, EnvironmentFailed, TimedOut
+from chaos.runtime.base import ServerError
 
 DEATH_MAX_S = 30.0
 DYING_MAX_S = 1.0
@@ -46,7 +47,11 @@ class Crash(Fault):
 
     def heal(self, env: Environment) -> None:
         if env.server.returncode is None:
-            env.ask("debug.failpoint", name=self._failpoint, action="crash", count=0)
+            try:
+                env.ask("debug.failpoint", name=self._failpoint, action="crash", count=0)
+            except EnvironmentFailed:  # a call may come to it at this very moment
+                with contextlib.suppress(ServerError):
+                    env.server.wait_dead(DYING_MAX_S)
         env.revive()
 
     def fired(self, counts: Counts) -> int:
