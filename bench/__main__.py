@@ -40,7 +40,8 @@ _FAILURES = (WrkFailed, RpcFailed, ServerError, BaselineFailed, SchemaUnknown)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; the exit code."""
     args = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
+    for number in (signal.SIGINT, signal.SIGTERM):  # both end it as Ctrl-C does, whoever has started it
+        signal.signal(number, signal.default_int_handler)
     out = args.out / args.what
     data = out / "data"
     shutil.rmtree(data, ignore_errors=True)
