@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import concurrency
-from bench.baselines.etcd import EtcdMissing, etcd_version, find_etcd
+from bench.baselines.etcd import etcd_version
 from bench.baselines.ports import BaselineFailed
 from bench.effort import EFFORTS
 from bench.load.rpc import RpcFailed
@@ -32,6 +32,7 @@ from bench.report.table import text
 from bench.report.targets import results
 from bench.run import Run
 from chaos.runtime.base import ServerError
+from chaos.runtime.etcd import EtcdMissing, find_etcd
 from oncekv import console
 
 _FAILURES = (WrkFailed, RpcFailed, ServerError, BaselineFailed, SchemaUnknown)

@@ -8,13 +8,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.baselines.etcd import etcd_baseline, find_etcd
+from bench.baselines.etcd import etcd_baseline
 from bench.baselines.flask import flask_baseline
 from bench.load.plan import Shape, put_load
 from bench.load.rpc import Rpc
 from bench.load.wrk import Load
 from bench.run import Run
 from bench.servers import DEFAULT, server
+from chaos.runtime.etcd import find_etcd
 
 __all__ = ["ALONE", "CONTENDERS", "EMPTY", "ETCD", "FLASK", "MEMORY", "NONE", "ONCEKV", "THREADS", "Contender"]
 

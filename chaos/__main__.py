@@ -29,7 +29,6 @@ from chaos.runtime.base import MODELS, ServerError, Serving
 from chaos.runtime.stores import SHARED
 from chaos.runtime.toxiproxy import ToxiproxyFailed, ToxiproxyMissing
 from chaos.scenarios import scenarios
-from chaos.scenarios.base import Scenario
 from chaos.services import services
 from chaos.services.base import Column
 from chaos.workload import demo_client
@@ -81,7 +80,9 @@ def _tasks(args: argparse.Namespace) -> list[Task]:
     """The cells that are asked for. Raises ValueError when they cannot be had."""
     service = services()[args.service]
     columns = service.columns
-    rows = [row for row in scenarios().values() if _can_run(args, row) and service.can_have(row.name)]
+    is_shared = _serving(args).is_shared
+    rows = [row for row in scenarios().values() if row.runs_on(args.runtime, is_shared=is_shared)]
+    rows = [row.on_shared_store() if is_shared else row for row in rows if service.can_have(row.name)]
     _check_service(args)
     if args.command == "run":
         rows = [row for row in rows if row.name == args.scenario]
@@ -100,14 +101,10 @@ def _tasks(args: argparse.Namespace) -> list[Task]:
     return [Task(row, column, effort) for row in rows for column in columns]
 
 
-def _can_run(args: argparse.Namespace, row: Scenario) -> bool:
-    return row.runs_on(args.runtime, is_shared=args.store != Serving.store)
-
-
 def _check_service(args: argparse.Namespace) -> None:
     """Raises ValueError, in one line, for what the service cannot have."""
     service = services()[args.service]
-    if args.store != Serving.store and (service.name != "kv" or args.runtime != "local"):
+    if _serving(args).is_shared and (service.name != "kv" or args.runtime != "local"):
         raise ValueError(f"--store {args.store} is had by the key/value service on local processes alone")
     if args.database and args.database not in service.databases:
         raise ValueError(f"--service {service.name} has no --database {args.database}")

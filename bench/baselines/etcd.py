@@ -13,9 +13,8 @@ import requests
 
 from bench.baselines.ports import await_answer, free_port
 from bench.process import child
-from chaos.runtime.etcd import EtcdMissing, find_etcd
 
-__all__ = ["EtcdMissing", "etcd_baseline", "etcd_version", "find_etcd"]
+__all__ = ["etcd_baseline", "etcd_version"]
 
 
 def etcd_version(program: str) -> str:

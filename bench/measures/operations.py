@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.baselines.etcd import EtcdMissing
 from bench.baselines.ports import BaselineFailed
 from bench.contenders import CONTENDERS, ETCD, Contender
 from bench.load.plan import VALUE, Shape, put_load
@@ -14,6 +13,7 @@ from bench.load.wrk import Load
 from bench.report.result_set import Part
 from bench.run import Run
 from bench.servers import server
+from chaos.runtime.etcd import EtcdMissing
 
 __all__ = ["BATCH", "CAS", "CAS_MISSED", "COLUMN", "ETCD_SINGLES", "NAME", "READS", "REPLAYS", "SINGLES", "measure"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from bench.baselines.etcd import EtcdMissing
 from bench.baselines.ports import BaselineFailed
 from bench.baselines.sqlite_alone import changes_per_s
 from bench.contenders import CONTENDERS, ONCEKV, Contender
 from bench.progress import progress
 from bench.report.result_set import Part
 from bench.run import Run
+from chaos.runtime.etcd import EtcdMissing
 
 __all__ = ["ALONE", "GROUPS", "NAME", "column", "measure"]
 

@@ -96,10 +96,7 @@ class Task:
             f" --seed {effort.seed} --clients {effort.clients} --calls {effort.calls}",
             teaches=" ".join(self.scenario.teaches.split()),
             expected=self.scenario.expects(
-                self.column.name,
-                effort.clients * effort.calls,
-                refuses=services()[serving.service].refuses,
-                is_shared=serving.is_shared,
+                self.column.name, effort.clients * effort.calls, refuses=services()[serving.service].refuses
             ),
             model=serving.model,
             workers=serving.workers,

@@ -56,9 +56,9 @@ class Environment:
 
     def __init__(
         self, service: Service, server: Server, first_links: Sequence[Link], spare_links: Sequence[Link],
-        stop: threading.Event, seed: str, spare_server: Server | None = None,
+        stop: threading.Event, seed: str, spare_server: Server,
     ) -> None:  # fmt: skip
-        """spare_server: where the spare links lead, if not to `server`."""
+        """spare_server: where the spare links lead; `server` itself, unless the scenario has another."""
         self.service = service
         self.server = server
         self._spare_server = spare_server
@@ -147,12 +147,11 @@ class Environment:
 
     def server_behind(self, link: Link) -> Server:
         """The server to which that link is to lead."""
-        is_spare = self._spare_server is not None and link in self._spare_links
-        return self._spare_server if is_spare and self._spare_server is not None else self.server
+        return self._spare_server if link in self._spare_links else self.server
 
     def go_on_with_spare(self) -> None:
         """The server is gone for good: what is asked from here on is asked the other one on its store."""
-        assert self._spare_server is not None, "the scenario has no spare_server"
+        assert self._spare_server is not self.server, "the scenario has no spare_server"
         for link in self.first_links:
             link.remove()
         self.server, self.links = self._spare_server, [*self._spare_links]

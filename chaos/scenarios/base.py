@@ -84,17 +84,14 @@ class Scenario:
     def has_fault(self) -> bool:
         return bool(self.strikes_at)
 
-    def expects(
-        self, column: str, calls: int | None = None, *, refuses: bool = False, is_shared: bool = False
-    ) -> Expected:
-        """What is to come out in that column; calls: of how many, if that is known before. refuses: as in `Service`.
+    def on_shared_store(self) -> Scenario:
+        """The same where the servers keep nothing themselves: what broke for the disk's sake holds."""
+        if not self.breaks_disk:
+            return self
+        return replace(self, must_break=frozenset(), may_break=frozenset({MEMORY}))
 
-        is_shared: the servers keep nothing themselves.
-        """
-        if is_shared and self.breaks_disk:
-            return replace(self, breaks_disk=False, must_break=frozenset(), may_break=frozenset({MEMORY})).expects(
-                column, calls, refuses=refuses
-            )
+    def expects(self, column: str, calls: int | None = None, *, refuses: bool = False) -> Expected:
+        """What is to come out in that column; calls: of how many, if that is known before. refuses: as in `Service`."""
         column = AT_MOST_ONCE if column == KEY else column
         return Expected(
             fault=self.has_fault,

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from tests.support.caller import LOST
+from tests.support.one_effect import assert_one_effect_for_one_identity
 from tests.support.replies import expect
 from tests.support.seed import unique
 from tests.support.waiting import at_once
@@ -24,13 +25,7 @@ def nodes(request, fresh_for_module):
 
 def test_one_effect_for_duplicates_everywhere(nodes):
     """Twenty attempts at each of two servers, at the same moment: one effect, one reply, and one of them unmarked."""
-    for _ in range(3):
-        session, key = nodes[0].kv.open(), unique()
-        attempts = [session.at(node.kv) for node in nodes for _ in range(THREADS)]
-        answers = at_once([partial(at.do, 1, "kv.append", key=key, value="x") for at in attempts])
-        assert [answer.bare for answer in answers] == [{"result": {"version": 1, "offset": 0}}] * 2 * THREADS
-        assert sum(not answer.replayed for answer in answers) == 1
-        assert [node.kv.get(key) for node in nodes] == [("x", 1)] * 2
+    assert_one_effect_for_one_identity(nodes, THREADS, 3)
 
 
 def test_one_effect_for_one_idempotency_key(nodes):

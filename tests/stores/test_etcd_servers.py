@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from tests.support.caller import LOST
+from tests.support.one_effect import assert_one_effect_for_one_identity
 from tests.support.replies import expect
 from tests.support.seed import unique
 from tests.support.waiting import at_once, until
@@ -24,13 +25,7 @@ def nodes(etcd, serve):
 
 def test_one_effect_for_one_identity_at_two_servers(nodes):
     """Twenty attempts of one call, ten at each server, at one moment: one effect, and all but one reply are marked."""
-    for _ in range(5):
-        session, key = nodes[0].kv.open(), unique()
-        attempts = [session.at(node.kv) for node in nodes for _ in range(THREADS)]
-        answers = at_once([partial(at.do, 1, "kv.append", key=key, value="x") for at in attempts])
-        assert [answer.bare for answer in answers] == [{"result": {"version": 1, "offset": 0}}] * 2 * THREADS
-        assert sum(not answer.replayed for answer in answers) == 1
-        assert [node.kv.get(key) for node in nodes] == [("x", 1)] * 2
+    assert_one_effect_for_one_identity(nodes, THREADS, 5)
 
 
 def test_a_session_closed_at_one_server_is_gone_at_the_other(nodes):

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from tests.support.caller import LOST
+from tests.support.one_effect import assert_one_effect_for_one_identity
 from tests.support.replies import expect
 from tests.support.seed import unique
 from tests.support.waiting import at_once, in_background, until
@@ -18,14 +19,7 @@ HOLD_MS = 800
 
 def test_one_identity_at_once_runs_once(store, serve):
     """Of all attempts at both servers one has the effect, and every other one waits and gets its reply as a replay."""
-    nodes = [serve(store), serve(store)]
-    for _ in range(5):
-        session, key = nodes[0].kv.open(), unique()
-        attempts = [session.at(node.kv) for node in nodes for _ in range(DUPLICATES)]
-        answers = at_once([partial(at.do, 1, "kv.append", key=key, value="x") for at in attempts])
-        assert [answer.bare for answer in answers] == [{"result": {"version": 1, "offset": 0}}] * 2 * DUPLICATES
-        assert sum(not answer.replayed for answer in answers) == 1
-        assert [node.kv.get(key) for node in nodes] == [("x", 1)] * 2
+    assert_one_effect_for_one_identity([serve(store), serve(store)], DUPLICATES, 5)
 
 
 def test_one_idempotency_key_at_once_runs_once(store, serve):

@@ -10,7 +10,9 @@ import socket
 import threading
 import time
 from queue import Queue
-from typing import Literal, Self
+from typing import Literal
+
+from tests.support.tcp_link import TcpLink, end
 
 __all__ = ["Fate", "HoldingLink"]
 
@@ -18,31 +20,19 @@ Fate = Literal["lost", "answered to nobody", "held back"]
 ANSWER_MAX_S = 5.0
 
 
-class HoldingLink:
-    """Hands bytes on between its port and another one of 127.0.0.1, until `close()`."""
+class HoldingLink(TcpLink):
+    """Hands bytes on until it is told what to take."""
 
     def __init__(self, upstream_port: int) -> None:
-        self._upstream = ("127.0.0.1", upstream_port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
         self._word, self._fate = b"", "lost"
         self._silent_s = 0.0
-        self._open: set[socket.socket] = set()
         self._held: tuple[socket.socket, bytes] | None = None
         self._answers: Queue[bytes] = Queue()
         self.taken = threading.Event()
         """The request came."""
         self.answer = b""
         """What etcd said to it, where nobody else heard it."""
-        self.is_down = False
-        """While it is, every new connection is closed at once."""
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
+        super().__init__(upstream_port)
 
     def take(self, word: bytes, fate: Fate, silent_s: float = 0.0) -> None:
         """The next request that has this word in it. Its sender hears nothing for so long, and then the end."""
@@ -57,35 +47,8 @@ class HoldingLink:
         upstream.sendall(data)
         answer = self._answers.get(timeout=ANSWER_MAX_S)
         self._held = None
-        _end(upstream)
+        end(upstream)
         return answer
-
-    def cut(self) -> None:
-        """Close all connections; new ones are taken while it is not down."""
-        for one in list(self._open):
-            _end(one)
-
-    def close(self) -> None:
-        self.is_down = True
-        self._listener.close()
-        self.cut()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            try:
-                if self.is_down:
-                    raise ConnectionRefusedError
-                upstream = socket.create_connection(self._upstream, 5)
-            except OSError:
-                _end(client)
-                continue
-            self._open |= {client, upstream}
-            for source, target in ((client, upstream), (upstream, client)):
-                threading.Thread(target=self._pump, args=(source, target, source is client), daemon=True).start()
 
     def _pump(self, source: socket.socket, target: socket.socket, is_request: bool) -> None:
         with contextlib.suppress(OSError):
@@ -99,9 +62,7 @@ class HoldingLink:
                     return
                 target.sendall(data)
         if self._held is None or self._held[0] not in (source, target):
-            for one in (source, target):
-                self._open.discard(one)
-                _end(one)
+            self._end_both(source, target)
 
     def _take(self, client: socket.socket, upstream: socket.socket, data: bytes) -> None:
         if self._fate == "held back":
@@ -110,13 +71,7 @@ class HoldingLink:
             self._held = (upstream, data)
             self.answer = self.release()
         else:
-            _end(upstream)
+            end(upstream)
         time.sleep(self._silent_s)
-        _end(client)
-        self.taken.set()
-
-
-def _end(one: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        one.shutdown(socket.SHUT_RDWR)
-    one.close()
+        self.taken.set()  # before its sender hears of it
+        end(client)

@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from oncerpc.server.sql.database import MARK, Database, SqlAttempt, StillRunning, Waits
 from oncerpc.server.sql.errors import is_busy
-from oncerpc.server.sql.postgresql_one_trip import OneTrip, watch
+from oncerpc.server.sql.postgresql_one_trip import OURS, OneTrip, watch
 from oncerpc.server.sql.tables import Tables
 from oncerpc.server.sql.transaction import Transaction
 from oncerpc.wire.envelope import Reply
@@ -41,10 +41,8 @@ INSERT INTO {{record}} (session, seq, fingerprint, attempt, failed, reply)
 SELECT number, ?::bigint, ?::bytea, ?::bytea, false, NULL {_WAITS}, {{session}} WHERE name = ?
 ON CONFLICT DO NOTHING {_WAITED}
 """
-# By this very transaction: the handler has not ended it by the driver.
-_OURS = "reply IS NULL AND xmin::text::bigint = mod(txid_current(), 4294967296)"
-_PUT_KEY = f"UPDATE {{key}} SET failed = ?, reply = ? WHERE scope = ? AND key = ? AND {_OURS}"  # noqa: S608
-_PUT_RECORD = f"UPDATE {{record}} SET failed = ?, reply = ? WHERE session = ? AND seq = ? AND {_OURS}"  # noqa: S608
+_PUT_KEY = f"UPDATE {{key}} SET failed = ?, reply = ? WHERE scope = ? AND key = ? AND {OURS}"  # noqa: S608
+_PUT_RECORD = f"UPDATE {{record}} SET failed = ?, reply = ? WHERE session = ? AND seq = ? AND {OURS}"  # noqa: S608
 _EXPIRED = "DELETE FROM {key} WHERE scope = ? AND key = ? AND expires_ms <= ?"
 _TAKE_TURNS = "SELECT number FROM {session} WHERE name = ? FOR UPDATE"
 

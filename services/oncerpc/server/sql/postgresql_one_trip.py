@@ -24,7 +24,7 @@ from oncerpc.server.sql.database import MARK, StatementsForgotten
 from oncerpc.server.sql.errors import one_line, sqlstate
 from oncerpc.server.sql.transaction import Transaction, TransactionEnded
 
-__all__ = ["OneTrip", "watch"]
+__all__ = ["OURS", "OneTrip", "watch"]
 
 FORGOTTEN_MAX = 5
 """So often what was prepared may be gone at a claim, where nothing has run yet."""
@@ -38,13 +38,14 @@ _CLAIM_RECORD = """ (bigint, bytea, bytea, text, text) AS
 INSERT INTO {record} (session, seq, fingerprint, attempt, failed, reply)
 SELECT number, $1, $2, $3, false, NULL FROM {session} WHERE name = $4
 ON CONFLICT DO NOTHING RETURNING set_config('oncerpc.claimed', $5, true)"""
-_OURS = "reply IS NULL AND xmin::text::bigint = mod(txid_current(), 4294967296)"
+OURS = "reply IS NULL AND xmin::text::bigint = mod(txid_current(), 4294967296)"
+"""Whether a row was claimed by this very transaction: the handler has not ended it by the driver."""
 # A record that is not there divides by zero: that stops the message before its COMMIT.
 _PUT_KEY = f""" (boolean, bytea, text, text) AS WITH put AS (
-UPDATE {{key}} SET failed = $1, reply = $2 WHERE scope = $3 AND key = $4 AND {_OURS} RETURNING 1)
+UPDATE {{key}} SET failed = $1, reply = $2 WHERE scope = $3 AND key = $4 AND {OURS} RETURNING 1)
 SELECT 1 / count(*) FROM put"""  # noqa: S608 the names are the library's own
 _PUT_RECORD = f""" (boolean, bytea, bigint, bigint) AS WITH put AS (
-UPDATE {{record}} SET failed = $1, reply = $2 WHERE session = $3 AND seq = $4 AND {_OURS} RETURNING 1)
+UPDATE {{record}} SET failed = $1, reply = $2 WHERE session = $3 AND seq = $4 AND {OURS} RETURNING 1)
 SELECT 1 / count(*) FROM put"""  # noqa: S608 the names are the library's own
 _STATEMENTS = {"claim_key": _CLAIM_KEY, "claim_record": _CLAIM_RECORD, "put_key": _PUT_KEY, "put_record": _PUT_RECORD}
 
