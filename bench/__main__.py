@@ -19,6 +19,7 @@ from typing import Any
 from bench import concurrency
 from bench.baselines.etcd import etcd_version
 from bench.baselines.ports import BaselineFailed
+from bench.baselines.postgresql_alone import OwnClientFailed, postgresql_version
 from bench.effort import EFFORTS
 from bench.load.rpc import RpcFailed
 from bench.load.wrk import WrkFailed, WrkMissing, find_wrk
@@ -35,7 +36,7 @@ from chaos.runtime.base import ServerError
 from chaos.runtime.etcd import EtcdMissing, find_etcd
 from oncekv import console
 
-_FAILURES = (WrkFailed, RpcFailed, ServerError, BaselineFailed, SchemaUnknown)
+_FAILURES = (WrkFailed, RpcFailed, ServerError, BaselineFailed, OwnClientFailed, SchemaUnknown)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -75,8 +76,10 @@ def _measure(run: Run, measures: Mapping[str, Callable[[Run], None]], shares: Ma
         for name, measure in measures.items():
             run.end_s += run.effort.time_max_s * shares[name] / whole
             try:
-                if name in ("writes", "latency"):
+                if name in ("writes", "latency", "stores"):
                     _name_etcd(run)
+                if name in ("library", "stores") and (found := postgresql_version()):
+                    run.result_set.facts["versions"]["postgresql"] = found
                 measure(run)
             except _FAILURES as error:
                 progress(f"{name} could not be measured to its end: {error}")

@@ -17,7 +17,19 @@ from bench.run import Run
 from bench.servers import DEFAULT, server
 from chaos.runtime.etcd import find_etcd
 
-__all__ = ["ALONE", "CONTENDERS", "EMPTY", "ETCD", "FLASK", "MEMORY", "NONE", "ONCEKV", "THREADS", "Contender"]
+__all__ = [
+    "ALONE",
+    "CONTENDERS",
+    "EMPTY",
+    "ETCD",
+    "FLASK",
+    "MEMORY",
+    "NONE",
+    "ONCEKV",
+    "THREADS",
+    "Contender",
+    "new_names",
+]
 
 ONCEKV = "OnceKV as it starts by default"
 ALONE = "OnceKV, in one process (--writer thread)"
@@ -62,7 +74,7 @@ def _oncekv(
 def _flask(label: str, script: str) -> Callable[[ExitStack, Run], Contender]:
     def open_one(stack: ExitStack, run: Run) -> Contender:
         folder = stack.enter_context(run.folder("flask"))
-        return Contender(label, stack.enter_context(flask_baseline(folder)), folder, Shape(script), _new_names)
+        return Contender(label, stack.enter_context(flask_baseline(folder)), folder, Shape(script), new_names)
 
     return open_one
 
@@ -70,10 +82,10 @@ def _flask(label: str, script: str) -> Callable[[ExitStack, Run], Contender]:
 def _etcd(stack: ExitStack, run: Run) -> Contender:
     program = find_etcd()
     folder = stack.enter_context(run.folder("etcd"))
-    return Contender(ETCD, stack.enter_context(etcd_baseline(program, folder)), folder, Shape("etcd"), _new_names)
+    return Contender(ETCD, stack.enter_context(etcd_baseline(program, folder)), folder, Shape("etcd"), new_names)
 
 
-def _new_names(count: int) -> list[str]:
+def new_names(count: int) -> list[str]:
     """Names as long as a session's, for those who give out none."""
     return [f"{next(_NAMES):022d}" for _ in range(count)]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = ["facts", "load_average", "one_line"]
 
-LIBRARIES = ("flask", "granian", "msgspec", "requests")
+LIBRARIES = ("flask", "granian", "msgspec", "psycopg", "requests")
 
 
 def facts(folder: Path) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def load_average() -> list[float]:
 def one_line(found: dict[str, Any]) -> str:
     """The facts as the table's caption has them."""
     machine, versions = found["machine"], found["versions"]
-    names = ("python", "sqlite", "granian", "wrk", "etcd")
+    names = ("python", "sqlite", "granian", "wrk", "etcd", "postgresql", "psycopg")
     said = ", ".join(f"{name} {versions[name]}" for name in names if versions.get(name))
     load = " → ".join(str(values[0]) for values in found["load_average"].values())
     return (

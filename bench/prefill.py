@@ -16,7 +16,7 @@ from bench.load.plan import VALUE
 
 __all__ = ["LEASE_MS", "SchemaUnknown", "disk_bytes", "fold", "prefill"]
 
-SCHEMA_VERSIONS = (2,)
+SCHEMA_VERSIONS = (3,)
 LEASE_MS = 24 * 60 * 60 * 1000
 SLOTS = 1024
 NAME_BYTES = 16
@@ -35,7 +35,10 @@ def prefill(path: Path, *, keys: int = 0, sessions: int = 0, calls: int = 0) -> 
             raise SchemaUnknown(f"bench/prefill.py knows schema {SCHEMA_VERSIONS}, this store has {version}")
         store.execute("PRAGMA synchronous = OFF")
         store.execute("BEGIN IMMEDIATE")
-        store.executemany("INSERT INTO kv VALUES (?, ?, 1)", ((f"k{number:07d}", VALUE) for number in range(keys)))
+        store.executemany(
+            "INSERT INTO kv (key, value, version) VALUES (?, ?, 1)",
+            ((f"k{number:07d}", VALUE) for number in range(keys)),
+        )
         names = [secrets.token_urlsafe(NAME_BYTES) for _ in range(sessions)]
         _open(store, names, calls // sessions if sessions else 0)
         store.execute("COMMIT")

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import difflib
-import random
 import signal
 import sys
 import threading
@@ -18,19 +16,22 @@ from datetime import datetime
 from pathlib import Path
 
 from chaos.evidence import MAY_BREAK, MUST_BREAK
-from chaos.judging import check, rejudge
+from chaos.judging import check_command, report_command
+from chaos.judging.cell_verdict import Cell
 from chaos.judging.table import details, grid, in_words, troubles, write_table
-from chaos.judging.verdict import Cell
+from chaos.live import options as live_options
+from chaos.runner import options
 from chaos.runner.cell import CellEffort, Task
 from chaos.runner.environment import Environment, Interrupted
 from chaos.runner.matrix import FolderTaken, run_matrix
-from chaos.runtime import runtimes
-from chaos.runtime.base import MODELS, ServerError, Serving
+from chaos.runtime.base import ServerError, Serving
 from chaos.runtime.stores import SHARED
 from chaos.runtime.toxiproxy import ToxiproxyFailed, ToxiproxyMissing
 from chaos.scenarios import scenarios
+from chaos.scenarios.base import Scenario
 from chaos.services import services
 from chaos.services.base import Column
+from chaos.soak import command as soak
 from chaos.workload import demo_client
 from oncekv import console
 
@@ -46,6 +47,7 @@ EXAMPLES = """\
   python -m chaos run crash-after-commit --service bank      the library's example service, on its own database
   python -m chaos matrix --service bank --database postgresql
   python -m chaos run server-dies-for-good --store postgres  a retry is answered by another server on the same store
+  python -m chaos soak --minutes 5                           does anything grow, is anything lost
   python -m chaos check out/all/bank--maybe/history.jsonl    one history against the model
   python -m chaos report out/all                             judge it all again, from the files alone
 """
@@ -66,7 +68,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    others = {"list": _list, "check": check.run, "client": _client, "report": rejudge.run}
+    others = {
+        "list": _list,
+        "check": check_command.run,
+        "client": _client,
+        "report": report_command.run,
+        "live": _live,
+        "soak": soak.run,
+    }
     if args.command in others:
         return others[args.command](args)
     try:
@@ -81,15 +90,16 @@ def _tasks(args: argparse.Namespace) -> list[Task]:
     service = services()[args.service]
     columns = service.columns
     is_shared = _serving(args).is_shared
-    rows = [row for row in scenarios().values() if row.runs_on(args.runtime, is_shared=is_shared)]
+    rows = [row for row in scenarios().values() if row.runs_on(args.runtime, args.store)]
     rows = [row.on_shared_store() if is_shared else row for row in rows if service.can_have(row.name)]
     _check_service(args)
     if args.command == "run":
         rows = [row for row in rows if row.name == args.scenario]
         if not rows:
             needed = scenarios()[args.scenario]
-            stores = f" and --store {' or '.join(SHARED)}" if needed.spare_server else ""
-            raise ValueError(f"{needed.name} needs --runtime {' or '.join(needed.runtimes)}{stores}")
+            stores = [f"--store {' or '.join(_stores(needed))}"] if needed.needs_shared else []
+            where = [f"--runtime {' or '.join(needed.runtimes)}"] if needed.runtimes else []
+            raise ValueError(f"{needed.name} needs {' and '.join([*where, *stores])}")
         columns = [column for column in columns if args.semantics in (None, column.name)]
         if not columns:
             raise ValueError(f"--service {service.name} has --semantics {_names(service.columns)}")
@@ -104,8 +114,8 @@ def _tasks(args: argparse.Namespace) -> list[Task]:
 def _check_service(args: argparse.Namespace) -> None:
     """Raises ValueError, in one line, for what the service cannot have."""
     service = services()[args.service]
-    if _serving(args).is_shared and (service.name != "kv" or args.runtime != "local"):
-        raise ValueError(f"--store {args.store} is had by the key/value service on local processes alone")
+    if _serving(args).is_shared and service.name != "kv":
+        raise ValueError(f"--store {args.store} is had by the key/value service alone")
     if args.database and args.database not in service.databases:
         raise ValueError(f"--service {service.name} has no --database {args.database}")
     if args.command == "run" and not service.can_have(args.scenario):
@@ -113,6 +123,11 @@ def _check_service(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.scenario} makes no sense with --service {service.name}, which can have: {can}")
     if service.name != "kv" and (args.runtime != "local" or (args.model, args.workers) != _KV_SERVING):
         raise ValueError(f"--service {service.name} is run by gunicorn, locally: no --runtime, --model or --workers")
+
+
+def _stores(scenario: Scenario) -> list[str]:
+    """Those that can have a scenario which needs one that servers share."""
+    return [name for name in SHARED if not scenario.stores or name in scenario.stores]
 
 
 def _names(columns: Sequence[Column]) -> str:
@@ -124,6 +139,13 @@ def _client(args: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return demo_client.run(args, stop)
+
+
+def _live(args: argparse.Namespace) -> int:
+    """The live page, made here, where what it needs is wanted."""
+    from chaos.live import command
+
+    return command.run(args)
 
 
 def _measure(args: argparse.Namespace, tasks: Sequence[Task]) -> int:
@@ -166,9 +188,12 @@ def _serving_in_words(serving: Serving) -> str:
 
 
 def _report(folder: Path) -> None:
-    """The page for people, made here, where its libraries are wanted."""
-    from chaos.report import write_report
-
+    """The page for people, made here, where its libraries are wanted; in the containers they are not."""
+    try:
+        from chaos.report.page import write_report
+    except ModuleNotFoundError as error:
+        _say(f"no report: {error.name} is not installed here; `python -m chaos report {folder}` writes it where it is")
+        return
     _say(f"report: {write_report(folder)}")
 
 
@@ -209,6 +234,8 @@ def _list(_args: argparse.Namespace) -> int:
     kv = services()["kv"]
     for scenario in scenarios().values():
         print(f"{scenario.name}\n    {' '.join(scenario.teaches.split())}")
+        if scenario.needs_shared:
+            print(f"    on --store {' or '.join(_stores(scenario))} alone")
         for promise in (MUST_BREAK, MAY_BREAK):
             if columns := [column.name for column in kv.columns if scenario.promise(column.name) == promise]:
                 print(f"    {promise}: {', '.join(columns)}")
@@ -239,82 +266,17 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="list | run | matrix | check | report | client"
+        dest="command", required=True, metavar="list | run | matrix | live | soak | check | report | client"
     )
     commands.add_parser("list", help="the scenarios, and what each teaches")
-    run = commands.add_parser("run", help="one scenario against every semantics, or one")
-    run.add_argument("scenario", type=_scenario, metavar="SCENARIO", help="a name from `list`")
-    run.add_argument("--semantics", choices=_columns(), help="one column alone")
-    run.add_argument("--keep", action="store_true", help="leave server and links up afterwards, until Ctrl-C")
+    options.configure_run(commands.add_parser("run", help="one scenario against every semantics, or one"))
     demo_client.configure(commands.add_parser("client", help="one client to watch, as `docker compose up` runs two"))
-    matrix = commands.add_parser("matrix", help="every scenario against every semantics")
-    matrix.add_argument("--quick", action="store_true", help="a selection, as `make demo` runs it")
-    check.configure(commands.add_parser("check", help="whether a recorded history is linearizable"))
-    rejudge.configure(commands.add_parser("report", help="judge a run again, from its files alone"))
-    for command in (run, matrix):
-        command.add_argument("--runtime", choices=runtimes(), default="local", help="where the servers run")
-        command.add_argument(
-            "--service", choices=services(), default=Serving.service, help="what is broken (default: %(default)s)"
-        )
-        command.add_argument(
-            "--database", choices=_databases(), help="of the bank: its own, private to the run (default: sqlite)"
-        )
-        command.add_argument(
-            "--store",
-            choices=[Serving.store, *SHARED],
-            default=Serving.store,
-            help="of the key/value service: a file of its own, or one that servers share (default: %(default)s)",
-        )
-        command.add_argument(
-            "--model",
-            choices=MODELS,
-            default=Serving.model,
-            help="how: one event loop for all, or one thread per connection (default: %(default)s)",
-        )
-        command.add_argument(
-            "--workers",
-            type=_positive,
-            default=Serving.workers,
-            metavar="N",
-            help="processes of each server that serve; from two on, one more commits for them (default: %(default)s)",
-        )
-        command.add_argument(
-            "--seed", type=int, default=random.randrange(10**6), help="repeat a run; drawn if left out"
-        )
-        command.add_argument("--clients", type=_positive, default=CellEffort.clients, metavar="N")
-        command.add_argument(
-            "--calls",
-            type=_positive,
-            default=CellEffort.calls,
-            metavar="N",
-            help="of each client; with few, a fault may find none",
-        )
-        command.add_argument("--out", type=Path, metavar="DIR", help="where the evidence goes (default: out/…)")
+    options.configure_matrix(commands.add_parser("matrix", help="every scenario against every semantics"))
+    live_options.configure(commands.add_parser("live", help="watch calls, break them, step through them, on a page"))
+    soak.configure(commands.add_parser("soak", help="a mixed load for an hour, faults at random, and what it left"))
+    check_command.configure(commands.add_parser("check", help="whether a recorded history is linearizable"))
+    report_command.configure(commands.add_parser("report", help="judge a run again, from its files alone"))
     return parser
-
-
-def _databases() -> list[str]:
-    return list(dict.fromkeys(name for service in services().values() for name in service.databases))
-
-
-def _columns() -> list[str]:
-    """Of all services."""
-    return list(dict.fromkeys(column.name for service in services().values() for column in service.columns))
-
-
-def _scenario(text: str) -> str:
-    if text not in scenarios():
-        near = difflib.get_close_matches(text, scenarios(), n=3)
-        raise argparse.ArgumentTypeError(
-            f"there is no scenario {text!r}" + (f"; did you mean {' or '.join(near)}?" if near else "; `list` has them")
-        )
-    return text
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return int(text)
 
 
 if __name__ == "__main__":

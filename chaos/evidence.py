@@ -21,8 +21,8 @@ import msgspec
 from msgspec import Struct, field
 
 __all__ = ["MAY_BREAK", "MUST_BREAK", "MUST_HOLD", "AttemptRecord", "CallRecord", "CellRecord", "Counts", "Expected",
-           "Row", "RunRecord", "StoreRecord", "TransferRecord", "read_calls", "read_cell", "read_history", "read_run",
-           "read_store", "with_effects", "write", "write_run"]  # fmt: skip
+           "Row", "RunRecord", "StoreRecord", "TransferRecord", "read_calls", "read_cell", "read_history", "read_lines",
+           "read_run", "read_store", "with_effects", "write", "write_run"]  # fmt: skip
 
 SUMMARY = "matrix.json"
 CALLS, CELL, HISTORY, STORE = "calls.jsonl", "cell.json", "history.jsonl", "store.json"
@@ -108,7 +108,7 @@ class Expected(Struct, frozen=True):
     promise: MUST_HOLD, MAY_BREAK or MUST_BREAK; empty in evidence of before it was said. fault: one must have fired.
     red: some call must have two effects or more. broken: the promise must be broken. excused: it may be. unknown: "may"
     be said, "must" be said, or "never". calls: how many there must be; None: some. calm: every call must be told ok by
-    its first attempt.
+    its first attempt. lost: calls that were told ok must be gone, and none be doubled.
     """
 
     fault: bool = True
@@ -119,6 +119,7 @@ class Expected(Struct, frozen=True):
     calls: int | None = None
     calm: bool = False
     promise: str = ""
+    lost: bool = False
 
 
 class CellRecord(Struct):
@@ -231,12 +232,12 @@ def read_cell(folder: Path) -> CellRecord:
 
 def read_calls(folder: Path) -> list[CallRecord]:
     """The calls in the order in which they ended. Raises OSError, msgspec.DecodeError."""
-    return _lines(folder / CALLS, CallRecord)
+    return read_lines(folder / CALLS, CallRecord)
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
     """The events of the cell's history. Raises OSError, msgspec.DecodeError."""
-    return _lines(folder / HISTORY, dict[str, Any])
+    return read_lines(folder / HISTORY, dict[str, Any])
 
 
 def read_store(folder: Path) -> StoreRecord:
@@ -244,6 +245,7 @@ def read_store(folder: Path) -> StoreRecord:
     return msgspec.json.decode((folder / STORE).read_bytes(), type=StoreRecord)
 
 
-def _lines(path: Path, kind: type[T]) -> list[T]:
+def read_lines(path: Path, kind: type[T]) -> list[T]:
+    """A file of JSON Lines, each of that kind. Raises OSError, msgspec.DecodeError."""
     decoder = msgspec.json.Decoder(kind)
     return [decoder.decode(line) for line in path.read_bytes().splitlines() if line]

@@ -52,6 +52,22 @@ need_engine() { engine_answers || die 'no Docker engine answers; scripts/docker-
 
 megabytes() { docker image inspect --format '{{.Size}}' "$1" | awk '{ printf "%.0f MB", $1 / 1e6 }'; }
 
+# --- local stand-ins of public images ----------------------------------------------------------------------------
+
+# is_built IMAGE RECIPE: whether the image is there, made of what RECIPE is the hash of.
+is_built() {
+  [ "$(docker image inspect --format '{{index .Config.Labels "oncekv.recipe"}}' "$1" 2>/dev/null)" = "$2" ] || return 1
+  say "$1 is there already"
+}
+
+# name_in_env NAME VALUE: set one variable in .env and leave its other lines as they are.
+name_in_env() {
+  local lines
+  touch .env
+  lines=$(grep -v "^$1=" .env || true; echo "$1=$2")
+  [ "$lines" = "$(cat .env)" ] || echo "$lines" >.env
+}
+
 # --- apt ---------------------------------------------------------------------------------------------------------
 
 distribution() { sed -nE 's/^ID="?([a-z]+)"?$/\1/p' /etc/os-release 2>/dev/null; }

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+from _pytest.mark import ParameterSet
 
-from tests.support import side_by_side
+from tests.support import alone, side_by_side
 from tests.support.across_restarts import Crossing
 from tests.support.caller import Caller
 from tests.support.seed import SEED
-from tests.support.server import MODELS, WAYS, Node, server_on
+from tests.support.server import MODELS, WAYS, Node, engine_of, server_on
 
 # A busy machine is no finding: no test judges an absolute time.
 hypothesis.settings.register_profile("oncekv", deadline=None)
@@ -29,6 +30,7 @@ def pytest_report_header() -> str:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """With NO_SKIPS=1 (.ci/run sets it) a skipped test fails the run: what should run there must run."""
+    alone.tidy(session.config)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("NO_SKIPS") == "1" and reporter and reporter.stats.get("skipped"):
         reporter.write_line(f"{len(reporter.stats['skipped'])} tests were skipped, and NO_SKIPS=1 forbids it")
@@ -37,7 +39,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Say what may run beside what, and what begins first."""
+    """Say what may run beside what, and what begins first; with --long-one-in draw of the long repetitions."""
+    if one_in := config.getoption("--long-one-in"):
+        side_by_side.draw_long(config, items, one_in)
     side_by_side.arrange(items)
 
 
@@ -51,6 +55,16 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
     side_by_side.count_left_out(items)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    """What is marked `alone` has the machine for itself."""
+    alone.enter(item)
+    try:
+        return (yield)
+    finally:
+        alone.leave(item, nextitem)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """A worker of pytest-xdist ends; each has left out the same."""
@@ -60,19 +74,33 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The last lines say what did not run here."""
     if left_out := side_by_side.left_out(terminalreporter.config):
-        terminalreporter.write_line(f"{left_out} long repetitions are left to `make test-long`")
+        terminalreporter.write_line(f"{left_out} long repetitions were left out: `make test-long` runs them")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--models threads`, say, while one works on something else."""
     parser.addoption("--models", default=",".join(WAYS), help="ways to serve for the contract tests")
+    parser.addoption(
+        "--long-one-in", type=int, default=0, metavar="N",
+        help="of the long repetitions of each test run one in N, drawn by the seed (0: whatever -m says)",
+    )  # fmt: skip
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every contract test that starts a server runs on each model; other tests name the model that they mean."""
+    """Every contract test that starts a server runs on each way to serve; other tests name the model that they mean."""
     if "model" in metafunc.fixturenames and "contract" in metafunc.definition.path.parts:
-        models = metafunc.config.getoption("--models").split(",")
-        metafunc.parametrize("model", models, indirect=True, scope="session")
+        names = metafunc.config.getoption("--models").split(",")
+        is_wire = metafunc.definition.get_closest_marker("wire") is not None
+        metafunc.parametrize("model", list(_ways(names, is_wire)), indirect=True, scope="session")
+
+
+def _ways(names: Sequence[str], is_wire: bool) -> Iterator[ParameterSet]:
+    """What is before the store differs by model, what is behind it by engine; the rest is a long repetition."""
+    for name in names:
+        has_engine = engine_of(name) != "sqlite"
+        if not (is_wire and has_engine):
+            differs = name == MODELS[0] or (name in MODELS if is_wire else has_engine)
+            yield pytest.param(name, marks=[] if differs else [pytest.mark.long])
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from bench.baselines.flask_app import exactly_once_put, open_baseline
 from bench.load.plan import KEYS, VALUE
+from bench.load.wrk import Load, load_of
 
-__all__ = ["changes_per_s"]
+__all__ = ["changes_per_s", "one_by_one"]
 
 SESSIONS = 32
 
@@ -35,3 +36,19 @@ def changes_per_s(path: Path, group: int, seconds: float) -> float:
             store.execute("COMMIT")
             done += group
     return done / took_s
+
+
+def one_by_one(path: Path, seconds: float) -> Load:
+    """The same, a transaction for each change, with how long each took."""
+    latencies_us = []
+    seq = time.monotonic_ns()
+    with contextlib.closing(open_baseline(path)) as store:
+        began_s = time.perf_counter()
+        while (from_s := time.perf_counter()) - began_s < seconds:
+            seq += 1
+            session = f"session-{seq % SESSIONS:014d}"
+            store.execute("BEGIN IMMEDIATE")
+            exactly_once_put(store, session, seq, seq - SESSIONS, f"k{random.randrange(KEYS):07d}", VALUE)
+            store.execute("COMMIT")
+            latencies_us.append(int((time.perf_counter() - from_s) * 1e6))
+    return load_of(latencies_us, seconds)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from bench.process import child
 
-__all__ = ["LUA", "Load", "WrkFailed", "WrkMissing", "find_wrk", "read_load", "run_wrk"]
+__all__ = ["LUA", "Load", "WrkFailed", "WrkMissing", "find_wrk", "load_of", "read_load", "run_wrk"]
 
 LUA = Path(__file__).parent / "lua"
 GRACE_S = 20.0
@@ -89,3 +90,16 @@ def read_load(output: str) -> Load:
             except msgspec.MsgspecError as error:
                 raise WrkFailed(f"wrk's figures cannot be read: {error}") from None
     raise WrkFailed(f"wrk gave no figures: {lines[-1] if lines else 'it said nothing'}")
+
+
+def load_of(latencies_us: Iterable[int], seconds: float) -> Load:
+    """The figures of a load that had so many answers, all of them good."""
+    ordered = sorted(latencies_us)
+    count = len(ordered)
+    p50_us, p99_us, p999_us = (
+        ordered[min(count - 1, int(count * part))] if count else 0 for part in (0.5, 0.99, 0.999)
+    )
+    return Load(
+        requests=count, duration_us=int(seconds * 1e6), good=count, other=0, bad=0, lost=0, broken=0, timeouts=0,
+        p50_us=p50_us, p99_us=p99_us, p999_us=p999_us, max_us=ordered[-1] if ordered else 0, sample="",
+    )  # fmt: skip

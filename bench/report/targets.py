@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench import stores as engines
 from bench.contenders import ETCD, FLASK, ONCEKV
-from bench.measures import growth, identity, library, memory, operations, writes
+from bench.measures import growth, identity, library, memory, operations, stores, writes
 from bench.report.result_set import ResultSet
 from bench.report.stats import paired, spread
 
@@ -186,5 +187,24 @@ TARGETS = (
             unit="%",
         )
         for view in library.VIEWS
+    ),
+    *(
+        Target(
+            10,
+            f"{label}, against the store's own speed",
+            own,
+            0.5,
+            0.8,
+            _over(stores.NAME, (label, stores.AT), (own, stores.AT)),
+        )
+        for label, own in engines.PAIRS
+    ),
+    Target(
+        10,
+        "two servers on one PostgreSQL",
+        engines.ONE,
+        1.3,
+        1.8,
+        _over(stores.SCALING, (engines.TWO, stores.AT_EACH), (engines.ONE, stores.AT_EACH)),
     ),
 )

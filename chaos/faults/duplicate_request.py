@@ -30,13 +30,17 @@ def is_doubled(seed: str, proxy: str, call: str) -> bool:
 
 
 class DuplicateRequest(Fault):
-    """Message proxies double the first attempts of some calls."""
+    """Message proxies double the first attempts of some calls. `at_two_servers`: each copy goes to one of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, at_two_servers: bool = False) -> None:
+        self._at_two_servers = at_two_servers
+        self._shares_records = True
         self._proxies: Sequence[MessageProxy] = ()
 
     def inject(self, env: Environment) -> None:
         self._proxies = env.proxies
+        if self._at_two_servers:
+            self._shares_records = env.ask("server.info")["delivery"] == "persisted"
         for proxy in self._proxies:
             proxy.rule = _rule(env.seed, proxy.name)
 
@@ -53,8 +57,8 @@ class DuplicateRequest(Fault):
         return sum(proxy.doubled for proxy in self._proxies)
 
     def wrong(self, counts: Counts) -> list[str]:
-        """Calls whose copies were told different things."""
-        if not counts.identified:
+        """Calls whose copies were told different things, where whoever gets the second one knows of the first."""
+        if not counts.identified or not self._shares_records:
             return []
         pairs = [pair for proxy in self._proxies for pair in proxy.pairs()]
         return shortened(f"{call}, sent twice, {wrong}" for call, *both in pairs if (wrong := unlike(*both)))

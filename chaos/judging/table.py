@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaos.judging.verdict import Cell
+from chaos.judging.cell_verdict import Cell
 
 __all__ = ["details", "grid", "in_words", "troubles", "write_table"]
 

@@ -49,7 +49,9 @@ LOSE_REQUEST = "lose-request"
 LOSE_REPLY = "lose-reply"
 """The request is passed on, its reply read whole and not handed on; then silence as above."""
 DUPLICATE = "twice"
-"""Sent on two connections at once; the client gets the reply of the first, the other is read and dropped."""
+"""Sent on two connections at once, maybe to two servers; the client gets the reply of the first, the other is read and
+dropped.
+"""
 KEEP_COPY = "keep"
 """Passed on, and a copy kept for `deliver_kept`."""
 HOLD = "hold"
@@ -95,7 +97,8 @@ class _Kept:
 class MessageProxy:
     """Carries the messages of one client. `rule(call, attempt)` decides, under a lock, once for each attempt."""
 
-    def __init__(self, name: str, target_url: str) -> None:
+    def __init__(self, name: str, target_url: str, copies_url: str = "", host: str = "127.0.0.1") -> None:
+        """`copies_url`: where the second copies of what is doubled go, if not to the target. `host`: listened on."""
         self.name = name
         self.rule: Callable[[str, int], str] = lambda call, attempt: PASS
         self.lost_requests = 0
@@ -103,8 +106,8 @@ class MessageProxy:
         self.doubled = 0
         self.refused = 0
         self.refused_retries = 0
-        target = urlsplit(target_url)
-        self._target = (target.hostname or "", target.port or 80)
+        self._target = _address(target_url)
+        self._copies_target = _address(copies_url or target_url)
         self._attempts: Counter[str] = Counter()
         self._kept: list[_Kept] = []
         self._first: dict[str, Any] = {}  # of the calls with kept copies
@@ -113,8 +116,9 @@ class MessageProxy:
         self._is_closed = False
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = socket.create_server((host, 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://{host}:{self.port}"
         self._start(self._accept)
 
     def deliver_kept(self, *, forget: bool = False) -> list[Delivered]:
@@ -225,7 +229,7 @@ class MessageProxy:
     def _send_beside(self, call: str, attempt: int, request: bytes) -> None:
         """Start the second delivery; its connection stands before either is sent, so that they race."""
         with contextlib.ExitStack() as stack, contextlib.suppress(Ended, OSError):
-            target = stack.enter_context(self._dialled())
+            target = stack.enter_context(self._dialled(self._copies_target))
             held = stack.pop_all()
             if not self._start(self._finish_beside, held, target, call, attempt, request):
                 held.close()
@@ -250,9 +254,9 @@ class MessageProxy:
         return Delivered(copy.call, copy.attempt, 0, NO_ANSWER, first)
 
     @contextlib.contextmanager
-    def _dialled(self) -> Iterator[socket.socket]:
-        """A connection to the target, open as long as the block. Raises Ended and OSError."""
-        with self._owned(socket.create_connection(self._target, CONNECT_MAX_S)) as target:
+    def _dialled(self, address: tuple[str, int] | None = None) -> Iterator[socket.socket]:
+        """A connection to the target, or there, open as long as the block. Raises Ended and OSError."""
+        with self._owned(socket.create_connection(address or self._target, CONNECT_MAX_S)) as target:
             yield target
 
     @contextlib.contextmanager
@@ -279,6 +283,11 @@ class MessageProxy:
             self._threads.append(thread)
             thread.start()
         return True
+
+
+def _address(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or 80
 
 
 def _is_of_a_view(request: bytes | bytearray) -> bool:

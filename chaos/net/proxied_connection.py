@@ -6,7 +6,8 @@ two.
 
 Place: in the message proxy, one thread each. Guarantee: what passes is unchanged, a reply goes on as it comes in, and
 when one end closes or resets, the other is told at once (Ended, and the message proxy closes both). Bound: no wait is
-longer than QUIET_MAX_S. Limit: one request at a time on a connection, as every client of this project does.
+longer than QUIET_MAX_S, unless its maker says so. Limit: one request at a time on a connection, as every client of this
+project does.
 """
 
 from __future__ import annotations
@@ -35,12 +36,13 @@ class Ended(Exception):
 class ProxiedConnection:
     """Used by one thread. Both sockets remain the caller's to close."""
 
-    def __init__(self, client: socket.socket, target: socket.socket) -> None:
+    def __init__(self, client: socket.socket, target: socket.socket, quiet_max_s: float = QUIET_MAX_S) -> None:
         self._client = client
         self._target = target
+        self._quiet_max_s = quiet_max_s
         self._is_answering = False
         for end in (client, target):
-            end.settimeout(QUIET_MAX_S)
+            end.settimeout(quiet_max_s)
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def request(self) -> Message:
@@ -79,7 +81,7 @@ class ProxiedConnection:
 
     def keep_silent(self) -> None:
         """Say nothing, and read on until the client closes."""
-        end_s = time.monotonic() + QUIET_MAX_S
+        end_s = time.monotonic() + self._quiet_max_s
         with contextlib.suppress(Ended):
             while time.monotonic() < end_s:
                 self._read_client()
@@ -97,7 +99,7 @@ class ProxiedConnection:
         poll = select.poll()
         poll.register(self._client, select.POLLIN)
         poll.register(self._target, target_events)
-        events = dict(poll.poll(QUIET_MAX_S * 1000))
+        events = dict(poll.poll(self._quiet_max_s * 1000))
         if not events:
             raise Ended()
         return {end: events[end.fileno()] for end in (self._client, self._target) if end.fileno() in events}

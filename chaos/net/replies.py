@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import oncekv.kv  # noqa: F401 its errors are in the registry
 from chaos.net.framing import Message
-from oncerpc.wire.envelope import encode_reply, failure
 from oncerpc.wire.errors import REGISTRY, SERVICE_CODE_MIN, InvalidRequest, Overloaded
+from oncerpc.wire.jsonrpc import encode_reply, failure
 
 __all__ = ["NO_ANSWER", "REFUSE_413", "REFUSE_503", "ReplySummary", "read", "refusal"]
 

@@ -5,7 +5,3 @@
 Guarantee: the file opens from `file://`, loads nothing, and everything taken from evidence is escaped. Limit: it
 shows what the files say; a file that is missing is shown as missing, never made up for.
 """
-
-from chaos.report.page import write_report
-
-__all__ = ["write_report"]

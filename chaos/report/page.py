@@ -17,7 +17,7 @@ from chaos.report import labels, order, plots, proof, selection, sequence, vega_
 from chaos.report.records import Call, CellEvidence, Figures, read_cell, read_run
 from chaos.report.vega_library import library
 
-__all__ = ["REPORT", "render", "write_report"]
+__all__ = ["REPORT", "render", "templates", "write_report"]
 
 REPORT = "report.html"
 
@@ -36,7 +36,7 @@ def render(folder: Path) -> str:
     run = read_run(folder)
     cells = run.cells
     return (
-        _templates()
+        templates()
         .get_template("page.html")
         .render(
             run=run,
@@ -56,7 +56,8 @@ def render(folder: Path) -> str:
     )
 
 
-def _templates() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
+    """The templates, with all that they ask for."""
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("chaos.report"),
         autoescape=True,

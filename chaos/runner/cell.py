@@ -22,8 +22,8 @@ from typing import Any
 from chaos import evidence
 from chaos.evidence import CallRecord, CellRecord, Counts, StoreRecord
 from chaos.faults.base import Fault
+from chaos.judging.cell_verdict import DUMP, Cell, judge_cell
 from chaos.judging.judge import found_in
-from chaos.judging.verdict import DUMP, Cell, judge_cell
 from chaos.net.message_proxy import MessageProxy
 from chaos.runner.environment import Environment, EnvironmentFailed, Interrupted
 from chaos.runner.steady_state import unsteady
@@ -38,7 +38,7 @@ from oncekv.client import History
 
 __all__ = ["COLUMNS", "CellEffort", "Column", "Task", "run_cell"]
 
-FINISH_MAX_S = 70.0  # beyond the deadline of any call
+FINISH_MAX_S = 120.0  # beyond the deadline of any call
 KEPT_BACK = 0.4  # of the calls, for the last strike; the latest strike is due after half of them
 CALL_MAX_S = 0.1  # on the average, its reads and pauses included
 TRACEBACK = "traceback.txt"
@@ -198,20 +198,13 @@ def _open(
 ) -> tuple[Environment, Workload, History]:
     """Server, links, message proxies and clients, none of which outlives `stack`."""
     scenario, effort = task.scenario, task.effort
-    server = runtime.server(place / "data", task.delivery, own_clock=scenario.own_clock)
-    stack.callback(server.release)
-    name = f"{task.name}--{effort.seed}"
-    first = [runtime.link(f"{name}--c{number}", server) for number in range(effort.clients)]
-    behind = server
-    if scenario.spare_server:
-        behind = runtime.server(place / "data-spare", task.delivery, beside=server)
-        stack.callback(behind.release)
-    has_spare = scenario.spare_link or scenario.spare_server
-    spare = [runtime.link(f"{name}--c{number}-spare", behind) for number in range(effort.clients * has_spare)]
-    env = Environment(services()[runtime.serving.service], server, first, spare, stop, task.seed, behind)
-    stack.callback(env.close)
+    env = _world(stack, runtime, task, place, stop)
+    first, spare = env.first_links, env.links[effort.clients :]
     if scenario.proxy:
-        env.proxies = [_proxy(stack, f"c{number}", link.url) for number, link in enumerate(first)]
+        copies_to = spare if scenario.spare_server else first
+        env.proxies = [
+            _proxy(stack, f"c{number}", link.url, copies_to[number].url) for number, link in enumerate(first)
+        ]
     generator = env.service.generator(scenario)
     record.accounts = {account: int(generator.initial[account]) for account in generator.accounts}
     history = stack.enter_context(History(place / evidence.HISTORY))
@@ -224,8 +217,31 @@ def _open(
     return env, workload, history
 
 
-def _proxy(stack: contextlib.ExitStack, name: str, url: str) -> MessageProxy:
-    proxy = MessageProxy(name, url)
+def _world(
+    stack: contextlib.ExitStack, runtime: Runtime, task: Task, place: Path, stop: threading.Event
+) -> Environment:
+    """The store, where the scenario breaks it; the server or servers on it; the links to them."""
+    scenario, clients = task.scenario, task.effort.clients
+    name = f"{task.name}--{task.effort.seed}"
+    store = runtime.store(name, scenario.store) if scenario.store else None
+    if store is not None:
+        stack.callback(store.close)
+    server = runtime.server(place / "data", task.delivery, own_clock=scenario.own_clock, store=store)
+    stack.callback(server.release)
+    first = [runtime.link(f"{name}--c{number}", server) for number in range(clients)]
+    behind = server
+    if scenario.spare_server:
+        behind = runtime.server(place / "data-spare", task.delivery, beside=server)
+        stack.callback(behind.release)
+    has_spare = scenario.spare_link or scenario.spare_server
+    spare = [runtime.link(f"{name}--c{number}-spare", behind) for number in range(clients * has_spare)]
+    env = Environment(services()[runtime.serving.service], server, first, spare, stop, task.seed, behind, store)
+    stack.callback(env.close)
+    return env
+
+
+def _proxy(stack: contextlib.ExitStack, name: str, url: str, copies_to: str) -> MessageProxy:
+    proxy = MessageProxy(name, url, copies_to)
     stack.callback(proxy.close)
     return proxy
 
@@ -235,9 +251,10 @@ def _clients(task: Task, env: Environment, place: Path) -> Iterator[AbstractCont
     nearest = [proxy.url for proxy in env.proxies] or [link.url for link in env.first_links]
     spare = [link.url for link in env.links[clients:]]
     for number in range(clients):
+        links = [nearest[number], *spare[number : number + 1]]
         plan = ClientPlan(
             semantics=task.column.semantics,
-            links=[nearest[number], *spare[number : number + 1]],
+            links=links[::-1] if scenario.both_serve and number % 2 else links,
             attempt_timeout_s=scenario.attempt_timeout_s,
             call_timeout_s=scenario.call_timeout_s,
             lease_ms=scenario.lease_ms,

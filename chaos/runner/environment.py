@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from chaos.evidence import StoreRecord
 from chaos.net.message_proxy import MessageProxy
 from chaos.runtime.base import Server
+from chaos.runtime.linked_store import LinkedStore
 from chaos.runtime.links import Link
 from chaos.services.base import Ask, Service
 from chaos.workload.workload import Workload, WorkloadClient
@@ -56,9 +57,10 @@ class Environment:
 
     def __init__(
         self, service: Service, server: Server, first_links: Sequence[Link], spare_links: Sequence[Link],
-        stop: threading.Event, seed: str, spare_server: Server,
+        stop: threading.Event, seed: str, spare_server: Server, store: LinkedStore | None = None,
     ) -> None:  # fmt: skip
         """spare_server: where the spare links lead; `server` itself, unless the scenario has another."""
+        self._store = store
         self.service = service
         self.server = server
         self._spare_server = spare_server
@@ -77,6 +79,17 @@ class Environment:
         self._http.trust_env = False
         # A connection of before a fault may be dead and not know it yet.
         self._http.headers["Connection"] = "close"
+
+    @property
+    def servers(self) -> Sequence[Server]:
+        """All that serve the clients."""
+        return list(dict.fromkeys((self.server, self._spare_server)))
+
+    @property
+    def store(self) -> LinkedStore:
+        """What the servers share, where the scenario needs to break it."""
+        assert self._store is not None, "the scenario names no store"
+        return self._store
 
     @property
     def callers(self) -> list[WorkloadClient]:
@@ -157,16 +170,25 @@ class Environment:
         self.server, self.links = self._spare_server, [*self._spare_links]
 
     def revive(self) -> None:
-        """Start the server again if it is dead."""
-        if self.server.returncode is not None:
-            self.server.restart()
+        """Start every server again that is dead."""
+        for server in self.servers:
+            if server.returncode is not None:
+                server.restart()
 
-    def counters(self) -> Mapping[str, Mapping[str, int]]:
-        """The server's counters since its present start: metric name → label value → count."""
+    def is_ready(self, server: Server) -> bool:
+        """What its /readyz says."""
         try:
-            text = self._http.get(f"{self.server.url}/metrics", timeout=ASK_TIMEOUT_S).text
+            return self._http.get(f"{server.url}/readyz", timeout=ASK_TIMEOUT_S).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def counters(self, server: Server | None = None) -> Mapping[str, Mapping[str, int]]:
+        """The counters of the server, or that one, since its present start: metric name → label value → count."""
+        url = (server or self.server).url
+        try:
+            text = self._http.get(f"{url}/metrics", timeout=ASK_TIMEOUT_S).text
         except requests.RequestException as error:
-            raise EnvironmentFailed(f"metrics at {self.server.url}: {error}") from None
+            raise EnvironmentFailed(f"metrics at {url}: {error}") from None
         return {
             family.name: {
                 "".join(sample.labels.values()): int(sample.value)
@@ -177,9 +199,9 @@ class Environment:
         }
 
     def arrived(self) -> int:
-        """Attempts of the workload that the server's present life has seen."""
-        attempts = self.counters().get("oncekv_attempts", {})
-        return sum(attempts.get(method, 0) for method in self.service.counted)
+        """Attempts of the workload that the present lives of all servers have seen."""
+        attempts = [self.counters(server).get("oncekv_attempts", {}) for server in self.servers]
+        return sum(seen.get(method, 0) for seen in attempts for method in self.service.counted)
 
     def wait_quiet(self) -> None:
         """Until nothing of the workload arrives any more: what was held back is through."""

@@ -23,7 +23,7 @@ import msgspec
 import oncekv
 from chaos import evidence
 from chaos.evidence import RunRecord
-from chaos.judging.verdict import Cell
+from chaos.judging.cell_verdict import Cell
 from chaos.runner.cell import Task, run_cell
 from chaos.runner.environment import Environment
 from chaos.runtime import open_runtime
@@ -32,7 +32,7 @@ from chaos.runtime.toxiproxy import VERSION as TOXIPROXY_VERSION
 
 __all__ = ["FolderTaken", "run_is_good", "run_matrix"]
 
-OWN_FILES = (evidence.SUMMARY, "table.md", "report.html", "no-links.json", "addresses.json")
+OWN_FILES = (evidence.SUMMARY, "table.md", "report.html", "no-links.json", "addresses.json", "members.json")
 LIBRARIES = ("flask", "httptools", "msgspec", "requests", "toxiproxy-python")
 
 

@@ -105,6 +105,18 @@ def _an_unknown_session_is_refused(env: Environment) -> Iterator[str]:
         yield f"a session that was never opened was answered {reply}"
 
 
+def _a_closed_session_is_closed_everywhere(env: Environment) -> Iterator[str]:
+    """Also at a server that has just answered under it; with records in memory it knows its own sessions alone."""
+    if env.ask("server.info")["delivery"] != "persisted":
+        return
+    meta = _identity(env)
+    _reply(env, _key(), "open", meta)
+    env.reply_at(env.links[-1].url, "session.close", {"_meta": {"session": meta["session"]}})
+    reply = _reply(env, _key(), "late", {**meta, "seq": 2})
+    if _name(reply) != "session_unknown":
+        yield f"a session that was closed was answered {reply}"
+
+
 def _sessions_are_strangers(env: Environment) -> Iterator[str]:
     one, other = _identity(env), _identity(env)
     if one["session"] == other["session"]:
@@ -125,6 +137,7 @@ HYPOTHESES: tuple[tuple[Hypothesis, bool], ...] = (
     (_an_error_of_the_application_is_replayed, True),
     (_what_was_settled_stays_settled, True),
     (_an_unknown_session_is_refused, True),
+    (_a_closed_session_is_closed_everywhere, True),
     (_sessions_are_strangers, True),
 )
 

@@ -7,15 +7,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chaos.runtime.clock import ServerClock
 from chaos.runtime.links import Link
 
-__all__ = ["MODELS", "Runtime", "Server", "ServerError", "Serving"]
+if TYPE_CHECKING:
+    from chaos.runtime.linked_store import LinkedStore
+
+__all__ = [
+    "ASYNC_STANDBY",
+    "LINKED",
+    "MODELS",
+    "OWN",
+    "STANDBY",
+    "Runtime",
+    "Server",
+    "ServerError",
+    "Serving",
+]
 
 MODELS = ("event-loop", "threads")
 """What `oncekv serve --model` takes; the first is the default."""
+
+LINKED, OWN, STANDBY, ASYNC_STANDBY = "linked", "own", "standby", "async-standby"
+"""What store a scenario needs: one behind links; its engine the cell's own besides; with a standby besides, which each
+commit waits for, or none.
+"""
 
 
 class ServerError(RuntimeError):
@@ -62,6 +80,8 @@ class Server(Protocol):
 
     clock: ServerClock | None
     """The clock that was asked for."""
+    store: str
+    """The URL of what it keeps its data in, as it has it itself."""
 
     @property
     def url(self) -> str: ...
@@ -111,15 +131,36 @@ class Runtime(Protocol):
     """How many cells may run beside each other."""
     serving: Serving
 
-    def server(self, folder: Path, delivery: str, *, own_clock: bool = False, beside: Server | None = None) -> Server:
+    @property
+    def here(self) -> str:
+        """The address on which something must listen on this machine for links to lead to it."""
+        ...
+
+    def server(
+        self,
+        folder: Path,
+        delivery: str,
+        *,
+        own_clock: bool = False,
+        beside: Server | None = None,
+        store: LinkedStore | None = None,
+    ) -> Server:
         """A started server with failpoints, its data in `folder`; on a clock of its own that can be set, if wanted.
 
-        beside: it shares that one's store. Not every runtime can.
+        beside: it shares that one's store. store: its own, where the cell has made one. Not every runtime can.
         """
+        ...
+
+    def store(self, name: str, kind: str) -> LinkedStore:
+        """An empty store of that kind, over links that begin with that name. Not every runtime can."""
         ...
 
     def link(self, name: str, server: Server) -> Link:
         """A healthy link to the server."""
+        ...
+
+    def link_here(self, name: str, port: int) -> Link:
+        """A healthy link to what listens on this machine at `here`, such as a message proxy."""
         ...
 
     def close(self) -> None:

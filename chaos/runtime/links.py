@@ -39,7 +39,8 @@ class Link:
     def __init__(self, proxy: Any, removed: Callable[[], None]) -> None:
         self.name: str = proxy.name
         # On this machine, be it on the loopback or on a port that a container publishes there.
-        self.url = f"http://127.0.0.1:{proxy.listen.rpartition(':')[2]}"
+        self.port = int(proxy.listen.rpartition(":")[2])
+        self.url = f"http://127.0.0.1:{self.port}"
         self._proxy = proxy
         self._removed = removed
         self._toxics: list[str] = []
@@ -72,14 +73,19 @@ class Link:
 class Links:
     """The links of one running Toxiproxy, whose API stands on a loopback port."""
 
+    host = "127.0.0.1"
+    """This machine, as the servers have it."""
+
     def __init__(self, api_host: str, api_port: int) -> None:
         api.requests = _BoundedSession()
         api.APIConsumer.host, api.APIConsumer.port = api_host, api_port
         self._api = ToxiproxyApi()
 
-    def make(
-        self, name: str, upstream: str, listen: str = "127.0.0.1:0", removed: Callable[[], None] = lambda: None
-    ) -> Link:
-        """A new link to `upstream` (host:port). `removed` is called when it is no more. Raises ProxyExists."""
+    def make(self, name: str, upstream: str) -> Link:
+        """A new link to `upstream` (host:port). Raises ProxyExists."""
+        return self._create(name, upstream, "127.0.0.1:0", lambda: None)
+
+    def _create(self, name: str, upstream: str, listen: str, removed: Callable[[], None]) -> Link:
+        """`removed` is called when it is no more."""
         with _API_LOCK:
             return Link(self._api.create(upstream=upstream, name=name, listen=listen), removed)

@@ -10,7 +10,6 @@ if the server sees to it; `kill()` and the `with` block reach the whole process 
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import os
@@ -137,7 +136,8 @@ class LocalServer:
         if self._process is None:
             return
         deadline = time.monotonic() + 10.0
-        while self._process.poll() is None or self.members():
+        # A look through all processes is dear; most often nobody is left whom a signal could reach.
+        while self._process.poll() is None or (self._signal(signal.SIGKILL) and self.members()):
             if time.monotonic() > deadline:
                 raise ServerError(f"process group {self._process.pid} outlived SIGKILL by 10 s")
             self._signal(signal.SIGKILL)
@@ -194,10 +194,14 @@ class LocalServer:
         """The end of the server's log, all its starts included."""
         return self.log.read_bytes()[-bytes_max:].decode(errors="replace") if self.log.exists() else ""
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _signal(self, number: signal.Signals) -> bool:
+        """To the whole group; whether anybody was left to get it, a zombie included."""
         assert self._process is not None, "the server was never started"
-        with contextlib.suppress(ProcessLookupError):  # the last of the group has just ended
+        try:
             os.killpg(self._process.pid, number)
+        except ProcessLookupError:  # the last of the group has ended
+            return False
+        return True
 
     def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
         """Raises ServerError when it is not, in time."""

@@ -1,4 +1,5 @@
-"""Ports that are kept: one that a server needs again after its death is nobody else's meanwhile.
+"""Ports that are free, and ports that are kept: one that a server needs again after its death is nobody else's
+meanwhile.
 
 While a server is down, the kernel gives its port to whoever asks for a free one, and every connection that somebody
 makes asks. A socket that is bound and does not listen keeps it out of that draw; a server binds beside it, because both
@@ -8,10 +9,13 @@ say SO_REUSEADDR. Limit: whoever names the port and says SO_REUSEADDR too gets i
 from __future__ import annotations
 
 import os
+import random
 import socket
 import weakref
 
-__all__ = ["KeptPort"]
+from chaos.runtime.base import ServerError
+
+__all__ = ["KeptPort", "free_ports"]
 
 
 class KeptPort:
@@ -27,3 +31,22 @@ class KeptPort:
     def release(self) -> None:
         """Anybody may have it. Harmless when released."""
         self._end()
+
+
+def free_ports(count: int) -> range:
+    """`count` free ports in a row; where to look first is drawn, for another run may be about to take its own. Raises
+    ServerError.
+    """
+    firsts = range(23000, 32000, count)
+    for first in random.Random(os.getpid()).sample(firsts, len(firsts)):
+        sockets: list[socket.socket] = []
+        try:
+            for port in range(first, first + count):
+                sockets.append(socket.create_server(("127.0.0.1", port)))
+        except OSError:
+            continue
+        finally:
+            for each in sockets:
+                each.close()
+        return range(first, first + count)
+    raise ServerError(f"no {count} free ports in a row between 23000 and 32000")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from chaos.evidence import MAY_BREAK, MUST_BREAK, MUST_HOLD, Expected
 from chaos.faults.base import Fault
+from chaos.runtime.base import Serving
 from chaos.workload.generators.appends import Appends
 from chaos.workload.generators.base import Generator
 
@@ -46,8 +47,13 @@ class Scenario:
     a clock that the fault can set. lease_ms: of the sessions.
     spare_link: clients have a second link. proxy: clients go through message proxies, which know where a message ends.
     own_process: each client is a process of its own. runtimes: where it can be had; empty means everywhere.
-    spare_server: there is a second server on the same store, where the clients' second links lead.
-    breaks_disk: it destroys what a server itself keeps, which is nothing where its store is shared.
+    spare_server: there is a second server on the same store, where the clients' second links lead. both_serve: every
+    other client begins its calls at that one.
+    store: what store the fault needs, one of `chaos.runtime.base`; empty: whichever there is. stores: the engines that
+    can have it, by their names in `--store`; empty: every one that servers share.
+    must_lose: columns in which calls that were told ok must be gone with their records, and none be doubled.
+    breaks_disk: it destroys what a server itself keeps, which is nothing where its store is shared. teaches_shared:
+    what that teaches instead. needs_file: the store is a file of the server's own.
     """
 
     name: str
@@ -59,7 +65,7 @@ class Scenario:
     hold_s: float = 0.7
     endless: bool = False
     attempt_timeout_s: float = 0.25
-    call_timeout_s: float = 45.0
+    call_timeout_s: float = 90.0
     must_be_red: frozenset[str] = frozenset()
     may_break: frozenset[str] = frozenset()
     must_break: frozenset[str] = frozenset()
@@ -74,11 +80,24 @@ class Scenario:
     own_process: bool = False
     runtimes: frozenset[str] = frozenset()
     spare_server: bool = False
+    both_serve: bool = False
+    store: str = ""
+    stores: frozenset[str] = frozenset()
+    must_lose: frozenset[str] = frozenset()
     breaks_disk: bool = False
+    teaches_shared: str = ""
+    needs_file: bool = False
 
-    def runs_on(self, runtime: str, *, is_shared: bool = False) -> bool:
-        """Whether that runtime can have this fault. is_shared: its servers share a store."""
-        return (not self.runtimes or runtime in self.runtimes) and (is_shared or not self.spare_server)
+    def runs_on(self, runtime: str, store: str = Serving.store) -> bool:
+        """Whether that runtime can have this fault, on that store."""
+        if (self.runtimes and runtime not in self.runtimes) or (self.needs_file and store != Serving.store):
+            return False
+        return not self.needs_shared or (store != Serving.store and (not self.stores or store in self.stores))
+
+    @property
+    def needs_shared(self) -> bool:
+        """Whether it makes sense only where servers share a store."""
+        return self.spare_server or bool(self.store)
 
     @property
     def has_fault(self) -> bool:
@@ -88,7 +107,9 @@ class Scenario:
         """The same where the servers keep nothing themselves: what broke for the disk's sake holds."""
         if not self.breaks_disk:
             return self
-        return replace(self, must_break=frozenset(), may_break=frozenset({MEMORY}))
+        return replace(
+            self, must_break=frozenset(), may_break=frozenset({MEMORY}), teaches=self.teaches_shared or self.teaches
+        )
 
     def expects(self, column: str, calls: int | None = None, *, refuses: bool = False) -> Expected:
         """What is to come out in that column; calls: of how many, if that is known before. refuses: as in `Service`."""
@@ -101,6 +122,7 @@ class Scenario:
             unknown="may" if refuses and column == AT_LEAST_ONCE else self._unknown(column),
             calls=None if self.endless else calls,
             calm=not self.has_fault,
+            lost=column in self.must_lose,
             promise=self.promise(column),
         )
 

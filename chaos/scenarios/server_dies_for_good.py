@@ -14,5 +14,4 @@ SCENARIO = Scenario(
     hold_s=0.1,
     may_break=frozenset({MEMORY}),
     spare_server=True,
-    runtimes=frozenset({"local"}),
 )

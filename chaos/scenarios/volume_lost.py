@@ -14,5 +14,7 @@ SCENARIO = Scenario(
     strikes_at=(0.5,),
     hold_s=0.1,
     breaks_disk=True,
+    teaches_shared="""The server's disk is lost. On a store that servers share it held nothing that matters: the server
+    comes back, or another one goes on, and effects, records and sessions are where they were.""",
     must_break=frozenset({MAYBE, AT_LEAST_ONCE, MEMORY, AT_MOST_ONCE, EXACTLY_ONCE}),
 )

@@ -2,7 +2,8 @@
 
 What `docker compose up` runs, until it is told to stop. Keys are spread over the servers by `oncekv.client.shard_for`;
 each server has a session, and under exactly-once an outbox, of its own. Break its links and read along: what was lost
-is retried, what was settled is replayed, and under at-most-once what got no answer in time is called unknown.
+is retried, what was settled is replayed, and under at-most-once what got no answer in time is called unknown. Servers
+of one store (`--one-store`) are one service: a call that one does not answer is sent to the next.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import random
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--service", choices=["kv", "bank"], default="kv", help="what it calls (default: %(default)s)")
     add("--servers", metavar="NAMES", help="names of the links file, with commas, or one URL (default: kv-1, or bank)")
+    add("--one-store", action="store_true", help="the servers share a store: any of them may answer any call")
     add("--client", metavar="NAME", help="only this client's links")
     add("--semantics", default="at-most-once", choices=["maybe", "at-least-once", "at-most-once", "exactly-once"])
     add("--outbox", type=Path, metavar="DIR", help="where exactly-once keeps its outboxes")
@@ -45,12 +48,13 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
         print("client: exactly-once needs --outbox DIR, where its calls outlive it", file=sys.stderr)
         return 2
     names = (args.servers or {"kv": "kv-1"}.get(args.service, args.service)).split(",")
+    services = [names] if args.one_store else [[name] for name in names]
     with contextlib.ExitStack() as stack:
         try:
             if args.service == "bank":
-                _transfer(stack.enter_context(oncerpc.connect(names[0], **_options(names[0], args))), args, stop)
+                _transfer(stack.enter_context(oncerpc.connect(services[0], **_options(names[0], args))), args, stop)
                 return 0
-            clients = {name: stack.enter_context(_connect(name, args)) for name in names}
+            clients = {"+".join(service): stack.enter_context(_connect(service, args)) for service in services}
         except BindingError as error:
             print(f"client: {error}", file=sys.stderr)
             return 2
@@ -61,8 +65,8 @@ def run(args: argparse.Namespace, stop: threading.Event) -> int:
     return 0
 
 
-def _connect(name: str, args: argparse.Namespace) -> Client:
-    return connect(name, **_options(name, args))
+def _connect(servers: Sequence[str], args: argparse.Namespace) -> Client:
+    return connect(servers, **_options("+".join(servers), args))
 
 
 def _options(name: str, args: argparse.Namespace) -> dict[str, Any]:

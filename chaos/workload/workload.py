@@ -96,6 +96,10 @@ class Workload:
         for thread in self._threads:
             thread.start()
 
+    def now_ms(self) -> float:
+        """As the records of calls have their times."""
+        return self._ms(time.monotonic())
+
     def running(self) -> bool:
         return any(thread.is_alive() for thread in self._threads)
 

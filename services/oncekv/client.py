@@ -1,8 +1,6 @@
 """The client: `connect` makes one; every call ends as a result, a definite failure, or an explicit unknown.
 
-The files in the order in which a call passes them: connect, binding, stub (1; typed, batch), issue (chunks, session,
-ledger, outbox), caller (2; request, retry, verdict), transport (3; connections); and back by reply, ending, verdict,
-outcome. `history` records.
+Everything of `oncerpc.client`, where the way of a call begins, with the key/value service's typed `connect`.
 """
 
 from __future__ import annotations

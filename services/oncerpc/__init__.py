@@ -9,19 +9,23 @@
 
 from __future__ import annotations
 
-from oncerpc.client import (
-    Client,
-    Failed,
-    Ok,
-    Outcome,
-    OutcomeUnknown,
-    RetryPolicy,
-    Semantics,
-    Unknown,
-    Unreachable,
-    connect,
-)
+from typing import TYPE_CHECKING, Any
+
 from oncerpc.wire.errors import RpcError
+
+if TYPE_CHECKING:
+    from oncerpc.client import (
+        Client,
+        Failed,
+        Ok,
+        Outcome,
+        OutcomeUnknown,
+        RetryPolicy,
+        Semantics,
+        Unknown,
+        Unreachable,
+        connect,
+    )
 
 __all__ = [
     "Client",
@@ -39,3 +43,12 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """The client's names, when one is asked for: a server that makes no calls need not import `requests`."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import oncerpc.client
+
+    return getattr(oncerpc.client, name)

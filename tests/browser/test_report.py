@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.report import write_report
-from tests.support.browser import Browser, executable
+from chaos.report.page import write_report
+from tests.support.browser import Browser, chromium_or_skip
 from tests.support.evidence import write_run
 
 SLUG = "lost-reply--at-least-once"
@@ -26,10 +26,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """One browser for all tests of this file."""
-    program = executable()
-    if program is None:
-        pytest.skip("NO CHROMIUM: the report is not looked at in a browser (apt-get install chromium)")
-    with Browser(program, tmp_path_factory.mktemp("profile")) as browser:
+    with chromium_or_skip("the report is not looked at in a browser", tmp_path_factory.mktemp("profile")) as browser:
         yield browser
 
 

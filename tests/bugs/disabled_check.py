@@ -11,11 +11,11 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-import chaos.judging.verdict
+import chaos.judging.cell_verdict
 import chaos.runner.cell
+from chaos.judging.cell_verdict import _problems as real_problems
 from chaos.judging.judge import Call, Judgement
 from chaos.judging.judge import judge as real_judge
-from chaos.judging.verdict import _problems as real_problems
 from tests.bugs.base import replaced
 
 __all__ = ["BLIND", "CHECKS"]
@@ -32,9 +32,9 @@ def _problems(*judged: Any, **options: Any) -> list[str]:
 
 
 BLIND: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
-    "judge": lambda: replaced(chaos.judging.verdict, judge=_judge),
-    "checker": lambda: replaced(chaos.judging.verdict, _hold_against_the_history=lambda *_evidence: None),
-    "unknown": lambda: replaced(chaos.judging.verdict, _problems=_problems),
+    "judge": lambda: replaced(chaos.judging.cell_verdict, judge=_judge),
+    "checker": lambda: replaced(chaos.judging.cell_verdict, _hold_against_the_history=lambda *_evidence: None),
+    "unknown": lambda: replaced(chaos.judging.cell_verdict, _problems=_problems),
     "steady state": lambda: replaced(chaos.runner.cell, unsteady=lambda *_env, **_options: []),
 }
 CHECKS = tuple(BLIND)

@@ -63,8 +63,9 @@ def hunt(
     for scenario, column in bug.caught_by:
         for found.tries in range(1, bug.tries_max + 1):
             plan = Plan(
-                scenario, column, seed + found.tries - 1, bug.name, bug.calls, tuple(without), model, bug.service
-            )
+                scenario, column, seed + found.tries - 1, bug.name, bug.calls, tuple(without), model, bug.service,
+                bug.store,
+            )  # fmt: skip
             try:
                 trial = run(plan, folder / f"{bug.name}--{scenario}--{column}--{found.tries}", stop)
             except TrialFailed as failure:
@@ -83,7 +84,8 @@ def hunt(
 
 def controls_of(hunts: Iterable[Hunt]) -> list[Plan]:
     """Every cell that caught a bug, once, without the bug."""
-    cells = {(h.plan.service, h.plan.scenario, h.plan.column): h.plan for h in hunts if h.plan is not None}
+    plans = [found.plan for found in hunts if found.plan is not None]
+    cells = {(plan.service, plan.store, plan.scenario, plan.column): plan for plan in plans}
     return [replace(plan, bug=None, without=()) for plan in cells.values()]
 
 
@@ -112,8 +114,7 @@ def _as_they_end(futures: Sequence[Future[T]]) -> Iterator[T]:
 def control(plan: Plan, folder: Path, stop: threading.Event | None = None) -> Control:
     """Try a cell without a bug. Raises Stopped."""
     try:
-        return Control(
-            plan, run(plan, folder / f"control--{plan.service}--{plan.scenario}--{plan.column}", stop).problems
-        )
+        place = f"control--{plan.service}--{plan.store}--{plan.scenario}--{plan.column}"
+        return Control(plan, run(plan, folder / place, stop).problems)
     except TrialFailed as failure:
         return Control(plan, [str(failure)])

@@ -20,10 +20,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chaos.judging.verdict import Cell
+from chaos.judging.cell_verdict import Cell
 from chaos.runner.cell import CellEffort, Task, run_cell
 from chaos.runtime.base import MODELS, Serving
 from chaos.runtime.local import LocalRuntime
+from chaos.runtime.stores import SHARED
 from chaos.scenarios import scenarios
 from chaos.services import services
 from chaos.workload.client_process import ClientProcess
@@ -55,7 +56,9 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """What to try. bug: None is the control. without: checks that are taken off the harness. model: of the servers."""
+    """What to try. bug: None is the control. without: checks that are taken off the harness. model, store: of the
+    servers.
+    """
 
     scenario: str
     column: str
@@ -65,11 +68,12 @@ class Plan:
     without: tuple[str, ...] = ()
     model: str = Serving.model
     service: str = Serving.service
+    store: str = Serving.store
 
     @property
     def cell(self) -> str:
-        where = f" ({self.service})" if self.service != Serving.service else ""
-        return f"{self.scenario} × {self.column}{where}"
+        where = self.store if self.store != Serving.store else self.service
+        return f"{self.scenario} × {self.column}{f' ({where})' if where != Serving.service else ''}"
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def run(plan: Plan, folder: Path, stop: threading.Event | None = None) -> Trial:
 def _words(plan: Plan, folder: Path) -> list[str]:
     """The plan, as the process's own side reads it."""
     words = [plan.scenario, plan.column, "--seed", str(plan.seed), "--calls", str(plan.calls)]
-    words += ["--model", plan.model, "--service", plan.service, "--out", str(folder)]
+    words += ["--model", plan.model, "--service", plan.service, "--store", plan.store, "--out", str(folder)]
     words += ["--bug", plan.bug] if plan.bug else []
     for check in plan.without:
         words += ["--without", check]
@@ -164,6 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("scenario", choices=scenarios())
     parser.add_argument("column", choices={column for _, column in COLUMNS})
     parser.add_argument("--service", choices=services(), default=Serving.service)
+    parser.add_argument("--store", choices=[Serving.store, *SHARED], default=Serving.store)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--calls", type=int, default=25)
     parser.add_argument("--model", choices=MODELS, default=Serving.model)
@@ -185,7 +190,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _measure(bug: Bug | None, args: argparse.Namespace, stop: threading.Event) -> Cell:
     column, effort = COLUMNS[args.service, args.column], CellEffort(args.seed, calls=args.calls)
     in_server = bug is not None and bug.side != "client"
-    serving = Serving(args.model, service=args.service, database="sqlite" if args.service == "bank" else "")
+    database = "sqlite" if args.service == "bank" else ""
+    serving = Serving(args.model, service=args.service, database=database, store=args.store)
     with (
         contextlib.closing(LocalRuntime(args.out, serving, command=_command(bug))) as runtime,
         _in_clients(None if in_server else bug),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
+from tests.support import openrpc
 from tests.support.caller import request
 from tests.support.replies import ERRORS
+
+pytestmark = pytest.mark.wire
 
 PARAMS = {
     "kv.get": ["key"],
@@ -54,6 +59,42 @@ def test_it_is_an_openrpc_document(document):
     assert isinstance(document["info"]["title"], str)
     assert isinstance(document["info"]["version"], str)
     assert all(isinstance(method["params"], list) for method in document["methods"])
+
+
+@pytest.mark.skipif(not openrpc.can_judge(), reason="NO NPM: rpc.discover is not judged by the OpenRPC meta-schema")
+def test_the_meta_schema_has_nothing_against_it(armed):
+    """It is valid by OpenRPC's own schema, the methods of failpoints included, and every reference leads somewhere."""
+    document = armed.kv.ok("rpc.discover")
+    assert openrpc.faults(document) == []
+    assert all(resolve(document, {"$ref": target}) is not None for target in references(document))
+
+
+def references(node):
+    """The target of every `$ref` anywhere."""
+    if isinstance(node, list):
+        return [target for item in node for target in references(item)]
+    if not isinstance(node, dict):
+        return []
+    own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+    return own + references(list(node.values()))
+
+
+@pytest.mark.skipif(not openrpc.can_judge(), reason="NO NPM: the OpenRPC meta-schema is not here")
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda document: document["methods"][0].pop("params"),
+        lambda document: document["methods"][0].update(kind="write"),
+        lambda document: document["components"]["schemas"]["Row"].update(type="text"),
+        lambda document: document["components"]["errors"]["expired"].pop("code"),
+    ],
+    ids=["a method without params", "a member of our own", "a type that JSON lacks", "an error without a code"],
+)
+def test_the_meta_schema_would_tell(document, spoil):
+    """The known-bad twins: a document with one thing wrong does not pass."""
+    spoilt = copy.deepcopy(document)
+    spoil(spoilt)
+    assert openrpc.faults(spoilt)
 
 
 def test_every_method_is_listed_with_its_params(document):

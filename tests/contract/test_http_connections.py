@@ -11,6 +11,8 @@ from tests.support.caller import request
 from tests.support.raw_socket import connect, exchange, read_reply
 from tests.support.seed import unique
 
+pytestmark = pytest.mark.wire
+
 
 def post(document, *more, version="1.1"):
     """A whole request as bytes; `more` are further header lines."""

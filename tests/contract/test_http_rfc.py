@@ -11,6 +11,8 @@ from tests.support.raw_socket import replies_to
 from tests.support.replies import ERRORS, HttpReply
 from tests.support.seed import unique
 
+pytestmark = pytest.mark.wire
+
 HOST = ("Host: t",)
 LENGTH = "Content-Length: {length}"
 KEY = "Idempotency-Key: {key}"

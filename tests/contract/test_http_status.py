@@ -11,6 +11,8 @@ from tests.support.raw_socket import connect, exchange, read_reply
 from tests.support.replies import expect
 from tests.support.seed import unique
 
+pytestmark = pytest.mark.wire
+
 BODY_BYTES_MAX = 4 * 2**20
 
 

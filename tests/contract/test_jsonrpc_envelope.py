@@ -10,6 +10,8 @@ from tests.support.caller import request
 from tests.support.replies import Answer, expect
 from tests.support.seed import randomness, unique
 
+pytestmark = pytest.mark.wire
+
 METHODS = ["kv.get", "kv.put", "kv.append", "kv.increment", "kv.delete", "kv.txn", "kv.list",
            "session.open", "session.renew", "session.close", "server.info", "rpc.discover"]  # fmt: skip
 NAMES = ["key", "value", "by", "if_version", "checks", "ops", "op", "version", "prefix", "limit", "after",

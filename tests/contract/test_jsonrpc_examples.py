@@ -13,6 +13,8 @@ from tests.support.replies import expect
 from tests.support.seed import unique
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.wire
+
 
 def only_error(reply, code):
     """The reply is a single error object with a null id."""

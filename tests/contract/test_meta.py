@@ -10,6 +10,8 @@ from tests.support.caller import request
 from tests.support.replies import expect
 from tests.support.seed import unique
 
+pytestmark = pytest.mark.wire
+
 BAD = {
     "seq-missing": {},
     "seq-zero": {"seq": 0},

@@ -10,6 +10,8 @@ import pytest
 from tests.support.replies import expect
 from tests.support.seed import unique
 
+pytestmark = pytest.mark.wire
+
 GOOD: dict[str, dict[str, Any]] = {
     "kv.get": {"key": "k"},
     "kv.put": {"key": "k", "value": "v"},

@@ -12,6 +12,8 @@ import pytest
 from tests.support.raw_socket import connect, read_reply
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.wire
+
 SPARE = 3
 CLIENTS = 12
 LOOK = b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n"

@@ -14,6 +14,8 @@ from chaos.runtime.local import ServerError, sqlite_url
 from tests.support.server import oncekv, server_on, words_of
 from tests.support.waiting import at_once
 
+pytestmark = pytest.mark.wire
+
 LISTEN = ["--listen", "127.0.0.1:0"]
 
 

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from chaos import evidence
-from chaos.judging.verdict import judge_cell
+from chaos.judging.cell_verdict import judge_cell
 from chaos.runner.cell import CellEffort, Task, run_cell
 from chaos.runtime import open_runtime
 from chaos.runtime.base import Runtime, Serving
@@ -27,10 +28,7 @@ from tests.support.seed import SEED
 
 BANK = services()["bank"]
 BY_NAME = {column.name: column for column in BANK.columns}
-DATABASES = [
-    "sqlite",
-    pytest.param("postgresql", marks=pytest.mark.skipif(find_binaries() is None, reason="there is no PostgreSQL")),
-]
+NEEDS_POSTGRESQL = pytest.mark.skipif(find_binaries() is None, reason="there is no PostgreSQL")
 CELLS = [
     ("lost-reply", "at-least-once"),
     ("crash-after-execute", "exactly-once"),
@@ -41,6 +39,15 @@ CELLS = [
     ("late-after-ack", "at-most-once"),
     ("crash-storm", "idempotency-key"),
 ]
+
+
+def _each() -> Iterator[ParameterSet]:
+    """Every cell on both databases; `make test` has each on one of them, in turn."""
+    for number, cell in enumerate(CELLS):
+        for database in ("sqlite", "postgresql"):
+            marks = [NEEDS_POSTGRESQL] if database == "postgresql" else []
+            is_first = (database == "sqlite") == bool(number % 2)
+            yield pytest.param(*cell, database, marks=marks if is_first else [*marks, pytest.mark.long])
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +66,7 @@ def runtimes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         yield runtime
 
 
-@pytest.mark.parametrize("database", DATABASES)
-@pytest.mark.parametrize(("name", "column"), CELLS)
+@pytest.mark.parametrize(("name", "column", "database"), [*_each()])
 def test_every_cell_of_the_bank_comes_out_as_it_must(
     runtimes: Callable[[str], Runtime], name: str, column: str, database: str, tmp_path: Path
 ) -> None:

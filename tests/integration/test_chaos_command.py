@@ -52,9 +52,19 @@ def test_list_tells_what_each_scenario_teaches() -> None:
     done = _chaos("list")
     assert done.returncode == 0
     assert "crash-after-commit\n    The server crashes when the effect is committed" in done.stdout
+    assert "\n    on --store postgres alone" in done.stdout.partition("\nprimary-promoted\n")[2].partition("-async")[0]
 
 
-@pytest.mark.parametrize("words", [(), ("run",), ("run", "no-such"), ("matrix", "--clients", "0"), ("nonsense",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        (), ("run",), ("run", "no-such"), ("matrix", "--clients", "0"), ("nonsense",), ("run", "store-away"),
+        ("run", "primary-promoted", "--store", "etcd"), ("run", "store-away", "--runtime", "compose"),
+        ("run", "primary-promoted", "--runtime", "compose", "--store", "etcd"),
+        ("run", "restored-from-backup", "--runtime", "compose", "--store", "etcd"),
+        ("run", "lost-reply", "--service", "bank", "--runtime", "compose", "--store", "etcd"),
+    ],
+)  # fmt: skip
 def test_wrong_usage_is_exit_2(words: tuple[str, ...]) -> None:
     """A wrong command line runs nothing and is told so in one line."""
     done = _chaos(*words)

@@ -11,7 +11,7 @@ from oncekv.kv.errors import VersionMismatch
 from tests.support.seed import unique
 
 MAYBE, AT_LEAST, AT_MOST, EXACTLY = Semantics
-PATIENT = RetryPolicy(first_delay_s=0.02, delay_max_s=0.2, attempt_timeout_s=1.0)
+PATIENT = RetryPolicy(first_delay_s=0.02, delay_max_s=0.2, attempt_timeout_s=5.0)
 
 
 @pytest.fixture

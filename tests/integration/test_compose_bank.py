@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 
-from chaos.runtime.compose import docker
-from tests.support.engine import need_images
+from chaos.runtime.docker import docker
+from tests.support.engine import assert_hardened, is_healthy, need_images
 from tests.support.waiting import until
 
 PROJECT = f"oncekv-bank-{os.getpid()}"
@@ -46,10 +46,6 @@ def _transfer(key: str) -> requests.Response:
     return requests.post(f"{LINK}/transfers", json=order, headers={"Idempotency-Key": key}, timeout=10)
 
 
-def _health(name: str) -> str:
-    return docker("inspect", "-f", "{{.State.Health.Status}}", f"{PROJECT}-{name}-1")
-
-
 def test_the_client_transfers_through_its_link(up: list[str]) -> None:
     """PostgreSQL, two processes of the bank, a link and a client; whoever follows its lines sees what it was told."""
     assert {name.removeprefix(f"{PROJECT}-") for name in up} == {
@@ -62,14 +58,9 @@ def test_the_client_transfers_through_its_link(up: list[str]) -> None:
 def test_no_service_of_the_bank_runs_as_root(up: list[str]) -> None:
     """Non-root, read-only, without capabilities or new privileges; the database is on no network but the bank's."""
     for name in up:
-        (container,) = json.loads(docker("inspect", name))
-        host = container["HostConfig"]
-        assert container["Config"]["User"].partition(":")[0] not in ("", "0", "root"), name
-        assert host["ReadonlyRootfs"], name
-        assert host["CapDrop"] == ["ALL"], name
-        assert "no-new-privileges:true" in host["SecurityOpt"], name
-        if name.endswith("bank-db-1"):
-            assert list(container["NetworkSettings"]["Networks"]) == [f"{PROJECT}_bank-data"]
+        assert_hardened(name)
+    networks = json.loads(docker("inspect", "-f", "{{json .NetworkSettings.Networks}}", f"{PROJECT}-bank-db-1"))
+    assert list(networks) == [f"{PROJECT}_bank-data"]
 
 
 def test_a_killed_bank_answers_the_same_key_with_the_replay(up: list[str]) -> None:
@@ -80,17 +71,13 @@ def test_a_killed_bank_answers_the_same_key_with_the_replay(up: list[str]) -> No
     for name in ("bank", "bank-db"):
         docker("kill", "--signal", "KILL", f"{PROJECT}-{name}-1")
         docker("start", f"{PROJECT}-{name}-1")
-        until(partial(_is_healthy, name), timeout_s=60, what=f"{name} is healthy")
+        until(partial(is_healthy, f"{PROJECT}-{name}-1"), timeout_s=60, what=f"{name} is healthy")
         again = until(lambda: _answered("order-17"), timeout_s=30, what="an answer")
         assert again is not None
         assert again.headers["Idempotent-Replayed"] == "true"
         assert again.json() == first.json()
     assert [row["token"] for row in _ask("bank.ledger")["transfers"]].count("order-17") == 1
     assert sum(_ask("bank.accounts")["accounts"].values()) == TOTAL
-
-
-def _is_healthy(name: str) -> bool:
-    return _health(name) == "healthy"
 
 
 def _answered(key: str) -> requests.Response | None:

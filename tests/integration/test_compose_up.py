@@ -9,14 +9,20 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+import requests
 
-from chaos.runtime.compose import docker
+from chaos.runtime.docker import docker
 from tests.support.caller import request
-from tests.support.engine import ROOT, need_images
+from tests.support.engine import ROOT, assert_hardened, is_healthy, need_images
 from tests.support.waiting import until
 
 PROJECT = f"oncekv-test-{os.getpid()}"
-ENVIRONMENT = {"COMPOSE_PROJECT_NAME": PROJECT, "ONCEKV_ADMIN_PORT": "28474", "ONCEKV_LINK_PORTS": "21001-21003"}
+ENVIRONMENT = {
+    "ONCEKV_LIVE_PORT": "28300",
+    "COMPOSE_PROJECT_NAME": PROJECT,
+    "ONCEKV_ADMIN_PORT": "28474",
+    "ONCEKV_LINK_PORTS": "21001-21003",
+}
 LINK = "http://127.0.0.1:21001"
 
 
@@ -54,30 +60,26 @@ def test_compose_yaml_is_valid() -> None:
 
 
 def test_every_service_is_up_and_the_clients_call(up: list[str]) -> None:
-    """Three stores, Toxiproxy and two clients; a person who follows the logs sees calls and their outcomes."""
+    """Three stores, Toxiproxy, two clients, the live page; whoever follows the logs sees calls and their outcomes."""
     assert {name.removeprefix(f"{PROJECT}-") for name in up} == {
-        "kv-1-1", "kv-2-1", "kv-3-1", "toxiproxy-1", "c1-1", "c2-1",
+        "kv-1-1", "kv-2-1", "kv-3-1", "toxiproxy-1", "c1-1", "c2-1", "live-1",
     }  # fmt: skip
     until(lambda: ": ok, " in _compose("logs", "c1"), timeout_s=30, what="a call of c1")
     until(lambda: ": ok, " in _compose("logs", "c2"), timeout_s=30, what="a call of c2")
 
 
+def test_the_live_page_shows_calls_and_answers_to_the_loopback_alone(up: list[str]) -> None:
+    """Whatever port it is published at; another name that leads to it is refused."""
+    page = "http://127.0.0.1:28300"
+    assert "<svg" in requests.get(page, timeout=10).text
+    assert requests.get(page, headers={"Host": "rebound.example"}, timeout=10).status_code == 421
+    until(lambda: '"told":"ok"' in requests.get(f"{page}/journal", timeout=10).text, timeout_s=30, what="a call")
+
+
 def test_no_service_runs_as_root_or_can_become_it(up: list[str]) -> None:
     """Non-root, read-only, without capabilities or new privileges; what is published stands on 127.0.0.1."""
     for name in up:
-        (container,) = json.loads(docker("inspect", name))
-        host = container["HostConfig"]
-        assert container["Config"]["User"].partition(":")[0] not in ("", "0", "root"), name
-        assert host["ReadonlyRootfs"], name
-        assert host["CapDrop"] == ["ALL"], name
-        assert "no-new-privileges:true" in host["SecurityOpt"], name
-        assert host["Memory"] > 0, name
-        assert host["LogConfig"]["Config"]["max-size"], name
-        uids = [line.split()[1] for line in docker("top", name, "-o", "pid,uid").splitlines()[1:]]
-        assert uids, name
-        assert "0" not in uids, name
-        for bindings in (host["PortBindings"] or {}).values():
-            assert {binding["HostIp"] for binding in bindings} == {"127.0.0.1"}, name
+        assert_hardened(name)
 
 
 def test_a_killed_server_answers_the_same_key_with_the_replay(up: list[str]) -> None:
@@ -87,9 +89,7 @@ def test_a_killed_server_answers_the_same_key_with_the_replay(up: list[str]) -> 
     assert "idempotent-replayed" not in headers
     docker("kill", "--signal", "KILL", container)
     docker("start", container)
-    until(
-        lambda: docker("inspect", "-f", "{{.State.Health.Status}}", container) == "healthy", timeout_s=60, what="health"
-    )
+    until(lambda: is_healthy(container), timeout_s=60, what="health")
     headers, again = _append("order-17")
     assert headers["idempotent-replayed"] == "true"
     assert again == {**first, "_meta": {"replayed": True}}
@@ -114,7 +114,9 @@ def test_a_taken_port_is_one_line_and_leaves_nothing_running() -> None:
     need_images()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = _script("compose-up", ONCEKV_ADMIN_PORT=str(port), ONCEKV_LINK_PORTS="28001-28003")
+        done = _script(
+            "compose-up", ONCEKV_ADMIN_PORT=str(port), ONCEKV_LINK_PORTS="28001-28003", ONCEKV_LIVE_PORT="28301"
+        )
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert str(port) in line

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from chaos.judging.verdict import Cell
+from chaos.judging.cell_verdict import Cell
 from chaos.runner.cell import COLUMNS, CellEffort, Task, run_cell
 from chaos.runtime.base import Server, Serving
-from chaos.runtime.compose import ComposeRuntime, docker
+from chaos.runtime.compose import ComposeRuntime
+from chaos.runtime.docker import docker
 from chaos.scenarios import scenarios
-from tests.support.engine import ROOT, need_images
+from tests.support.engine import ROOT, left_of, need_images
 from tests.support.seed import SEED
 
 BY_NAME = {column.name: column for column in COLUMNS}
@@ -124,7 +125,7 @@ def _addresses(container: str) -> list[str]:
 
 def _reachable(runtime: ComposeRuntime, network: str, *addresses: str) -> list[str]:
     command = ("--entrypoint", "python3", "oncekv:dev", "-c", PROBE, *addresses)
-    return docker("run", "--rm", "--network", f"{runtime.project}_{network}", *command).split()
+    return docker("run", "--rm", "--network", f"{runtime.project.name}_{network}", *command).split()
 
 
 def test_a_client_has_no_way_to_a_server_but_its_link(runtime: ComposeRuntime, server: Server) -> None:
@@ -141,7 +142,7 @@ def test_a_client_has_no_way_to_a_server_but_its_link(runtime: ComposeRuntime, s
 
 def test_the_api_that_breaks_links_is_not_for_clients_or_servers(runtime: ComposeRuntime) -> None:
     """Toxiproxy's API answers the chaos runner on the host, and nobody on the two other networks."""
-    addresses = _addresses(f"{runtime.project}-toxiproxy-1")
+    addresses = _addresses(f"{runtime.project.name}-toxiproxy-1")
     asked = [f"{host}:8474" for host in (*addresses, "toxiproxy", "toxiproxy-admin")]
     assert _reachable(runtime, "clients", *asked) == []
     assert _reachable(runtime, "servers", *asked) == []
@@ -163,6 +164,5 @@ def test_ctrl_c_leaves_no_container(tmp_path: Path) -> None:
         os.kill(run.pid, signal.SIGINT)
         said = run.stderr.read()
         assert run.wait(120) == 130, said
-    for kind in (("ps", "--all"), ("network", "ls"), ("volume", "ls")):
-        assert docker(*kind, "--quiet", "--filter", f"label=com.docker.compose.project={project}") == ""
+    assert left_of(project) == []
     assert (tmp_path / "out" / "report.html").exists()

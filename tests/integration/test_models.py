@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import select
+import socket
 import time
 from collections.abc import Callable
 from functools import partial
@@ -10,6 +14,7 @@ import pytest
 
 from chaos.runtime import base
 from oncekv.server.http.models import models
+from tests.support.raw_socket import connect, read_reply
 from tests.support.sabotaged_server import spoilt
 from tests.support.seed import unique
 from tests.support.server import MODELS, Node
@@ -55,6 +60,29 @@ def test_a_handler_that_blocks(fresh: Callable[..., Node], model: str) -> None:
         assert len(waits) > 3
     else:
         assert max(waits) > BLOCK_S / 2
+
+
+def test_what_is_held_up_holds_up_no_other(fresh: Callable[..., Node], model: str) -> None:
+    """Calls that are to be answered all at once, one of which takes long to: the others do not wait for it."""
+    node = fresh(failpoints=True)
+    node.arm("after_commit", "sleep:3000", match={"key": "slow"})
+    node.server.pause()
+    with contextlib.ExitStack() as stack:
+        slow, *others = [stack.enter_context(_asking(node, key)) for key in ("slow", *"abcdefghi")]
+        node.server.resume()
+        replies = [read_reply(other) for other in others]
+        assert [reply and reply.status for reply in replies] == [200] * len(others)
+        assert select.select([slow], [], [], 0)[0] == []
+        assert read_reply(slow) is not None
+
+
+def _asking(node: Node, key: str) -> socket.socket:
+    """A connection on which a write has been sent."""
+    connection = connect(node.server.url)
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "kv.put", "params": {"key": key, "value": "x"}})
+    head = f"POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    connection.sendall(f"{head}{body}".encode())
+    return connection
 
 
 def test_the_watchdog_shows_who_stands(fresh: Callable[..., Node], model: str) -> None:

@@ -1,6 +1,7 @@
 """Real partitions, lost messages and crashes: at-most-once holds, and the harness is seen to fail where it must.
 
-`make test` measures each cell of the matrix once, on the default model; `make test-long` on the others.
+`make test` measures the cells of `make demo`, and of each other scenario the control and the promise; `make test-long`
+all of them, on both models.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ import pytest
 from chaos import evidence
 from chaos.faults.base import Fault
 from chaos.faults.lost_reply import LostReply
-from chaos.judging.rejudge import rejudge
-from chaos.judging.verdict import Cell, judge_cell
+from chaos.judging.cell_verdict import Cell, judge_cell
+from chaos.judging.report_command import rejudge
 from chaos.runner.cell import COLUMNS, CellEffort, Column, Task, run_cell
 from chaos.runner.environment import Environment
 from chaos.runner.matrix import run_matrix
 from chaos.runtime import open_runtime
 from chaos.runtime.base import MODELS, Runtime, Serving
 from chaos.scenarios import scenarios
-from chaos.scenarios.base import Scenario
+from chaos.scenarios.base import AT_LEAST_ONCE, AT_MOST_ONCE, Scenario
 from tests.support.seed import SEED
 
 BY_NAME = {column.name: column for column in COLUMNS}
@@ -42,12 +43,16 @@ JUDGED_AGAIN = [
 
 
 def _each(keys: Sequence[Key]) -> pytest.MarkDecorator:
-    """Tests of one cell run in one process, which measures it once; `make test` has the default model."""
+    """Tests of one cell run in one process, which measures it once."""
     cases = []
     for key in keys:
-        marks = [pytest.mark.xdist_group("/".join(key)), *([] if key[0] == Serving.model else [pytest.mark.long])]
+        marks = [pytest.mark.xdist_group("/".join(key)), *([] if _is_short(*key) else [pytest.mark.long])]
         cases.append(pytest.param(*key, marks=marks))
     return pytest.mark.parametrize(("model", "name", "column"), cases)
+
+
+def _is_short(model: str, name: str, column: str) -> bool:
+    return model == Serving.model and (scenarios()[name].quick or column in (AT_LEAST_ONCE, AT_MOST_ONCE))
 
 
 @pytest.fixture(scope="session")

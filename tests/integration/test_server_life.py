@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import sqlite3
@@ -77,3 +78,13 @@ def test_a_store_of_a_newer_release_is_left_alone(fresh: Callable[..., Node]) ->
     (line,) = done.stderr.splitlines()
     assert "schema 99" in line
     assert path.read_bytes() == before
+
+
+def test_sigterm_is_heard_whichever_thread_gets_it(fresh: Callable[..., Node], model: str) -> None:
+    """The kernel chooses a thread for it; an idle server ends all the same, and in order."""
+    node = fresh(model=f"{model} --writer thread")
+    node.kv.ok("kv.put", key="k", value="x")
+    others = [int(task) for task in os.listdir(f"/proc/{node.server.pid}/task") if int(task) != node.server.pid]
+    assert others
+    ctypes.CDLL(None).tgkill(node.server.pid, others[0], signal.SIGTERM)
+    assert node.server.wait_dead(20.0) == 0

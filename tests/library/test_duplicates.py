@@ -274,7 +274,7 @@ def test_a_deadlock_is_run_again(place, swallows):
         lambda: rpc.keyed("2", "stock.move", first="b", second="a"),
     ])  # fmt: skip
     assert [answer.result for answer in answers] == [{}, {}]
-    assert len(runs) == 3, "nothing was given up"
+    assert len(runs) >= 3, "nothing was given up"
     assert place.run("SELECT amount FROM stock") == [(2,), (2,)]
 
 

@@ -186,17 +186,17 @@ def test_the_time_that_no_server_is_up_does_not_count(place):
 def test_a_server_that_started_later_gives_whole_leases(place, keyed):
     """A session that a fresh process opens lives as long as it says at one that has been idle for longer than that."""
     old = Rpc(serve(place))
-    lease_ms = 1500  # long enough for a busy machine
-    time.sleep(1.8)
+    lease_ms = 3000  # long enough for a busy machine
+    time.sleep(3.3)
     young = Rpc(serve(place))
     opens = (
         young.keyed("k", "session.open", lease_ms=lease_ms) if keyed else young.call("session.open", lease_ms=lease_ms)
     )
     opened = opens.ok
     assert old.call("note.count", _meta={"session": opened["session"]}).code is None
-    time.sleep(0.8)
+    time.sleep(1.6)
     assert old.call("note.write", word="a", _meta={"session": opened["session"], "seq": 1}).ok
-    time.sleep(0.8)
+    time.sleep(1.6)
     assert young.call("note.write", word="a", _meta={"session": opened["session"], "seq": 1}).replayed
     let_leases_run_out(lease_ms + 100)
     expect(old.call("note.write", word="a", _meta={"session": opened["session"], "seq": 1}), 1001)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from oncerpc import RpcError
-from oncerpc.server.sql import executor
+from oncerpc.server.sql import bounded_retry
 from tests.library.conftest import open_place
 from tests.library.test_views import Shop, is_problem, replayed
 from tests.support.calling import Rpc
@@ -145,7 +145,7 @@ def test_the_commit_is_cut_again_and_again(place, link, kind):
 @pytest.mark.parametrize("kind", ["session", "key", "view"])
 def test_the_database_goes_while_it_commits_and_stays_away(place, link, kind, monkeypatch):
     """Nobody can tell: internal_error, or 500 that says so, and never ok. When it is back a retry is answered."""
-    monkeypatch.setattr(executor, "LOOKUPS_MAX", 2)
+    monkeypatch.setattr(bounded_retry, "LOOKUPS_MAX", 2)
     shop = serve(place, link.port)
     send = identities(shop)[kind]
     link.cut_at(COMMIT, lets_through=True, for_good=True)

@@ -34,6 +34,15 @@ def shop(place):
     return shop.view(order).view(lambda: ("no", 404), path="/none")
 
 
+def test_the_docs_page_has_the_methods_of_the_service(shop):
+    """At /rpc/docs, with its files beside it; its calls go to /rpc, wherever the application is mounted."""
+    page = shop.app.test_client().get("/rpc/docs")
+    assert (page.status_code, page.headers["Content-Security-Policy"][:18]) == (200, "default-src 'none'")
+    assert 'data-method="note.write"' in page.text
+    assert 'data-rpc="../rpc"' in page.text
+    assert [shop.app.test_client().get(f"/rpc/docs/{name}").status_code for name in ("page.js", "other")] == [200, 404]
+
+
 def once_command(shop, *words, code=0):
     """What a command prints; it must end so."""
     result = shop.app.test_cli_runner().invoke(args=["once", *words])

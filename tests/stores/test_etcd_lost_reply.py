@@ -6,8 +6,8 @@ import base64
 
 import pytest
 
+from chaos.net.holding_link import HoldingLink
 from tests.support.caller import LOST
-from tests.support.holding_link import HoldingLink
 from tests.support.replies import expect
 from tests.support.waiting import in_background, until
 
@@ -27,7 +27,7 @@ def put_of(value: str, version: int = 1) -> bytes:
 
 def test_a_lost_transaction_runs_again(etcd, link, serve):
     """It never reached etcd: the lookup makes sure of that, and the call then runs, once."""
-    node = serve(etcd.url(ports=[link.port, etcd.members[0].port]))
+    node = serve(etcd.url(hosts=[f"127.0.0.1:{link.port}", etcd.members[0].address]))
     session = node.kv.open()
     link.take(put_of("lost-request"), "lost")
     answer = session.do(1, "kv.append", key="k", value="lost-request")
@@ -38,7 +38,7 @@ def test_a_lost_transaction_runs_again(etcd, link, serve):
 
 def test_a_committed_transaction_whose_reply_was_lost_does_not_run_again(etcd, link, serve):
     """etcd has committed it and nobody heard: the lookup finds that, and the reply is the first one's."""
-    node = serve(etcd.url(ports=[link.port, etcd.members[0].port]))
+    node = serve(etcd.url(hosts=[f"127.0.0.1:{link.port}", etcd.members[0].address]))
     session = node.kv.open()
     link.take(put_of("lost-reply"), "answered to nobody")
     answer = session.do(1, "kv.append", key="k", value="lost-reply")
@@ -50,7 +50,7 @@ def test_a_committed_transaction_whose_reply_was_lost_does_not_run_again(etcd, l
 
 def test_a_transaction_that_comes_late_finds_that_it_was_looked_up(etcd, link, serve):
     """It is held back, its call runs again and is answered; when it comes after all, it does nothing."""
-    node = serve(etcd.url(ports=[link.port, etcd.members[0].port]))
+    node = serve(etcd.url(hosts=[f"127.0.0.1:{link.port}", etcd.members[0].address]))
     session = node.kv.open()
     link.take(put_of("held-back"), "held back")
     answer = session.do(1, "kv.append", key="k", value="held-back")
@@ -63,7 +63,7 @@ def test_a_transaction_that_comes_late_finds_that_it_was_looked_up(etcd, link, s
 
 def test_a_late_transaction_without_an_identity_does_nothing_either(etcd, link, serve):
     """The same where no record would have kept it from running twice."""
-    node = serve(etcd.url(ports=[link.port, etcd.members[0].port]))
+    node = serve(etcd.url(hosts=[f"127.0.0.1:{link.port}", etcd.members[0].address]))
     link.take(put_of("anonymous"), "held back")
     assert node.kv.ok("kv.append", key="k", value="anonymous") == {"version": 1, "offset": 0}
     assert b'"succeeded":true' not in link.release()
@@ -72,7 +72,7 @@ def test_a_late_transaction_without_an_identity_does_nothing_either(etcd, link, 
 
 def test_a_committed_transaction_without_an_identity_does_not_run_again(etcd, link, serve):
     """Committed, unheard, and no record tells: only the lookup keeps it from a second effect."""
-    node = serve(etcd.url(ports=[link.port, etcd.members[0].port]))
+    node = serve(etcd.url(hosts=[f"127.0.0.1:{link.port}", etcd.members[0].address]))
     link.take(put_of("unheard"), "answered to nobody")
     assert node.kv.ok("kv.append", key="k", value="unheard") == {"version": 1, "offset": 0}
     assert b'"succeeded":true' in link.answer
@@ -84,7 +84,7 @@ def test_a_late_transaction_of_a_call_that_was_refused_meanwhile_does_nothing(et
     first transaction but the lookup itself; and the clock, where it is saved just then, hence several rounds.
     """
     with HoldingLink(etcd.members[0].port) as other_link:
-        node = serve(etcd.url(ports=[link.port, other_link.port]))
+        node = serve(etcd.url(hosts=[f"127.0.0.1:{link.port}", f"127.0.0.1:{other_link.port}"]))
         for round_ in range(10):
             value = f"refused-{round_}"
             for way in (link, other_link):  # whichever way it takes
@@ -97,7 +97,7 @@ def test_a_late_transaction_of_a_call_that_was_refused_meanwhile_does_nothing(et
 
 def test_nobody_is_told_anything_while_the_outcome_is_open(etcd, link, serve):
     """Committed, and then etcd is out of reach: the caller hears that nobody can tell; later its retry is a replay."""
-    node = serve(etcd.url(ports=[link.port]))
+    node = serve(etcd.url(hosts=[f"127.0.0.1:{link.port}"]))
     session = node.kv.open()
     link.take(put_of("out-of-reach"), "answered to nobody")
     call = in_background(lambda: session.do(1, "kv.append", key="k", value="out-of-reach"))

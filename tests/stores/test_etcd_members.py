@@ -91,20 +91,6 @@ def answered(clients) -> int:
     return sum(len(client.answered) for client in clients)
 
 
-def test_a_leader_is_killed_under_load(etcd_of_three, node):
-    """Twice the leader dies in the middle of it; each call takes effect once."""
-
-    def kill_leaders(_clients):
-        for _ in range(2):
-            time.sleep(0.5)
-            leader = etcd_of_three.leader()
-            leader.kill()
-            time.sleep(2.0)
-            etcd_of_three.restart(leader)
-
-    assert under_load(node, kill_leaders) > 50
-
-
 def test_a_member_that_is_asked_first_is_paused(etcd_of_three, node):
     """It keeps its connections and says nothing: the others are asked, and the transaction it holds is looked up."""
 

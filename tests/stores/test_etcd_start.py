@@ -145,6 +145,6 @@ def test_a_token_that_etcd_has_forgotten_is_renewed(serve):
         node = serve(with_user(cluster.url("p"), "root"))
         assert node.kv.ok("kv.put", key="k", value="v") == {"version": 1}
         cluster.members[0].kill()
-        cluster.members[0].start(cluster.peers)
+        cluster.members[0].start()
         until(lambda: node.kv.fetch("GET", "/readyz").status == 200, 15, "readiness")
         assert node.kv.ok("kv.put", key="k", value="v") == {"version": 2}

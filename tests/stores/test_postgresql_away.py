@@ -91,6 +91,12 @@ def test_it_is_restarted_under_load(own_postgres, postgres_url, serve, how):
     assert min(client.result(60) for client in clients) > 10
 
 
+def test_the_first_host_need_not_be_there(own_postgres, database, serve):
+    """As libpq has it: the hosts in their order, until one can be written."""
+    node = serve(f"postgresql://postgres@127.0.0.1:1,127.0.0.1:{own_postgres.port}/{database}")
+    assert node.kv.ok("kv.put", key="k", value="x") == {"version": 1}
+
+
 def _log_until(ends_s, nodes, key):
     """One call after the other, each until it is answered; how many, when all are found in their order, once."""
     session, seq = nodes[0].kv.open(), 0

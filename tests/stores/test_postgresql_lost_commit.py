@@ -112,6 +112,19 @@ def test_marks_do_not_pile_up(postgres_url, own_postgres, database, serve):
         assert connection.execute("SELECT count(*) FROM oncekv_group").fetchone()[0] <= 65
 
 
+def _synchronous(postgres, names):
+    """From now on a commit waits for these standbys, in every session."""
+    with postgres.connect() as admin:
+        admin.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
+        admin.execute("SELECT pg_reload_conf()")
+
+    def setting():
+        with postgres.connect() as new:  # forked from the primary's first process, which tells the others
+            return new.execute("SHOW synchronous_standby_names").fetchone()[0]
+
+    until(lambda: setting() == names, what="the primary's new setting")
+
+
 def test_a_cancelled_wait_for_a_standby_is_no_success(own_postgres, postgres_url, database, serve):
     """What the primary alone has is not acknowledged, neither by the first attempt nor by a replay, until a standby has
     it.
@@ -121,10 +134,6 @@ def test_a_cancelled_wait_for_a_standby_is_no_success(own_postgres, postgres_url
     session.do(1, "kv.append", key=key, value="a")
     with own_postgres.connect() as admin:
 
-        def synchronous(names: str) -> None:
-            admin.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
-            admin.execute("SELECT pg_reload_conf()")
-
         def cancelled():
             sql = (
                 "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity"
@@ -132,7 +141,7 @@ def test_a_cancelled_wait_for_a_standby_is_no_success(own_postgres, postgres_url
             )
             return admin.execute(sql, (database,)).fetchone()[0]
 
-        synchronous("nobody")
+        _synchronous(own_postgres, "nobody")
         try:
             first = in_background(lambda: session.do(2, "kv.append", key=key, value="b"))
             until(cancelled, what="a commit that waits for the standby")
@@ -141,6 +150,6 @@ def test_a_cancelled_wait_for_a_standby_is_no_success(own_postgres, postgres_url
             assert not first.done()
             assert not retry.done()
         finally:
-            synchronous("")
+            _synchronous(own_postgres, "")
         assert first.result(20).bare == retry.result(20).bare == {"result": {"version": 2, "offset": 1}}
         assert node.kv.get(key) == ("ab", 2)

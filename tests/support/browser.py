@@ -19,10 +19,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Browser", "executable"]
+import pytest
+
+__all__ = ["Browser", "chromium_or_skip"]
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 ANSWER_MAX_S = 30.0
+OPENS_MAX = 5
 # `--no-sandbox`: tests may run as root in a container. The proxy that nobody listens on is the missing network.
 FLAGS = [
     "--headless",
@@ -48,16 +51,22 @@ os.execvp(sys.argv[3], sys.argv[3:])
 """
 
 
-def executable() -> str | None:
-    """Where this machine's Chromium is; ONCEKV_CHROMIUM names another."""
+def chromium_or_skip(untried: str, profile: Path, origin: str = "") -> Browser:
+    """The machine's Chromium, or the one that ONCEKV_CHROMIUM names; without one, skip and say what is `untried`."""
     named = os.environ.get("ONCEKV_CHROMIUM")
-    return named or next((found for name in NAMES if (found := shutil.which(name))), None)
+    program = named or next((found for name in NAMES if (found := shutil.which(name))), None)
+    if program is None:
+        pytest.skip(f"NO CHROMIUM: {untried} (apt-get install chromium)")
+    return Browser(program, profile, origin)
 
 
 class Browser:
-    """One page. `complaints` grows with errors of the console, uncaught exceptions and requests that were made."""
+    """One page. `complaints` grows with errors of the console, uncaught exceptions and requests that were made.
 
-    def __init__(self, program: str, profile: Path) -> None:
+    It has no network; with an `origin`, such as http://127.0.0.1:8000, it has, and requests to there are no complaint.
+    """
+
+    def __init__(self, program: str, profile: Path, origin: str = "") -> None:
         command_out, self._write = os.pipe()
         self._read, answer_in = os.pipe()
         launch = [sys.executable, "-I", "-S", "-c", LAUNCH, str(command_out), str(answer_in)]
@@ -70,7 +79,9 @@ class Browser:
         os.close(command_out)
         os.close(answer_in)
         self._buffer = b""
+        self._origin = origin
         self._number = 0
+        self._network_changes = 0
         self._session: str | None = None
         self.complaints: list[str] = []
         try:
@@ -84,7 +95,9 @@ class Browser:
         self._session = self.tell("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.tell(f"{domain}.enable")
-        self.tell("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
+        if not self._origin:
+            nothing = {"latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+            self.tell("Network.emulateNetworkConditions", offline=True, **nothing)
 
     def __enter__(self) -> Self:
         return self
@@ -121,8 +134,8 @@ class Browser:
         result: dict[str, Any] = message["result"]
         return result
 
-    def size(self, width: int, height: int, *, dark: bool = False, scale: int = 1) -> None:
-        """The window of a device; below 640 pixels one that is held in a hand."""
+    def size(self, width: int, height: int, *, dark: bool = False, scale: int = 1, still: bool = False) -> None:
+        """The window of a device, below 640 pixels one that is held in a hand; `still`: of one who wants no motion."""
         self.tell(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -131,12 +144,20 @@ class Browser:
             mobile=width < 640,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.tell("Emulation.setEmulatedMedia", features=[scheme])
+        motion = {"name": "prefers-reduced-motion", "value": "reduce" if still else "no-preference"}
+        self.tell("Emulation.setEmulatedMedia", features=[scheme, motion])
 
     def open(self, url: str) -> None:
-        """Go there, and wait until it is loaded."""
-        self.tell("Page.navigate", url=url)
-        self.wait_for(f"location.href === {json.dumps(url)} && document.readyState === 'complete'")
+        """Go there, and wait until it is loaded; again where the machine got another network meanwhile, as beside tests
+        in containers: Chromium then breaks off what it loads.
+        """
+        for _ in range(OPENS_MAX):
+            before = self._network_changes
+            self.tell("Page.navigate", url=url)
+            self.wait_for(f"location.href === {json.dumps(url)} && document.readyState === 'complete'")
+            if self._network_changes == before:
+                return
+        raise AssertionError(f"the network changes all the time: {url}")
 
     def ask(self, expression: str) -> Any:
         """The value of a JavaScript expression, promises awaited."""
@@ -148,14 +169,35 @@ class Browser:
         """Until the expression is true."""
         deadline_s = time.monotonic() + ANSWER_MAX_S
         while not self.ask(f"new Promise(done => setTimeout(() => done(Boolean({expression})), 20))"):
-            assert time.monotonic() < deadline_s, f"never true: {expression}"
+            assert time.monotonic() < deadline_s, f"never true: {expression}; complaints: {self.complaints}"
 
-    def press(self, key: str) -> None:
+    def press(self, key: str, *, shift: bool = False) -> None:
         """A key of the keyboard, down and up."""
-        text = {"Enter": "\r"}.get(key, "")
-        code = {"Enter": 13, "Tab": 9}[key]
+        text = {"Enter": "\r", " ": " "}.get(key, "")
+        code = {"Enter": 13, "Tab": 9, " ": 32, "End": 35, "Home": 36, "ArrowLeft": 37}[key]
+        more = {"modifiers": 8 if shift else 0, "windowsVirtualKeyCode": code}
         for kind in ("keyDown", "keyUp"):
-            self.tell("Input.dispatchKeyEvent", type=kind, key=key, code=key, text=text, windowsVirtualKeyCode=code)
+            self.tell(
+                "Input.dispatchKeyEvent", type=kind, key=key, code={" ": "Space"}.get(key, key), text=text, **more
+            )
+
+    def click(self, selector: str) -> None:
+        """The left button of the mouse on the middle of what is there, wherever it has moved to."""
+        place = self.ask(
+            f"(one => {{ one?.scrollIntoView({{block: 'nearest'}}); const r = one?.getBoundingClientRect();"
+            f" return r && [r.x + r.width / 2, r.y + r.height / 2]; }})(document.querySelector({json.dumps(selector)}))"
+        )
+        if place is None:
+            return  # it is gone: whoever waits for what the click does will say so
+        x, y = place
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            self.tell("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def choose_file(self, selector: str, path: Path) -> None:
+        """Put a file into an `<input type=file>`, as its chooser does."""
+        root = self.tell("DOM.getDocument")["root"]["nodeId"]
+        node = self.tell("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.tell("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
 
     def picture(self, path: Path, *, whole: bool = False) -> None:
         """A PNG of what is seen, or of the whole page."""
@@ -180,9 +222,12 @@ class Browser:
                 self.complaints.append(str(params["exceptionDetails"]))
             case "Runtime.consoleAPICalled" if params["type"] in ("error", "warning", "assert"):
                 self.complaints.append(str(params["args"]))
+            case "Log.entryAdded" if "ERR_NETWORK_CHANGED" in params["entry"]["text"]:
+                self._network_changes += 1
             case "Log.entryAdded" if params["entry"]["level"] in ("error", "warning"):
                 self.complaints.append(str(params["entry"]))
             case "Network.requestWillBeSent":
                 url = params["request"]["url"]
-                if not url.startswith(("file:", "data:", "about:", "blob:")):
+                own = (f"{self._origin}/",) if self._origin else ()
+                if not url.startswith(("file:", "data:", "about:", "blob:", *own)):
                     self.complaints.append(f"a request was made: {url}")

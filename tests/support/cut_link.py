@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 
-from tests.support.tcp_link import TcpLink, end
+from chaos.net.tcp_link import TcpLink, end
 
 __all__ = ["CutLink"]
 

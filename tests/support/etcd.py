@@ -1,4 +1,4 @@
-"""The tests' own etcd (`chaos.runtime.etcd`): who leads, what stands in it, and one that asks for passwords."""
+"""The tests' own etcd (`chaos.runtime.etcd`): what stands in it, and one that asks for passwords."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import base64
 from typing import Any
 
 from chaos.runtime import etcd
-from chaos.runtime.etcd import START_MAX_S, EtcdMember, encoded
-from tests.support.waiting import until
+from chaos.runtime.etcd import EtcdMember
+from chaos.runtime.etcd_members import encoded
 
 __all__ = ["EtcdCluster", "EtcdMember", "encoded"]
 
@@ -16,15 +16,6 @@ class EtcdCluster(etcd.EtcdCluster):
     """A cluster, and what tests do with one."""
 
     _root: dict[str, Any] = {}  # noqa: RUF012 set as a whole
-
-    def leader(self) -> EtcdMember:
-        """The one that leads; waits for it."""
-        return until(lambda: next((member for member in self.members if member.leads()), None), START_MAX_S, "a leader")  # type: ignore[return-value]
-
-    def followers(self) -> list[EtcdMember]:
-        """All members but the leader."""
-        leader = self.leader()
-        return [member for member in self.members if member is not leader]
 
     def get(self, key: str, *, is_prefix: bool = False) -> dict[bytes, bytes]:
         """What stands under a key, or under all that begin with it."""

@@ -105,16 +105,6 @@ class Postgres:
         self._process.send_signal(how)
         self._process.wait(30)
 
-    def become_standby_of(self, primary: Postgres) -> None:
-        """Start it again, it having been stopped, as a copy of the primary that follows it."""
-        shutil.rmtree(self._data)
-        source = f"host=127.0.0.1 port={primary.port} user=postgres application_name=standby"
-        words = ["-D", str(self._data), "-d", source, "-R", "-X", "stream", "--no-sync", "--checkpoint=fast"]
-        subprocess.run(
-            [_program("pg_basebackup"), *words], check=True, capture_output=True, timeout=60, cwd=self._root, **self._as
-        )
-        self.start()
-
     def close(self) -> None:
         """End it, and remove its data."""
         if self._process.poll() is None:

@@ -6,18 +6,26 @@ is made where tests share what is dear to start, or what a machine has once.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-__all__ = ["arrange", "check", "count_left_out", "left_out", "take_over"]
+from tests.support.alone import is_alone
+from tests.support.seed import randomness
 
-CONTAINERS = ("test_containers", "test_compose_up", "test_compose_bank")
+__all__ = ["arrange", "check", "count_left_out", "draw_long", "left_out", "take_over"]
+
+CONTAINERS = (
+    "test_containers", "test_containers_stores", "test_compose_up", "test_compose_bank", "test_compose_stores",
+    "test_live_containers",
+)  # fmt: skip
 """One engine, which is slow when two ask at once; and the images are built by the first."""
 LONGEST_FIRST = (
-    *CONTAINERS, "test_storm", "test_bank_storm", "test_servers", "test_lost_database", "test_races", "test_durability",
-    "test_bugs", "test_scenarios", "test_chaos_command", "test_simulated_network",
+    *CONTAINERS, "test_storm", "test_storms", "test_bank_storm", "test_store_scenarios", "test_bank_scenarios",
+    "test_two_servers", "test_servers", "test_lost_database", "test_races", "test_durability", "test_bugs",
+    "test_every_failure", "test_scenarios", "test_chaos_command", "test_pages", "test_simulated_network",
 )  # fmt: skip
 """What begins last ends last: a long test at the end would leave the other processes idle."""
 _LEFT_OUT = pytest.StashKey[int]()
@@ -32,6 +40,25 @@ def arrange(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
 
 
+def draw_long(config: pytest.Config, items: list[pytest.Item], one_in: int) -> None:
+    """Of the long repetitions of each test function keep one in so many, at least one, drawn by the seed.
+
+    In containers, where nothing runs beside and each takes half a minute, five times fewer.
+    """
+    repetitions: defaultdict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("long"):
+            repetitions[item.nodeid.partition("[")[0]].append(item)
+    drawn: set[pytest.Item] = set()
+    for function, its in repetitions.items():
+        rarely = one_in * 5 if its[0].path.stem in CONTAINERS else one_in
+        drawn.update(randomness(f"long {function}").sample(its, max(1, len(its) // rarely)))
+    left = [item for its in repetitions.values() for item in its if item not in drawn]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in set(left)]
+
+
 def check(session: pytest.Session) -> None:
     """Refuse to run where pytest-xdist does not hear the groups: with pytest 9.2 it sends them apart in silence."""
     if session.config.getoption("loadgroup", False):
@@ -44,6 +71,8 @@ def _group(item: pytest.Item) -> str | None:
     """Contract tests share the servers of a model; unit tests are too short to be sent one by one; what a file
     starts for all its tests, a database say, is started once.
     """
+    if is_alone(item):
+        return "alone"
     if item.path.stem in CONTAINERS:
         return "containers"
     if "contract" in item.path.parts:
@@ -56,6 +85,8 @@ def _group(item: pytest.Item) -> str | None:
 
 
 def _rank(item: pytest.Item) -> int:
+    if is_alone(item):
+        return len(LONGEST_FIRST) + 1  # the others have little left to do
     stem = item.path.stem
     return LONGEST_FIRST.index(stem) if stem in LONGEST_FIRST else len(LONGEST_FIRST)
 

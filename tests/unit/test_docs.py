@@ -1,6 +1,6 @@
-"""The documents say what the code does: files exist, tables come from the registries, the README's table is a real one.
+"""The documents say what the code does: files exist, tables come from the registries, measured ones from real runs.
 
-`python -m tests.unit.test_docs [out/demo …]` writes the generated tables anew, the measured one from a run's evidence.
+`python -m tests.unit.test_docs [out/demo …]` writes the generated tables anew, measured ones from a run's evidence.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import pytest
 
 from bench.report.targets import TARGETS
 from chaos.runner.cell import COLUMNS
+from chaos.runtime.stores import SHARED
 from chaos.scenarios import scenarios
+from oncekv import cli
 from oncekv.kv.methods import all_methods
 from oncerpc.server.rpc.method import Method
 from oncerpc.wire.errors import REGISTRY
@@ -26,10 +28,16 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ROOT / "services" / "README.md"
 PROTOCOL = ROOT / "docs" / "protocol.md"
 FRONT_DOOR = ROOT / "README.md"
+MATRIX = ROOT / "docs" / "matrix.md"
 CHAOS = ROOT / "chaos" / "README.md"
 RESULTS = ROOT / "bench" / "results"
 """One real run of `make bench` and of `make concurrency`: the tables, the figures behind them, the plots."""
-MEASURED = {"local": FRONT_DOOR, "compose": CHAOS}
+MEASURED = {"local": MATRIX, "compose": CHAOS, **dict.fromkeys(SHARED, CHAOS)}
+"""By the store, where servers share one, else by the runtime."""
+STORY = ("lost-request", "lost-reply", "crash-after-commit", "late-after-ack", "volume-lost")
+"""The rows of the whole table that the front door shows."""
+SHOWN = ("1", "2", "4", "5")
+"""The measurements whose targets it shows: throughput, the identity, growth."""
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("*/*.md"))]
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)\)")
 
@@ -96,14 +104,19 @@ def test_the_method_table_is_the_registry() -> None:
     assert _generated(PROTOCOL.read_text(encoding="utf-8"), "methods") == methods_table()
 
 
-@pytest.mark.parametrize("runtime", ["local", "compose"])
-def test_the_measured_tables_have_every_scenario_and_semantics(runtime: str) -> None:
-    """Each runtime's table has a row for every scenario, a column for every semantics, and red controls."""
-    table = _generated(MEASURED[runtime].read_text(encoding="utf-8"), f"matrix-{runtime}").splitlines()
+@pytest.mark.parametrize(
+    ("name", "runtime", "store"),
+    [("local", "local", "sqlite"), ("compose", "compose", "sqlite"), *((store, "local", store) for store in SHARED)],
+)
+def test_the_measured_tables_have_every_scenario_and_semantics(name: str, runtime: str, store: str) -> None:
+    """Each has a row for every scenario that can be had there, a column for every semantics, and red controls."""
+    table = _generated(MEASURED[name].read_text(encoding="utf-8"), f"matrix-{name}").splitlines()
     head, *rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table if "---" not in line]
     assert head[1:] == [column.name for column in COLUMNS]
     found = scenarios()
-    assert [row[0] for row in rows] == [row.name for row in found.values() if row.runs_on(runtime)]
+    if store in SHARED:
+        found = {name: row.on_shared_store() for name, row in found.items()}
+    assert [row[0] for row in rows] == [row.name for row in found.values() if row.runs_on(runtime, store)]
     for row in rows:
         red = {head[place] for place, cell in enumerate(row) if "doubled" in cell}
         broken = {head[place] for place, cell in enumerate(row) if "BROKEN" in cell}
@@ -118,25 +131,50 @@ def test_the_table_of_planted_bugs_has_them_all() -> None:
     assert all("not caught" not in line for line in table)
 
 
-def bench_tables() -> str:
-    """The targets and the writes of the run that is kept, with its caption: what the front door shows of it."""
+def story() -> str:
+    """A few rows of the table in docs/matrix.md, aligned anew."""
+    head, _, *rows = _generated(MATRIX.read_text(encoding="utf-8"), "matrix-local").splitlines()
+    kept = {row.split("|")[1].strip(): row for row in rows}
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in (head, *(kept[name] for name in STORY))]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (cells[0], ["---"] * len(cells[0]), *cells[1:]))
+
+
+def bench_targets() -> str:
+    """What the run that is kept found, target by target, and on what machine: what the front door shows of it."""
     found = (RESULTS / "bench.md").read_text(encoding="utf-8")
-    caption, targets, writes = found.partition("**2. ")[0].strip().partition("**Targets**")
-    return f"{caption}{targets}{writes}"
+    rows = [row for row in _part_of_targets(found) if row[0] in SHOWN]
+    shown = ["| | found | floor | aim | |", "| --- | --- | --- | --- | --- |"]
+    shown += [
+        f"| {what} | {measured} | {floor} | {aim} | {verdict} |" for _, what, _, measured, floor, aim, verdict in rows
+    ]
+    return "\n".join([*shown, "", found.splitlines()[0]])
 
 
-def test_the_front_door_shows_the_run_that_is_kept() -> None:
-    """Every target stands in it with a verdict, the run was a whole one, and it names date, machine and versions.
+def _part_of_targets(found: str) -> list[list[str]]:
+    targets = found.partition("**Targets**")[2].partition("**1. ")[0]
+    rows = [line for line in targets.splitlines() if line.startswith("| ")][2:]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 
-    The library's cost (measurement 9) has a run of its own: bench/results/library.md.
+
+def test_the_front_door_shows_what_was_measured() -> None:
+    """Rows of the matrix that is kept, and what the run of the benchmark that is kept found."""
+    page = FRONT_DOOR.read_text(encoding="utf-8")
+    assert _generated(page, "story") == story()
+    assert _generated(page, "bench") == bench_targets()
+    assert len(page.splitlines()) <= 120
+
+
+def test_the_run_of_the_benchmark_that_is_kept_is_a_whole_one() -> None:
+    """Every target stands in it with a verdict, and it names date, machine and versions.
+
+    The library's cost (measurement 9) and the stores (10) have runs of their own: bench/results/library.md, stores.md.
     """
-    shown = _generated(FRONT_DOOR.read_text(encoding="utf-8"), "bench")
-    assert shown == bench_tables()
-    rows = [line for line in shown.partition("**1. ")[0].splitlines() if line.startswith("| ")][2:]
-    assert [row.split("|")[2].strip() for row in rows] == [target.what for target in TARGETS if target.measurement != 9]
-    assert all(row.split("|")[7].strip() in ("aim reached", "floor reached", "missed") for row in rows)
-    assert "Not the whole run" not in shown
-    assert re.match(r"\d{4}-\d\d-\d\d, \d+ cores .* GiB, .*python .*sqlite .*etcd ", shown)
+    found = (RESULTS / "bench.md").read_text(encoding="utf-8")
+    rows = _part_of_targets(found)
+    assert [row[1] for row in rows] == [target.what for target in TARGETS if target.measurement < 9]
+    assert all(row[6] in ("aim reached", "floor reached", "missed") for row in rows)
+    assert "Not the whole run" not in found
+    assert re.match(r"\d{4}-\d\d-\d\d, \d+ cores .* GiB, .*python .*sqlite .*etcd ", found)
 
 
 def test_every_claim_has_its_paragraph_in_the_run_that_is_kept() -> None:
@@ -155,6 +193,14 @@ def test_every_command_of_the_front_door_exists() -> None:
     assert named <= targets
 
 
+def test_every_command_and_option_of_an_operator_is_explained() -> None:
+    """Each command of `oncekv`, and what a server and the terminal take besides, stands in the page for operators."""
+    page = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    assert [name for name in cli.COMMANDS if f"oncekv {name}" not in page] == []
+    for option in ("--log-format", "--log-calls", "--once", "--json", "--history", "NO_COLOR"):
+        assert option in page
+
+
 def _put(page: Path, name: str, table: str) -> None:
     text = page.read_text(encoding="utf-8")
     start, end = _part(text, name).span()
@@ -170,12 +216,13 @@ if __name__ == "__main__":
             for drawn in [*evidence.glob("*.svg"), evidence / f"{kept}.json"]:
                 shutil.copy(drawn, RESULTS)
             shutil.copy(evidence / "table.md", RESULTS / f"{kept}.md")
-            if kept == "bench":
-                _put(FRONT_DOOR, "bench", bench_tables())
             continue
         if (evidence / "bugs.md").exists():
             _put(CHAOS, "bugs", (evidence / "bugs.md").read_text(encoding="utf-8").strip())
             continue
-        runtime = json.loads((evidence / "matrix.json").read_text(encoding="utf-8"))["runtime"]
+        run = json.loads((evidence / "matrix.json").read_text(encoding="utf-8"))
+        measured = run["store"] if run["store"] in SHARED else run["runtime"]
         table, _, _ = (evidence / "table.md").read_text(encoding="utf-8").partition("\n\n")
-        _put(MEASURED[runtime], f"matrix-{runtime}", table)
+        _put(MEASURED[measured], f"matrix-{measured}", table)
+    _put(FRONT_DOOR, "story", story())
+    _put(FRONT_DOOR, "bench", bench_targets())

@@ -41,8 +41,8 @@ from tests.support.thread_switches import hasty_switching
 from tests.support.waiting import at_once
 
 RACY = (
-    "committer.py", "exchange.py", "remote_committer.py", "ledger.py", "outbox.py", "session.py", "watchdog.py",
-    "writer.py",
+    "call_queue.py", "committer.py", "exchange.py", "remote_committer.py", "ledger.py", "outbox.py", "session.py",
+    "watchdog.py", "writer.py",
 )  # fmt: skip
 RACES_MAX = 20
 THREADS = 12
@@ -79,7 +79,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KvServer]
         server.committer.listen(None)
         yield server
         assert len(server.running) == 0, "a request was never answered"
-        queue = server.committer if isinstance(server.committer, Committer) else None
+        queue = server.committer._queue if isinstance(server.committer, Committer) else None
         assert queue is None or (queue._waiting, queue._waiting_bytes) == (0, 0), "the queue was not counted right"
         server.close()
 
@@ -92,7 +92,7 @@ class Scheduler:
         self._loop = ThreadPoolExecutor(1)
         self._pool = ThreadPoolExecutor(4)
         self.on_loop = self._loop.submit
-        self.in_thread = self._pool.submit
+        self.in_thread = self.read = self._pool.submit
 
     def commit(self, waiting: Submission) -> None:
         """At once: what comes together is the sockets' affair."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from oncerpc.client.semantics import READS
+from oncerpc.wire.reads import READS
 
 __all__ = ["is_read_txn"]
 

@@ -81,6 +81,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         " where it has a core to run on (default: %(default)s); with several workers always in a process",
     )
     add("--token-file", type=Path, metavar="FILE", help="one accepted bearer token a line (default: none is asked for)")
+    add("--log-format", choices=("text", "json"), default="text", help="lines, or a JSON object a line (default: text)")
+    add("--log-calls", action="store_true", help="log every attempt: identity (shortened), outcome, time")
     add("--failpoints", action="store_true", help="offer debug.failpoint (for tests only)")
     for name, default, what in (
         ("--lease-ms", Config.lease_ms, "default session lease"),
@@ -95,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     # The HTTP server's import takes a moment that --help need not.
     from oncekv.server.process.serve import serve
 
-    set_up_logging()
+    set_up_logging(as_json=args.log_format == "json")
     if args.workers > 1 and args.writer == "thread":
         print("oncekv serve: several workers have a writer's process; leave --writer thread out", file=sys.stderr)
         return 2
@@ -121,6 +123,7 @@ def _config(args: argparse.Namespace) -> Config:
         writer=_writer(args.writer),
         tokens=_tokens(args.token_file) if args.token_file else frozenset(),
         failpoints=args.failpoints,
+        log_calls=args.log_calls,
         lease_ms=min(args.lease_ms, Config.lease_max_ms),
         sessions_max=args.sessions_max,
         queue_max=args.queue_max,

@@ -1,8 +1,7 @@
 """The client: `connect` makes one; every call ends as a result, a definite failure, or an explicit unknown.
 
-The files in the order in which a call passes them: connect, binding, stub (1; typed, batch), issue (chunks, session,
-ledger, outbox), caller (2; request, retry, verdict), transport (3; connections); and back by reply, ending, verdict,
-outcome. `history` records.
+The folders in the order in which a call passes them: `api` (connect, the stub, batches), `session` (its identity),
+`retry` (attempt after attempt), `transport` (one POST); `services/README.md` names the files.
 """
 
 from __future__ import annotations

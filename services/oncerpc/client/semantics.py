@@ -13,14 +13,14 @@ Place on the way: chosen at the stub (1), obeyed by `decision` (2). Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["READS", "Semantics", "is_harmless"]
+from oncerpc.wire.reads import READS
 
-READS: dict[str, Callable[[Mapping[str, Any]], bool]] = {}
-"""What a service whose client is typed has told of its methods: whether a call with these params changes nothing."""
+__all__ = ["Semantics", "is_harmless"]
+
 _ADMINISTRATION = ("server.", "rpc.", "session.", "debug.")
 
 

@@ -17,26 +17,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 
-from flask import Flask, Request, Response, current_app, request
+from flask import Flask, Request, Response, abort, current_app, request
 from sqlalchemy import Connection, Engine
 from sqlalchemy.pool import QueuePool
 from werkzeug.exceptions import NotFound
 
 import oncerpc
 from oncerpc.flask.commands import make_commands
-from oncerpc.flask.endpoint import serve_rpc
 from oncerpc.flask.methods import method_of
 from oncerpc.flask.policy import policy_page
+from oncerpc.flask.rpc_view import serve_rpc
 from oncerpc.flask.setup import Settings, SetupError, open_database
 from oncerpc.flask.views import CURRENT, VERBS, ViewPolicy, Views
 from oncerpc.server.config import Config
 from oncerpc.server.failpoints import Failpoints
+from oncerpc.server.http.docs_page import docs_page
 from oncerpc.server.http.exchange import ServerContext
 from oncerpc.server.log import log
 from oncerpc.server.metrics import Metrics
 from oncerpc.server.records import StoreRefused
 from oncerpc.server.rpc.dispatcher import Dispatcher
-from oncerpc.server.rpc.method import Method, Service
+from oncerpc.server.rpc.method import Method, ServerFacts, Service
+from oncerpc.server.rpc.observers import observer_of
 from oncerpc.server.rpc.wiring import assemble
 from oncerpc.server.sql.clock import DatabaseClock
 from oncerpc.server.sql.committer import TransactionCommitter
@@ -66,6 +68,7 @@ class State:
     views: Views
     pruner: Pruner
     disabled: bool
+    facts: ServerFacts
     methods: dict[str, Method]
     policies: dict[str, ViewPolicy] = field(default_factory=dict)
 
@@ -235,12 +238,13 @@ def _assemble(app: Flask, engine: Engine, settings: Settings, methods: Mapping[s
         executor.failpoint = failpoints.hit_any
     key_ttl_ms = max(1, int(settings.key_ttl_s * 1000))
     committer = TransactionCommitter(executor, parts.facts, parts.metrics, parts.clock.now_ms, key_ttl_ms)
+    dispatch = Dispatcher(parts, observer_of(boot, log_calls=config.log_calls))
     return State(
         settings=settings,
         executor=executor,
         store=store,
         metrics=parts.metrics,
-        context=ServerContext(config, Dispatcher(parts), committer, RequestsInFlight()),
+        context=ServerContext(config, dispatch, committer, RequestsInFlight()),
         views=Views(
             app,
             executor,
@@ -252,6 +256,7 @@ def _assemble(app: Flask, engine: Engine, settings: Settings, methods: Mapping[s
         ),
         pruner=Pruner(executor, parts.facts.sessions),
         disabled=disabled,
+        facts=parts.facts,
         methods=cast("dict[str, Method]", parts.facts.methods),
     )
 
@@ -277,8 +282,14 @@ def _add_routes(app: Flask, state: State) -> None:
     def policy() -> str:
         return policy_page(settings, _policies(app, state), disabled=state.disabled)
 
+    def docs(name: str = "") -> Response:
+        page = docs_page(state.facts, name, f"../{settings.path.rpartition('/')[2]}")
+        return Response(page.body, content_type=page.content_type, headers=page.headers) if page else abort(404)
+
     app.add_url_rule(settings.path, "oncerpc", rpc, methods=_RPC_VERBS, provide_automatic_options=False)
     app.add_url_rule(settings.policy_path, "oncerpc_policy", policy, methods=["GET"])
+    app.add_url_rule(f"{settings.path}/docs", "oncerpc_docs", docs, methods=["GET"])
+    app.add_url_rule(f"{settings.path}/docs/<name>", "oncerpc_docs_file", docs, methods=["GET"])
     pages: dict[str, Callable[[], Response]] = {
         "/healthz": lambda: Response("ok\n", mimetype="text/plain"),
         "/readyz": lambda: _readiness(state),

@@ -28,9 +28,9 @@ from oncerpc.server.sql.database import StillRunning
 from oncerpc.server.sql.executor import Executed, Executor
 from oncerpc.server.sql.records import SqlRecords
 from oncerpc.server.sql.transaction import Transaction, TransactionEnded
-from oncerpc.wire.envelope import Reply
 from oncerpc.wire.errors import IdentityReused, Overloaded
 from oncerpc.wire.identity import NO_META
+from oncerpc.wire.jsonrpc import Reply
 
 __all__ = ["CURRENT", "VERBS", "ViewPolicy", "Views", "unpack_response"]
 

@@ -17,6 +17,8 @@ class Config:
     tokens: frozenset[bytes] = field(default=frozenset(), repr=False)
     """SHA-256 digests of the accepted bearer tokens; empty means that no token is asked for."""
     failpoints: bool = False
+    log_calls: bool = False
+    """Whether the log has a line for every attempt."""
     lease_ms: int = 10 * 60 * 1000
     lease_max_ms: int = 24 * 60 * 60 * 1000
     sessions_max: int | None = 1_000_000

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, TypeVar
 
-from oncerpc.wire.envelope import Reply
+from oncerpc.wire.jsonrpc import Reply
 
 __all__ = [
     "Counters",
@@ -40,8 +40,12 @@ class StoreFailed(Exception):
 
 
 class Session(Protocol):
-    """One open session. `expires_ms` is a time of the lease clock; `acked` is the watermark."""
+    """One open session. `expires_ms` is a time of the lease clock; `acked` is the watermark. `is_restored`: the store
+    was restored from a backup since, and may not know all calls that it has made.
+    """
 
+    @property
+    def is_restored(self) -> bool: ...
     @property
     def name(self) -> str: ...
     @property

@@ -6,6 +6,7 @@ a call. The rules that need no store are checked here; those that do (window, wa
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Annotated, Any
 
@@ -15,10 +16,26 @@ from msgspec import Struct, ValidationError, convert
 from oncerpc.wire.errors import InvalidParams
 from oncerpc.wire.structs import build_structs
 
-__all__ = ["KEY_LENGTH_MAX", "NO_META", "SEQ_MAX", "WINDOW", "CallMeta", "is_idempotency_key", "read_meta"]
+__all__ = [
+    "ATTEMPT_HEADER",
+    "KEY_LENGTH_MAX",
+    "NO_META",
+    "SEQ_MAX",
+    "TRACE_HEADER",
+    "WINDOW",
+    "CallMeta",
+    "is_idempotency_key",
+    "read_meta",
+    "shortened",
+]
 
 WINDOW = 1024
 """How far `seq` may lead the acknowledged ones: the bound on records that one session can keep."""
+
+ATTEMPT_HEADER = "Oncerpc-Attempt"
+"""Of a request's calls the how manieth attempt this is, from the second on; for logs and traces alone."""
+TRACE_HEADER = "Traceparent"
+"""Which span this attempt belongs to (W3C Trace Context); for traces alone."""
 
 SEQ_MAX = 2**63 - 1
 KEY_LENGTH_MAX = 255
@@ -61,6 +78,14 @@ def read_meta(value: Any) -> CallMeta:
     if meta.seq is not None and meta.acked >= meta.seq:
         raise InvalidParams("acked must be below seq", path="$.params._meta.acked")
     return meta
+
+
+def shortened(secret: str) -> str:
+    """What logs and traces have of a session's name or a key: the same on both sides, and no way back.
+
+    Eight digits of its SHA-256: whoever holds a session's name is the client, so no part of it is shown.
+    """
+    return hashlib.sha256(secret.encode()).hexdigest()[:8]
 
 
 def is_idempotency_key(key: str) -> bool:

@@ -19,8 +19,8 @@ from oncerpc.server.dedup.base import Attempt
 from oncerpc.server.dedup.persisted import PersistedDedup
 from oncerpc.server.failpoints import Dropped
 from oncerpc.server.rpc.call import Call, Submission
-from oncerpc.wire.envelope import Reply, mark_replayed
 from oncerpc.wire.errors import RpcError
+from oncerpc.wire.jsonrpc import Reply, mark_replayed
 from tests.bugs.base import Bug, replaced
 
 real_admit, real_record_reply = PersistedDedup.admit, PersistedDedup.record_reply

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from oncekv.server.engine.storage.staged import Group
 from oncerpc.server.dedup.base import Attempt
 from oncerpc.server.dedup.persisted import PersistedDedup
-from oncerpc.wire.envelope import Reply
+from oncerpc.wire.jsonrpc import Reply
 from tests.bugs.base import Bug, replaced
 
 real_record_reply = PersistedDedup.record_reply

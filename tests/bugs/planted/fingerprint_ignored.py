@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from oncekv.server.engine.storage.base import KeyedRecord, Record
 from oncerpc.server.dedup import persisted
 from oncerpc.server.dedup.base import Attempt
-from oncerpc.wire.envelope import Reply
+from oncerpc.wire.jsonrpc import Reply
 from tests.bugs.base import Bug, replaced
 
 

@@ -16,7 +16,7 @@ from oncerpc.server.dedup.persisted import PersistedDedup
 from oncerpc.server.records import Records
 from oncerpc.server.sql.executor import Executed, Executor, Work
 from oncerpc.server.sql.records import SqlRecords
-from oncerpc.wire.envelope import Reply
+from oncerpc.wire.jsonrpc import Reply
 from tests.bugs.base import Bug, replaced
 
 real_admit, real_record_reply = PersistedDedup.admit, PersistedDedup.record_reply

@@ -16,8 +16,8 @@ from oncerpc.flask import views
 from oncerpc.server.records import StoreFailed, StoreRefused
 from oncerpc.server.sql.database import StillRunning
 from oncerpc.server.sql.executor import Executed, Executor, Work
-from oncerpc.wire.envelope import Reply
 from oncerpc.wire.errors import Refused
+from oncerpc.wire.jsonrpc import Reply
 from tests.bugs.base import Bug, replaced
 
 real_run = Executor.run

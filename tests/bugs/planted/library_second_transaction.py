@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from oncerpc.server.sql.executor import Executor, Work
 from oncerpc.server.sql.records import SqlRecords
 from oncerpc.server.sql.transaction import Transaction
-from oncerpc.wire.envelope import Reply
+from oncerpc.wire.jsonrpc import Reply
 from tests.bugs.base import Bug, replaced
 
 real_settle, real_pass = Executor._settle, Executor._pass

@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from oncekv.server.engine.storage.base import Record, Session, unpack
+from oncekv.server.engine.storage.sqlite_checksums import unsealed
 from oncekv.server.engine.storage.sqlite_queries import SqliteView
 from oncekv.server.engine.storage.staged import Group
 from tests.bugs.base import Bug, replaced
@@ -21,8 +22,8 @@ def record(self: Group, session: Session, seq: int) -> Record | None:
         if staged_seq == seq:
             return unpack(answer)
     assert isinstance(self._writer, SqliteView)
-    for (answer,) in self._writer._execute("SELECT answer FROM record WHERE seq = ?", (seq,)):
-        return unpack(answer)
+    for row in self._writer._execute("SELECT place, seq, acked, answer FROM record WHERE seq = ?", (seq,)):
+        return unsealed(*row)
     return None
 
 

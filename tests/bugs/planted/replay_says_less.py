@@ -13,7 +13,7 @@ import msgspec
 from oncekv.server.engine.storage.staged import Group
 from oncerpc.server.dedup.base import Attempt
 from oncerpc.server.dedup.persisted import PersistedDedup
-from oncerpc.wire.envelope import Reply, success
+from oncerpc.wire.jsonrpc import Reply, success
 from tests.bugs.base import Bug, replaced
 
 real_admit = PersistedDedup.admit

@@ -11,14 +11,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from oncekv.server.engine.committer import Committer, _Ticket
+from oncekv.server.engine.call_queue import CallQueue, Ticket
+from oncekv.server.engine.committer import Committer
 from oncekv.server.engine.storage.staged import Group
 from oncerpc.server.rpc.call import Call
 from tests.bugs.base import Bug, replaced
 from tests.bugs.windows import after_execute_moved
 
 DISK_S = 0.02
-real_take, real_run_group, real_finish = Committer._take, Committer._run_group, Group.finish
+real_take, real_run_group, real_finish = CallQueue.take, Committer._run_group, Group.finish
 
 
 @contextlib.contextmanager
@@ -30,10 +31,13 @@ def plant() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _replies_first(after_reply: Callable[[], None]) -> Iterator[None]:
-    ready: list[_Ticket] = []
+    ready: list[Ticket] = []
 
-    def take(self: Committer) -> tuple[list[Call], list[_Ticket]]:
-        calls, finished = real_take(self)
+    def take(self: CallQueue, wait_s: float) -> tuple[list[Call], list[Ticket]] | None:
+        group = real_take(self, wait_s)
+        if group is None:
+            return None
+        calls, finished = group
         ready.extend(finished)
         return calls, []
 
@@ -52,7 +56,7 @@ def _replies_first(after_reply: Callable[[], None]) -> Iterator[None]:
         real_run_group(self, calls, **options)
         answer()  # a group that failed never came as far
 
-    with replaced(Committer, _take=take, _run_group=run_group), replaced(Group, finish=finish):
+    with replaced(CallQueue, take=take), replaced(Committer, _run_group=run_group), replaced(Group, finish=finish):
         yield
 
 

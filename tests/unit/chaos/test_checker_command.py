@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chaos.__main__ import main
-from chaos.judging import check as command
+from chaos.judging import check_command as command
 from oncekv.client import History, Ok
 from tests.support.checking import event, sequence
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaos.evidence import CallRecord, TransferRecord
-from chaos.judging.ledger import disagreements
+from chaos.judging.bank_ledger import disagreements
 
 INITIAL = {"a": 100, "b": 100}
 TRANSFERS = [

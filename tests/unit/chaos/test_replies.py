@@ -12,8 +12,8 @@ from oncekv.kv.errors import VersionMismatch
 from oncerpc.client.outcome import HttpRefused
 from oncerpc.client.transport.attempt_result import Errored
 from oncerpc.client.transport.reply import Received, read_single
-from oncerpc.wire.envelope import encode_reply, failure, mark_replayed, success
 from oncerpc.wire.errors import Overloaded, RpcError, StaleCall
+from oncerpc.wire.jsonrpc import encode_reply, failure, mark_replayed, success
 from tests.unit.client.loopback import ok
 
 

@@ -4,11 +4,13 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+import vl_convert
 
-from chaos.report import labels, order, plots, proof, selection, sequence, write_report
-from chaos.report.page import render
+from chaos.report import labels, order, plots, proof, selection, sequence
+from chaos.report.page import render, write_report
 from chaos.report.records import (
     Attempt,
     Band,
@@ -21,6 +23,7 @@ from chaos.report.records import (
     read_cell,
     read_run,
 )
+from chaos.report.vega_library import library
 from tests.support.evidence import cell_of, write_run
 
 EVIL = "</script><img src=x onerror=alert(1)>\u2028&'\""
@@ -281,3 +284,16 @@ def test_the_excerpt_marks_every_effect_of_the_call():
     assert found is not None
     assert [text for text, is_it in found.parts if is_it] == ["c0-1;", "c0-1;"]
     assert order.excerpt(call, {}) is None
+
+
+def test_the_plots_script_is_made_once_for_all_runs(tmp_path, monkeypatch):
+    """It takes seconds to make; where nothing can be kept the report is written all the same."""
+    make = Mock(return_value="draw('</script>')")
+    monkeypatch.setattr(vl_convert, "javascript_bundle", make)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    scripts = [library.__wrapped__() for _ in range(2)]
+    assert scripts == ["draw('<\\/script>')"] * 2
+    assert make.call_count == 1
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert library.__wrapped__() == scripts[0]

@@ -10,6 +10,8 @@ from chaos.evidence import MUST_BREAK, MUST_HOLD, Counts
 from chaos.faults.base import Fault
 from chaos.faults.late_duplicate import LateDuplicate
 from chaos.runner.cell import COLUMNS
+from chaos.runtime.base import ASYNC_STANDBY, LINKED, OWN, STANDBY
+from chaos.runtime.stores import SHARED
 from chaos.scenarios import scenarios
 from chaos.scenarios.base import AT_LEAST_ONCE, MEMORY, Scenario
 
@@ -50,14 +52,36 @@ def _restarts_the_server(fault: Fault) -> bool:
 
 
 @pytest.mark.parametrize("scenario", scenarios().values(), ids=list(scenarios()))
-def test_records_in_memory_may_break_wherever_the_server_restarts(scenario: Scenario) -> None:
-    """A call that ran before a restart and is tried again after it runs again, in any such scenario."""
-    assert (scenario.promise(MEMORY) != MUST_HOLD) == _restarts_the_server(scenario.fault())
+def test_records_in_memory_may_break_wherever_a_retry_meets_another_memory(scenario: Scenario) -> None:
+    """A call that is tried again after a restart, or at another server, runs again, in any such scenario."""
+    meets_another = scenario.spare_server or _restarts_the_server(scenario.fault())
+    assert (scenario.promise(MEMORY) != MUST_HOLD) == meets_another
 
 
-def test_the_persisted_columns_break_where_the_disk_or_the_table_is_lost_alone() -> None:
+@pytest.mark.parametrize("store", SHARED)
+def test_what_a_scenario_needs_of_a_store_it_says(store: str) -> None:
+    """On an engine that servers share; its kinds of stores are known, and whoever loses calls there may lose them."""
+    for scenario in scenarios().values():
+        assert scenario.store in ("", LINKED, OWN, STANDBY, ASYNC_STANDBY)
+        assert scenario.stores <= SHARED.keys()
+        assert scenario.must_lose <= scenario.must_break
+        assert not (scenario.needs_shared and scenario.runs_on("local"))
+        if scenario.needs_shared and not scenario.stores:
+            assert scenario.runs_on("local", store)
+
+
+def test_a_lost_disk_teaches_something_else_where_stores_are_shared() -> None:
+    """There it is no loss, and nothing of it must break."""
+    alone, shared = scenarios()["volume-lost"], scenarios()["volume-lost"].on_shared_store()
+    assert shared.teaches != alone.teaches
+    assert alone.must_break
+    assert not shared.must_break
+
+
+def test_the_persisted_columns_break_where_disk_or_table_or_the_last_commits_are_lost_alone() -> None:
     """No other scenario excuses the columns whose promise this project is about."""
     for scenario in scenarios().values():
         excused = (scenario.may_break | scenario.must_break) & {"at-most-once", "exactly-once"}
-        assert bool(excused) == (scenario.name in ("volume-lost", "restart-forgets"))
+        known = ("volume-lost", "restart-forgets", "primary-promoted-async", "restored-from-backup")
+        assert bool(excused) == (scenario.name in known)
         assert scenario.may_break <= {"at-most-once/memory"}

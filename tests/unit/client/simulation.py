@@ -20,7 +20,6 @@ from oncekv.kv.errors import VersionMismatch
 from oncerpc.client.retry.retry_loop import Environment
 from oncerpc.client.transport.attempt_result import Lost, NotSent
 from oncerpc.client.transport.reply import Received
-from oncerpc.wire.envelope import Reply, encode_batch, encode_reply, failure, mark_replayed, success
 from oncerpc.wire.errors import (
     IdentityReused,
     InternalError,
@@ -30,6 +29,7 @@ from oncerpc.wire.errors import (
     StaleCall,
     WindowExceeded,
 )
+from oncerpc.wire.jsonrpc import Reply, encode_batch, encode_reply, failure, mark_replayed, success
 
 __all__ = ["CrashedError", "Fates", "ModelServer", "Network"]
 

@@ -4,8 +4,8 @@ from oncekv.kv.errors import VersionMismatch
 from oncerpc.client.outcome import HttpRefused, UnlistedError
 from oncerpc.client.transport.attempt_result import Answered, Errored, Lost, describe
 from oncerpc.client.transport.reply import Received, read_batch, read_single
-from oncerpc.wire.envelope import encode_batch, encode_reply, failure, mark_replayed, success
 from oncerpc.wire.errors import REGISTRY, IdentityReused, InternalError, InvalidRequest, Overloaded, ParseError
+from oncerpc.wire.jsonrpc import encode_batch, encode_reply, failure, mark_replayed, success
 
 
 def single(body, status=200, **headers):

@@ -23,7 +23,6 @@ from oncekv.kv.errors import VersionMismatch
 from oncekv.kv.results import Appended, Written
 from oncerpc.client.session.outbox import OutboxError
 from oncerpc.client.transport.reply import Received
-from oncerpc.wire.envelope import encode_reply, failure
 from oncerpc.wire.errors import (
     Expired,
     InvalidParams,
@@ -33,6 +32,7 @@ from oncerpc.wire.errors import (
     TooManySessions,
     WindowExceeded,
 )
+from oncerpc.wire.jsonrpc import encode_reply, failure
 from oncerpc.wire.results import ReplayMark
 
 from .scripted import LOST, NO_JITTER, REFUSED, Scripted, append, client

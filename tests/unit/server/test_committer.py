@@ -253,7 +253,7 @@ def test_the_queue_is_bounded_by_calls_and_bytes(tmp_path: Path) -> None:
     (refused,) = submit("too many bytes", 1, 1)
     assert name_of(refused) == "overloaded"
     assert done == ["too many bytes"]
-    bench.committer._take()
+    bench.committer._queue.take(0)
     four = submit("one too many", 4, 100)
     assert [call.reply is None for call in four] == [True, True, True, False]
     (full,) = submit("full", 1, 0)

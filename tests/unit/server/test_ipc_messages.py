@@ -11,10 +11,10 @@ from oncekv.kv.methods import all_methods
 from oncekv.server.engine.ipc_messages import apply_answers, pack_answers, pack_calls, unpack_answers, unpack_calls
 from oncerpc.server.dedup.base import IdempotencyKey
 from oncerpc.server.rpc.call import Call
-from oncerpc.wire.envelope import success
 from oncerpc.wire.errors import Overloaded
 from oncerpc.wire.fingerprint import fingerprint
 from oncerpc.wire.identity import NO_META, CallMeta
+from oncerpc.wire.jsonrpc import success
 
 PARAMS: dict[str, dict[str, Any]] = {
     "kv.put": {"key": "k\0é", "value": "x" * 10_000, "if_version": 2**62},

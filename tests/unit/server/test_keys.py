@@ -11,8 +11,8 @@ from oncekv.server.engine.storage.staged import Group
 from oncerpc.server.dedup.base import KEY_KEPT_MS, IdempotencyKey
 from oncerpc.server.dedup.persisted import PersistedDedup
 from oncerpc.server.sessions import Sessions
-from oncerpc.wire.envelope import Reply
 from oncerpc.wire.identity import NO_META, CallMeta
+from oncerpc.wire.jsonrpc import Reply
 
 DAY_MS = 24 * 60 * 60 * 1000
 KEY = IdempotencyKey(b"", "order-17")

@@ -6,9 +6,12 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
-from oncekv.server.engine.storage import open_store
+import pytest
+
+from oncekv.server.engine.storage import open_store, sqlite
 from oncekv.server.engine.storage.sqlite import APPLICATION_ID
-from oncerpc.wire.envelope import Reply
+from oncerpc.wire.jsonrpc import Reply
+from tests.bugs.base import replaced
 
 SCHEMA_1 = f"""
 CREATE TABLE kv (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL, version INTEGER NOT NULL);
@@ -51,4 +54,21 @@ def test_a_store_of_schema_1_keeps_its_records_and_watermarks(tmp_path: Path) ->
             assert reader.row("k") == ("value", 3)
         store.close()
     with contextlib.closing(sqlite3.connect(path)) as new:
-        assert new.execute("PRAGMA user_version").fetchone() == (2,)
+        assert new.execute("PRAGMA user_version").fetchone() == (3,)
+
+
+def test_a_skipped_step_is_caught(tmp_path: Path) -> None:
+    """Planted: the step to schema 3 as far as somebody needed it on that day."""
+    path = tmp_path / "kv.db"
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.executescript(SCHEMA_1)
+    real = sqlite._script
+
+    def script(name: str) -> list[str]:
+        return [text for text in real(name) if not (name == "schema-from-2.sql" and "epoch" in text)]
+
+    with replaced(sqlite, _script=script):
+        store = open_store(f"sqlite:///{path}")
+    with pytest.raises(sqlite3.OperationalError, match="epoch"), store.read() as reader:
+        reader.sessions(["one"])
+    store.close()

@@ -14,7 +14,7 @@ from oncekv.server.engine.storage import open_store
 from oncekv.server.engine.storage.base import Row, Store, Writer
 from oncekv.server.engine.storage.staged import Effect, Group
 from oncekv.server.engine.storage.writer_cache import WriterCache
-from oncerpc.wire.envelope import Reply
+from oncerpc.wire.jsonrpc import Reply
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oncekv.kv.errors import VersionMismatch
-from oncerpc.wire.envelope import decode, encode_batch, encode_reply, failure, mark_replayed, success
 from oncerpc.wire.errors import REGISTRY, InvalidRequest, ParseError
+from oncerpc.wire.jsonrpc import decode, encode_batch, encode_reply, failure, mark_replayed, success
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),

@@ -1,4 +1,4 @@
-"""The key/value methods (9): one file each, found by its place in this folder; no other file names it."""
+"""The key/value methods (step 9): one file each, found by its place in this folder; no other file names it."""
 
 from __future__ import annotations
 

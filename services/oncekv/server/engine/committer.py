@@ -1,4 +1,4 @@
-"""The committer (7): many calls, one transaction, and only then the replies.
+"""The committer (step 7): many calls, one transaction, and only then the replies.
 
 One writer thread takes the calls that wait, lets each through the delivery's gate, runs it on an effect of its own, and
 commits the group once. A call that fails fails alone. Because one writer at a time holds the store, a duplicate of
@@ -9,7 +9,7 @@ calls that begin anew; over the bound they are refused, since nothing of them st
 
 Guarantee: no reply leaves before the commit that holds its effect and record; after a failed commit every call of
 the group is told `internal_error`, which is indefinite, and while the store cannot be written, `overloaded`: nothing
-has begun. Limit: the queue is bounded; over it, `overloaded`.
+has begun.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from oncekv.server.engine.group_size import GroupRoom, foreseen
+from oncekv.server.engine.call_queue import CallQueue
+from oncekv.server.engine.group_size import foreseen
 from oncekv.server.engine.storage.base import Store, StoreConflict, StoreFailed, StoreOverLimit, StoreRefused
 from oncekv.server.engine.storage.staged import Effect, Group
 from oncekv.server.engine.storage.writer_cache import WriterCache
@@ -30,12 +31,11 @@ from oncerpc.server.log import StateLog, end_server, log
 from oncerpc.server.rpc.call import BaseCommitter, Call, Submission, Watch
 from oncerpc.server.rpc.components import Components
 from oncerpc.server.rpc.method import Context, MethodKind
-from oncerpc.wire.envelope import Reply, failure, mark_replayed, success
 from oncerpc.wire.errors import ApplicationError, InternalError, KnownError, Overloaded, RpcError, TooLarge
+from oncerpc.wire.jsonrpc import Reply, failure, mark_replayed, success
 
 __all__ = ["Committer"]
 
-SHARE_MAX = 32  # calls of one request in a row, so that a deep batch cannot starve the others
 TICK_S = 0.2
 SWEEP_PAUSE_S = 1.0
 CONFLICTS_MAX = 12
@@ -43,24 +43,11 @@ BACKOFF_MAX_S = 0.25
 _OF_THE_GROUP = (StoreConflict, StoreOverLimit, StoreRefused, StoreFailed)
 
 
-class _Ticket:
-    """Those of a request that were admitted, and how many of them are in a group already."""
-
-    __slots__ = ("calls", "done", "size", "taken")
-
-    def __init__(self, calls: Sequence[Call], size: int, done: Callable[[], object]) -> None:
-        self.calls = calls
-        self.size = size
-        self.taken = 0
-        self.done = done
-
-
 class Committer(BaseCommitter):
     """The one writer of this server."""
 
     def __init__(self, components: Components[Store]) -> None:
         self._facts = components.facts
-        self._config = components.config
         self._failpoints = components.facts.failpoints
         self._store = components.store
         self._gate = components.delivery
@@ -68,11 +55,7 @@ class Committer(BaseCommitter):
         self._metrics = components.metrics
         self._monotonic_s = components.monotonic_s
         self._cache = WriterCache()
-        self._tickets: deque[_Ticket] = deque()
-        self._waiting = 0
-        self._waiting_bytes = 0
-        self._changed = threading.Condition()
-        self._stopping = False
+        self._queue = CallQueue(components.config, components.store.group_ops_max)
         self._failing = False
         """The store broke off the last write: until one succeeds that no call waits for, none is run."""
         self._too_large: TooLarge | None = None
@@ -89,36 +72,12 @@ class Committer(BaseCommitter):
 
     def stop(self) -> None:
         """Commit all that waits, then end; the lease clock is saved to the millisecond."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
+        self._queue.close()
         self._thread.join()
         self._run_group([], save_clock=True)
 
     def submit(self, requests: Iterable[Submission]) -> None:
-        refused = []
-        with self._changed:
-            for request in requests:
-                if not self._enter(request):
-                    refused.append(request)
-            self._changed.notify()
-        for request in refused:
-            request.done()
-
-    def _enter(self, request: Submission) -> bool:
-        """Whether any of its calls was admitted; the others are answered."""
-        calls, size, done = request
-        room = max(0, self._config.queue_max - self._waiting)
-        if self._stopping or (self._waiting and self._waiting_bytes + size > self._config.queue_bytes_max):
-            room = 0
-        admitted = calls[:room]
-        if admitted:
-            self._tickets.append(_Ticket(admitted, size, done))
-            self._waiting += len(admitted)
-            self._waiting_bytes += size
-        for call in calls[room:]:
-            call.fail(Overloaded())
-        return bool(admitted)
+        self._queue.put(requests)
 
     def _work(self) -> None:
         try:
@@ -127,13 +86,8 @@ class Committer(BaseCommitter):
             end_server("the committer failed")
 
     def _loop(self) -> None:
-        while True:
-            with self._changed:
-                if not self._tickets:
-                    if self._stopping:
-                        return
-                    self._changed.wait(TICK_S)
-                calls, finished = self._take()
+        while group := self._queue.take(TICK_S):
+            calls, finished = group
             now_ms = self._clock.now_ms()
             if calls or self._monotonic_s() >= self._sweep_at_s or self._others_wait_for_clock(now_ms):
                 self._run_group(calls)
@@ -147,27 +101,6 @@ class Committer(BaseCommitter):
             return False
         self._clock_at_s = self._monotonic_s() + TICK_S
         return self._clock.save_is_due(now_ms, idle=True, pace_ms=pace_ms)
-
-    def _take(self) -> tuple[list[Call], list[_Ticket]]:
-        """The next group, by turns from every request that waits, and the requests that it completes."""
-        calls: list[Call] = []
-        finished: list[_Ticket] = []
-        room = GroupRoom(self._store.group_ops_max)
-        while self._tickets and len(calls) < self._config.group_max and not room.is_full:
-            ticket = self._tickets.popleft()
-            share = min(SHARE_MAX, self._config.group_max - len(calls))
-            taken = room.take(ticket.calls[ticket.taken : ticket.taken + share])
-            calls += taken
-            ticket.taken += len(taken)
-            if room.is_full:
-                self._tickets.appendleft(ticket)  # the next group begins with it, so it cannot be passed over for ever
-            elif ticket.taken < len(ticket.calls):
-                self._tickets.append(ticket)
-            else:
-                finished.append(ticket)
-                self._waiting_bytes -= ticket.size
-        self._waiting -= len(calls)
-        return calls, finished
 
     def _run_group(self, calls: Sequence[Call], *, save_clock: bool = False) -> None:
         if self._failing and calls:

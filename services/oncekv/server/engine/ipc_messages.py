@@ -16,8 +16,8 @@ import msgspec
 from oncerpc.server.dedup.base import IdempotencyKey
 from oncerpc.server.rpc.call import Call
 from oncerpc.server.rpc.method import Method
-from oncerpc.wire.envelope import Reply
 from oncerpc.wire.identity import CallMeta
+from oncerpc.wire.jsonrpc import Reply
 
 __all__ = ["apply_answers", "pack_answers", "pack_calls", "unpack_answers", "unpack_calls"]
 

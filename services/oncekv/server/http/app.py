@@ -1,6 +1,6 @@
 """The wiring: one server's parts put together, with Flask around them.
 
-`create_app` gives a Flask app whose `/rpc` is the endpoint; health, readiness and metrics are ordinary views, and
+`create_app` gives a Flask app whose `/rpc` is the endpoint; health, readiness, metrics and docs are ordinary views, and
 `app.test_client().post("/rpc", json=…)` goes the whole way of a call.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 
-from flask import Flask, Response
+from flask import Flask, Response, abort
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.test import create_environ
 
@@ -18,7 +18,9 @@ from oncekv.server.engine.remote_committer import RemoteCommitter
 from oncekv.server.engine.storage.base import Store
 from oncekv.server.readiness import Readiness
 from oncekv.server.wiring import make_components
+from oncerpc import otel
 from oncerpc.server.failpoints import Failpoints
+from oncerpc.server.http.docs_page import docs_page
 from oncerpc.server.http.endpoint import HttpError, HttpReply, failed
 from oncerpc.server.http.exchange import ServerContext
 from oncerpc.server.http.wsgi import WsgiEndpoint
@@ -26,6 +28,7 @@ from oncerpc.server.log import log
 from oncerpc.server.rpc.call import BaseCommitter
 from oncerpc.server.rpc.components import Components
 from oncerpc.server.rpc.dispatcher import Dispatcher
+from oncerpc.server.rpc.observers import observer_of
 from oncerpc.server.watchdog import RequestsInFlight, Watchdog
 
 __all__ = ["KvServer", "create_app"]
@@ -40,13 +43,16 @@ class KvServer:
     def __init__(self, components: Components[Store], channel: socket.socket | None = None) -> None:
         self.config = components.config
         self.metrics = components.metrics
+        self.facts = components.facts
         self._store = components.store
         self.readiness = Readiness(components.store, components.monotonic_s)
         self.committer: BaseCommitter = (
             Committer(components) if channel is None else RemoteCommitter(components, channel)
         )
         self.running = RequestsInFlight()
-        self.served = ServerContext(components.config, Dispatcher(components), self.committer, self.running)
+        observer = observer_of(components.facts.boot, log_calls=components.config.log_calls)
+        dispatch = Dispatcher(components, observer)
+        self.served = ServerContext(components.config, dispatch, self.committer, self.running)
         self.app = _flask(self)
         self.pages = self.app.wsgi_app
         """What every path but `/rpc` goes to, as WSGI."""
@@ -70,6 +76,7 @@ class KvServer:
         self._watchdog.stop()
         self.committer.stop()
         self._store.close()
+        otel.shut_down()
 
 
 def create_app(config: Config, store: Store) -> Flask:
@@ -80,6 +87,7 @@ def create_app(config: Config, store: Store) -> Flask:
 def _flask(server: KvServer) -> Flask:
     app = Flask("oncekv", static_folder=None)
     app.extensions["oncekv"] = server
+    app.url_map.merge_slashes = False  # else `/docs//x` is redirected, by a page of HTML, to a host that Flask makes up
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -93,6 +101,12 @@ def _flask(server: KvServer) -> Flask:
     @app.get("/metrics")
     def metrics() -> Response:
         return Response(server.metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/docs", defaults={"name": ""})
+    @app.get("/docs/<name>")
+    def docs(name: str) -> Response:
+        page = docs_page(server.facts, name, "rpc")
+        return Response(page.body, content_type=page.content_type, headers=page.headers) if page else abort(404)
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:

@@ -21,6 +21,7 @@ import httptools
 from oncerpc.server.config import Config
 from oncerpc.server.http.endpoint import DRAIN_BYTES_MAX, PATH, Head, HttpError, admit
 from oncerpc.server.rpc.dispatcher import Caller
+from oncerpc.wire.identity import ATTEMPT_HEADER, TRACE_HEADER
 
 __all__ = ["Request", "RequestParser"]
 
@@ -30,8 +31,10 @@ _LISTS = frozenset({b"expect", b"transfer-encoding"})
 """Read here, and may come in several lines, which are one list (RFC 9110, section 5.3)."""
 _SINGLE = frozenset({b"host", b"content-length", b"content-type", b"authorization", b"idempotency-key"})
 """Read here, and may come once."""
-_READ = _SINGLE | _LISTS
-_MISSPELT = frozenset(name.replace(b"-", b"_") for name in _READ) - _READ
+_ASIDES = frozenset({ATTEMPT_HEADER.lower().encode(), TRACE_HEADER.lower().encode()})
+"""Read here for logs and traces; whatever they hold, and if they come twice, the call is the same."""
+_READ = _SINGLE | _LISTS | _ASIDES
+_MISSPELT = frozenset(name.replace(b"-", b"_") for name in _SINGLE | _LISTS) - _READ
 """To CGI and WSGI, which may stand before or behind us, these are the headers read here."""
 _HOST = re.compile(r"(\[[0-9A-Za-z:.%~_-]+\]|([0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:[0-9]*)?")
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
@@ -133,7 +136,7 @@ class RequestParser:
             headers[name] = text
         elif name in _LISTS:
             headers[name] = f"{headers[name]}, {text}"
-        else:
+        elif name in _SINGLE:
             request.refusal = request.refusal or _bad(f"the header {name.decode()} came twice")
 
     def on_headers_complete(self) -> None:
@@ -241,6 +244,8 @@ def _head(request: Request) -> Head:
         get(b"content-type", ""),
         get(b"authorization", ""),
         get(b"idempotency-key"),
+        get(b"oncerpc-attempt"),
+        get(b"traceparent"),
     )
 
 

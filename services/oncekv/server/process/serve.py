@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oncekv.console import announce
-from oncekv.server.config import Config
+from oncekv.server.config import Config, StartupError
 from oncekv.server.engine.storage import open_store
 from oncekv.server.http.sockets import Address, reserve
 from oncekv.server.process.workers import Companion, supervise
 from oncerpc.server.failpoints import Failpoints
+from oncerpc.server.records import StoreFailed, StoreRefused
 
 if TYPE_CHECKING:
     from oncekv.server.engine.storage.base import Store
@@ -127,7 +128,12 @@ class _Plan:
     def _components(self) -> Components[Store]:
         from oncekv.server.wiring import make_components
 
-        return make_components(self.config, open_store(self.config.store_url), self.boot, self.failpoints)
+        store = open_store(self.config.store_url)
+        try:
+            return make_components(self.config, store, self.boot, self.failpoints)
+        except (StoreFailed, StoreRefused) as error:
+            store.close()
+            raise StartupError(f"cannot read the store: {error}; see that its disk is well") from None
 
 
 def _keep(mine: Sequence[socket.socket], channels: Channels) -> None:

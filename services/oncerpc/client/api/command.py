@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from oncerpc.client.api.command_words import (
+    TIMEOUT_S,
+    add_client_options,
+    kind_of,
+    read_params,
+    read_token,
+    words_of,
+)
 from oncerpc.client.api.stub import Client
-from oncerpc.client.outcome import Failed, Ok, Outcome, error_of
+from oncerpc.client.outcome import Failed, Ok, Outcome
 from oncerpc.client.semantics import Semantics, is_harmless
 from oncerpc.client.session.outbox import OutboxError
 from oncerpc.client.transport.binding import BindingError
@@ -31,7 +37,6 @@ __all__ = ["INTERRUPTED", "ParamKinds", "configure", "run"]
 ParamKinds = Callable[[str], Mapping[str, str] | None]
 """Method → param → "string" or "json"; None for a method that is not known here."""
 
-TIMEOUT_S = 30.0
 OK, ERROR, USAGE, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 130
 
 EXAMPLES = """\
@@ -56,13 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("method", metavar="METHOD", help="kv.get, kv.put, kv.append, ... or a method of the service that is there")
     add("params", metavar="key=value", nargs="*", help="a string, or JSON where the method's param is not a string")
-    add("--server", metavar="URL", action="append", required=True, help="URL, name=URL or service; again: another link")
-    add("--links", metavar="FILE", help="where a service's name is looked up (default: $ONCEKV_LINKS)")
-    add("--client", metavar="NAME", help="only this client's links to the service")
-    add("--semantics", choices=[str(one) for one in Semantics], default=str(Semantics.AT_MOST_ONCE))
-    add("--timeout", metavar="SECONDS", type=_seconds, help="for the whole call (default: 30; exactly-once: none)")
-    add("--session-file", metavar="FILE", help="the outbox: keeps unfinished exactly-once calls for the next command")
-    add("--token-file", metavar="FILE", type=Path, help="its first line that is not empty is the bearer token")
+    add_client_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         args.method.encode()  # raises for what no JSON can hold
         kinds = args.param_kinds(args.method)
-        params = _params(args.params, kinds or {})
+        params = read_params(args.params, kinds or {})
         client = _client(args, semantics)
     except OutboxError as error:
         return _say(str(error), ERROR)
@@ -82,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         with client:
             if kinds is None and params:
                 kinds = _kinds_at(client, args.method, args.timeout or TIMEOUT_S)
-                params = _params(args.params, kinds)
+                params = read_params(args.params, kinds)
             code = _call(client, args.method, params, semantics, args.timeout)
     except _NotAsked as error:
         return _say(f"not sent: {error}", ERROR)
@@ -107,18 +106,9 @@ def _kinds_at(client: Client, method: str, timeout_s: float) -> dict[str, str]:
     if isinstance(outcome, Failed) and isinstance(outcome.error, MethodNotFound):
         return {}
     if not isinstance(outcome, Ok):
-        raise _NotAsked(f"which params of {method} are strings could not be asked: {_words(outcome)}")
+        raise _NotAsked(f"which params of {method} are strings could not be asked: {words_of(outcome)}")
     found = [one for one in outcome.result.get("methods", ()) if one.get("name") == method]
-    return {one["name"]: _kind(one.get("schema", {})) for one in (found[0].get("params", ()) if found else ())}
-
-
-def _kind(schema: Mapping[str, Any]) -> str:
-    """What a param is: "string" where its schema takes one, else "json"."""
-    takes = [schema, *schema.get("anyOf", ())]
-    is_string = any(
-        one.get("type") == "string" or any(isinstance(word, str) for word in one.get("enum", ())) for one in takes
-    )
-    return "string" if is_string else "json"
+    return {one["name"]: kind_of(one.get("schema", {})) for one in (found[0].get("params", ()) if found else ())}
 
 
 def _client(args: argparse.Namespace, semantics: Semantics) -> Client:
@@ -129,7 +119,7 @@ def _client(args: argparse.Namespace, semantics: Semantics) -> Client:
         semantics=semantics,
         links=args.links,
         client=args.client,
-        token=_token(args.token_file),
+        token=read_token(args.token_file),
         outbox=args.session_file,
         resume=False,
     )
@@ -142,7 +132,7 @@ def _call(client: Client, method: str, params: dict[str, Any], semantics: Semant
     if client.unanswered:
         _say("first finishing what the session file holds", OK)
         for found in client.resume(timeout_s):
-            _say(f"  {found.method}: {_words(found.outcome)}", OK)
+            _say(f"  {found.method}: {words_of(found.outcome)}", OK)
         held = client.unanswered
         if held and not (semantics is Semantics.EXACTLY_ONCE and not is_harmless(method, params)):
             return _say(f"not sent: the session file still holds {held} unanswered calls", ERROR)
@@ -157,7 +147,7 @@ def _call(client: Client, method: str, params: dict[str, Any], semantics: Semant
 
 def _report(outcome: Outcome) -> int:
     if not isinstance(outcome, Ok):
-        return _say(_words(outcome), ERROR if isinstance(outcome, Failed) else UNKNOWN)
+        return _say(words_of(outcome), ERROR if isinstance(outcome, Failed) else UNKNOWN)
     try:
         _print(msgspec.json.encode(outcome.result) + b"\n")
     except Exception as error:  # a full disk, a closed pipe, no stdout at all: the effect is there
@@ -173,14 +163,6 @@ def _print(line: bytes) -> None:
         line = line[os.write(sys.stdout.fileno(), line) :]
 
 
-def _words(outcome: Outcome) -> str:
-    if isinstance(outcome, Ok):
-        return "ok (replayed)" if outcome.replayed else "ok"
-    if isinstance(outcome, Failed):
-        return f"{outcome.error.name}: {outcome.error.message}"
-    return f"unknown: {error_of(outcome).message}"
-
-
 def _say(line: str, code: int) -> int:
     with contextlib.suppress(Exception):  # stderr may be gone: the exit code still tells
         sys.stderr.write(f"oncekv call: {line}\n")
@@ -189,46 +171,3 @@ def _say(line: str, code: int) -> int:
 
 def _line(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split()) if not isinstance(error, OutboxError) else str(error)
-
-
-def _params(words: list[str], kinds: Mapping[str, str]) -> dict[str, Any]:
-    params: dict[str, Any] = {}
-    for word in words:
-        name, separator, text = word.partition("=")
-        if not separator or not name:
-            raise ValueError(f"{word!r} is not key=value")
-        if name == "_meta":
-            raise ValueError("_meta is the client's own: the session file and --semantics decide on it")
-        if name in params:
-            raise ValueError(f"{name} is given twice")
-        params[name] = _json(name, text) if kinds.get(name, "string") != "string" else text
-    msgspec.json.encode(params)  # what no JSON can hold is wrong usage, and found before anything begins
-    return params
-
-
-def _json(name: str, text: str) -> Any:
-    try:
-        return msgspec.json.decode(text.encode())
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise ValueError(f"{name}={text} is not JSON, and {name} is not a string") from None
-
-
-def _token(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot read the token file {path}: {error}") from None
-    token = next(filter(None, lines), None)
-    if token is None:
-        raise ValueError(f"the token file {path} holds no token; write one a line")
-    return token
-
-
-def _seconds(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        seconds = float(text)
-        if math.isfinite(seconds) and seconds > 0:
-            return seconds
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")

@@ -30,7 +30,7 @@ from oncerpc.client.retry.decision import AttemptHistory, CallKind, give_up
 from oncerpc.client.retry.pending_call import PendingCall
 from oncerpc.client.retry.retry_loop import RetryLoop
 from oncerpc.client.semantics import Semantics
-from oncerpc.client.session.outbox import Entry, Outbox, OutboxError
+from oncerpc.client.session.outbox import Entry, Outbox, OutboxError, OutboxInDoubt
 from oncerpc.client.session.session import Session
 from oncerpc.wire.errors import Expired, Overloaded, RpcError, SessionUnknown, TooManySessions
 
@@ -73,6 +73,9 @@ class Issuer:
                 self._let_older_go_first(left[0], deadline_s)
                 self._make(left[0], deadline_s, in_batch=in_batch)
                 self._settle(left.popleft())
+        except OutboxInDoubt as doubt:  # of the first step
+            for call in calls:
+                call.settle(Unknown(f"not sent, but {doubt}; whoever opens the outbox next may make the call"))
         finally:
             self._settle([call for chunk in left for call in chunk])
 

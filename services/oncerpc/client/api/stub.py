@@ -32,6 +32,7 @@ from oncerpc.client.retry.pending_call import PendingCall
 from oncerpc.client.retry.retry_loop import Environment
 from oncerpc.client.semantics import Semantics, is_harmless
 from oncerpc.client.session.outbox import Outbox, OutboxError
+from oncerpc.client.tracing import client_tracing
 from oncerpc.client.transport.binding import bind
 from oncerpc.client.transport.http import HttpTransport
 from oncerpc.client.transport.request import encode_params
@@ -103,7 +104,11 @@ class Client(Uncopied):
 
         def new_environment(in_flight: InFlightCalls) -> Environment:
             return environment or Environment(
-                HttpTransport(len(found)), time.monotonic, in_flight.pause, (rng or random.Random()).uniform
+                HttpTransport(len(found)),
+                time.monotonic,
+                in_flight.pause,
+                (rng or random.Random()).uniform,
+                tracing=client_tracing(),
             )
 
         memory = None if outbox is None else Outbox(outbox)
@@ -191,6 +196,11 @@ class Client(Uncopied):
         return None if outcome is None else int(result_of(outcome).result["lease_ms"])
 
     @property
+    def has_outbox(self) -> bool:
+        """Whether it can promise exactly-once."""
+        return self._core.outbox is not None
+
+    @property
     def has_unanswered(self) -> bool:
         """Whether the outbox holds calls that a resume would finish."""
         return self.unanswered > 0
@@ -218,6 +228,15 @@ class Client(Uncopied):
         return PendingCall(method, encode_params(params), kind, has_meta="_meta" in params)
 
     def _issue(self, calls: Sequence[PendingCall], *, in_batch: bool) -> None:
+        tracing = self._core.environment.tracing
+        if tracing is None or not calls:
+            self._bring(calls, in_batch=in_batch)
+            return
+        with tracing.calls(calls):
+            self._bring(calls, in_batch=in_batch)
+
+    def _bring(self, calls: Sequence[PendingCall], *, in_batch: bool) -> None:
+        """Each to its outcome."""
         deadline_s = self._deadline_s()
         try:
             with self._core.in_flight:

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import TYPE_CHECKING
 
 from oncerpc.client.outcome import Attempt
 from oncerpc.client.retry.backoff import attempt_timeout_s, backoff_delay_s
@@ -33,6 +34,10 @@ from oncerpc.client.transport.binding import Link
 from oncerpc.client.transport.http import Transport
 from oncerpc.client.transport.reply import read_batch, read_single
 from oncerpc.client.transport.request import encode_request
+from oncerpc.wire.identity import ATTEMPT_HEADER
+
+if TYPE_CHECKING:
+    from oncerpc.client.tracing import ClientTracing
 
 __all__ = ["Environment", "RetryLoop"]
 
@@ -46,6 +51,8 @@ class Environment:
     pause: Callable[[float], object]
     uniform: Callable[[float, float], float]
     is_closed: Callable[[], bool] = lambda: False
+    tracing: ClientTracing | None = None
+    """Spans, where somebody wants them."""
 
 
 class RetryLoop:
@@ -91,6 +98,12 @@ class RetryLoop:
         requests = [self._request(*pair, *useful_ms) for pair in zip(ids, calls, strict=True)]
         body = b"[%b]" % b",".join(requests) if in_batch else requests[0]
         headers = self._headers if in_batch else {**self._headers, **calls[0].headers}
+        if (number := calls[0].next_number) > 1:
+            headers = {**headers, ATTEMPT_HEADER: str(number)}
+        tracing = self.environment.tracing
+        span = None if tracing is None else tracing.attempt(calls, link.name)
+        if span is not None:
+            headers = {**headers, **span.headers}
         started_s = self.environment.clock()
         received = self.environment.transport.post(link.url, body, headers, timeout_s)
         took_s = self.environment.clock() - started_s
@@ -103,6 +116,8 @@ class RetryLoop:
             verdict = decide(call.kind, call.history, result)
             call.note(Attempt(call.next_number, link.name, started_s, took_s, describe(result)), result)
             call.settle(verdict)
+        if span is not None:
+            span.end([describe(result) for result in results])
         return results
 
     def _request(self, request_id: int, call: PendingCall, attempt_ms: int | None, call_ms: int | None) -> bytes:

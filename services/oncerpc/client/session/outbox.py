@@ -29,7 +29,16 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from oncerpc.client import fork
 from oncerpc.client.session.session import Identity
 
-__all__ = ["APPLICATION_ID", "CALLS_MAX", "SCHEMA_VERSION", "Entry", "Outbox", "OutboxBusy", "OutboxError"]
+__all__ = [
+    "APPLICATION_ID",
+    "CALLS_MAX",
+    "SCHEMA_VERSION",
+    "Entry",
+    "Outbox",
+    "OutboxBusy",
+    "OutboxError",
+    "OutboxInDoubt",
+]
 
 APPLICATION_ID = 0x4F4B564F  # "OKVO"
 SCHEMA_VERSION = 2
@@ -49,6 +58,10 @@ _T = TypeVar("_T")
 
 class OutboxError(Exception):
     """The outbox file cannot be used; one line names the cause."""
+
+
+class OutboxInDoubt(OutboxError):
+    """The disk failed while it was synced: whoever opens the file next may find the change, or not."""
 
 
 class OutboxBusy(OutboxError):
@@ -184,12 +197,26 @@ class Outbox:
                 for write in batch:
                     write.run(self._run)
         except BaseException as error:
+            failure = self._failure(error)
             for write in batch:
-                write.fail(OutboxError(f"cannot write {self.path}: {error}"))
+                write.fail(failure)
             if not isinstance(error, sqlite3.Error | OutboxError):
                 raise
         for write in batch:
             write.is_done = True
+
+    def _failure(self, error: BaseException) -> OutboxError:
+        """What a batch is told. One whose sync failed stands in SQLite's log all the same, and would be found there
+        when the process dies now; unless another transaction, a durable one, is written over it.
+        """
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_FSYNC:
+            try:
+                self._run("BEGIN IMMEDIATE")
+                with self._connection:
+                    self._run(f"PRAGMA user_version = {SCHEMA_VERSION}")  # it is that already; written all the same
+            except (sqlite3.Error, OutboxError):
+                return OutboxInDoubt(f"cannot sync {self.path}, which may hold the change or not: {error}")
+        return OutboxError(f"cannot write {self.path}: {error}")
 
     def _run(self, statement: str, *values: Any) -> sqlite3.Cursor:
         if not self._is_open:

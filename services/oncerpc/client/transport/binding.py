@@ -3,7 +3,7 @@
     "http://127.0.0.1:8001"             one link, named after its URL: calls go to http://127.0.0.1:8001/rpc
     "https://host/prefix"               behind a proxy that puts the server there: calls go to https://host/prefix/rpc
     "kv-1=http://127.0.0.1:8001"        one link with a name of its own
-    ["http://…:21001", "http://…:21002"]  several links to ONE server: a retry moves on to the next
+    ["http://…:21001", "http://…:21002"]  links to ONE server, or to servers of ONE store: a retry takes the next
     "kv-1"                              a service, looked up in a links file: every link to it, or those of one client
 
 A links file is `services/toxiproxy/links.json`, or one of its form, which is Toxiproxy's own with two members more:

@@ -1,4 +1,4 @@
-"""Deliveries (8): the dedup gate in front of every call that has an identity; one file per delivery."""
+"""Deliveries (step 8): the dedup gate in front of every call that has an identity; one file per delivery."""
 
 from __future__ import annotations
 

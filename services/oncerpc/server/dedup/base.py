@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 from oncerpc.server.records import Records, SessionReader
-from oncerpc.wire.envelope import Reply
 from oncerpc.wire.identity import CallMeta
+from oncerpc.wire.jsonrpc import Reply
 
 __all__ = ["KEY_KEPT_MS", "Attempt", "DedupGate", "IdempotencyKey"]
 

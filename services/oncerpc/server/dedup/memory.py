@@ -1,4 +1,4 @@
-"""Memory (8): the naive control. It passes every test in which nothing restarts, and that is why people ship it.
+"""Memory (step 8): the naive control. It passes every test in which nothing restarts, and that is why people ship it.
 
 Sessions are kept in the store; dedup records and watermarks only here, in the process that commits. A restart forgets
 what ran, and the next retry runs it again. Two servers on one store do not share what they remember either.
@@ -14,9 +14,9 @@ from oncerpc.server.dedup.base import Attempt, DedupGate, IdempotencyKey
 from oncerpc.server.dedup.persisted import check_seq, find_duplicate
 from oncerpc.server.records import KeyedRecord, Record, Records, SessionReader
 from oncerpc.server.sessions import Sessions
-from oncerpc.wire.envelope import Reply
 from oncerpc.wire.errors import SessionUnknown
 from oncerpc.wire.identity import CallMeta
+from oncerpc.wire.jsonrpc import Reply
 
 __all__ = ["MemoryDedup", "make"]
 

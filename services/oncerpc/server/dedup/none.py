@@ -1,4 +1,4 @@
-"""None (8): identities are ignored and every attempt runs; the control that shows what retries do by themselves."""
+"""None (step 8): identities are ignored, every attempt runs; the control that shows what retries do by themselves."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from oncerpc.server.config import Config
 from oncerpc.server.dedup.base import Attempt, DedupGate
 from oncerpc.server.records import Records, SessionReader
 from oncerpc.server.sessions import Sessions
-from oncerpc.wire.envelope import Reply
 from oncerpc.wire.identity import CallMeta
+from oncerpc.wire.jsonrpc import Reply
 
 __all__ = ["NoDedup", "make"]
 

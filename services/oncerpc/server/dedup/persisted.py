@@ -1,4 +1,4 @@
-"""Persisted (8): effect and dedup record in one transaction; the default, and the point of OnceKV.
+"""Persisted (step 8): effect and dedup record in one transaction; the default, and the point of OnceKV.
 
 Guarantee: an identity's effect happens at most once, and every attempt whose record is kept gets the first reply,
 across restarts, workers and servers that share the store. Limit: while the session is kept (its lease), and for an
@@ -6,7 +6,8 @@ Idempotency-Key for 24 hours of the store's running time; after that the same ke
 
 The order of the questions matters. The session comes first, since without it nothing below means anything. Then the
 watermark: what was acknowledged has lost its record, so a late duplicate must be refused before a missing record
-could make it look new. Only then the window and the record.
+could make it look new. Only then the window and the record. Where the store was restored from a backup, no record
+means nothing for a session that is older: such a call is refused.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from oncerpc.server.dedup.base import Attempt, DedupGate, IdempotencyKey
 from oncerpc.server.leases import renewal_is_due
 from oncerpc.server.records import KeyedRecord, Record, Records, Session, SessionReader
 from oncerpc.server.sessions import Sessions
-from oncerpc.wire.envelope import Reply
-from oncerpc.wire.errors import IdentityReused, StaleCall, WindowExceeded
+from oncerpc.wire.errors import IdentityReused, SessionUnknown, StaleCall, WindowExceeded
 from oncerpc.wire.identity import WINDOW, CallMeta
+from oncerpc.wire.jsonrpc import Reply
 
 __all__ = ["PersistedDedup", "check_seq", "find_duplicate", "make"]
 
@@ -44,6 +45,8 @@ class PersistedDedup:
         session = self._renew_and_acknowledge(group, meta, meta.session, now_ms)
         if meta.seq is None:
             return None
+        if session.is_restored and meta.seq > session.acked and group.record(session, meta.seq) is None:
+            raise SessionUnknown()  # after the backup it may have run, and been answered
         check_seq(meta.seq, session.acked)
         return find_duplicate(group.record(session, meta.seq), attempt)
 

@@ -1,4 +1,4 @@
-"""The endpoint (5): the HTTP rules of `/rpc`, the same for both server models.
+"""The endpoint (step 5): the HTTP rules of `/rpc`, the same for both server models.
 
 `request` reads requests for both, and asks here what it may read (`admit`), and how an answer or a refusal looks in
 HTTP; `wsgi` asks the same for Flask. Pure: no socket, no thread, no clock. Nothing
@@ -15,9 +15,9 @@ from werkzeug.http import parse_options_header
 
 from oncerpc.server.config import Config
 from oncerpc.server.rpc.dispatcher import Answer, Caller
-from oncerpc.wire.envelope import encode_reply, failure
 from oncerpc.wire.errors import IdentityReused, InternalError, InvalidRequest, Overloaded
 from oncerpc.wire.identity import KEY_LENGTH_MAX, is_idempotency_key
+from oncerpc.wire.jsonrpc import encode_reply, failure
 
 __all__ = ["DRAIN_BYTES_MAX", "PATH", "Head", "HttpError", "HttpReply", "admit", "body_cut", "failed", "reply"]
 
@@ -36,6 +36,8 @@ class Head(NamedTuple):
     content_type: str
     authorization: str
     idempotency_key: str | None
+    attempt: str | None = None
+    traceparent: str | None = None
 
 
 class HttpReply(NamedTuple):
@@ -80,7 +82,7 @@ def admit(config: Config, head: Head, arrived_s: float) -> Caller:
         raise HttpError("413 Content Too Large", f"a body may have {limit} bytes")
     if not _is_json(head.content_type):
         raise HttpError("415 Unsupported Media Type", "the content type must be application/json, in UTF-8")
-    return Caller(scope, key, arrived_s)
+    return Caller(scope, key, arrived_s, head.attempt, head.traceparent)
 
 
 def reply(answer: Answer, *, keyed: bool) -> HttpReply:

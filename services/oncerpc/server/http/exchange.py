@@ -40,6 +40,10 @@ class Scheduler(Protocol):
         """On one of a few threads that may wait."""
         ...
 
+    def read(self, work: Work) -> object:
+        """From the loop to such a thread, together with all that the loop finds meanwhile; short, as a rule."""
+        ...
+
     def commit(self, waiting: Submission) -> object:
         """From the loop to the committer, together with all that the loop finds meanwhile."""
         ...
@@ -105,7 +109,7 @@ class Exchange:
         if isinstance(step, Commit):
             self._scheduler.commit(self._waiting(step))
         else:
-            self._scheduler.in_thread(self._go_on_elsewhere)
+            self._scheduler.read(self._go_on_elsewhere)
 
     def _go_on_elsewhere(self) -> None:
         """On a thread that may wait: up to the committer, or to the end."""

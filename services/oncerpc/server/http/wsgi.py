@@ -64,6 +64,8 @@ def read_head(environ: WSGIEnvironment) -> Head:
         get("CONTENT_TYPE", ""),
         get("HTTP_AUTHORIZATION", ""),
         get("HTTP_IDEMPOTENCY_KEY"),
+        get("HTTP_ONCERPC_ATTEMPT"),
+        get("HTTP_TRACEPARENT"),
     )
 
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from oncerpc.server.dedup.base import KEY_KEPT_MS, IdempotencyKey
 from oncerpc.server.rpc.method import Method
-from oncerpc.wire.envelope import Reply, failure, success
 from oncerpc.wire.errors import Expired, Refused, RpcError
 from oncerpc.wire.fingerprint import fingerprint
 from oncerpc.wire.identity import CallMeta
+from oncerpc.wire.jsonrpc import Reply, failure, success
 
 __all__ = ["BaseCommitter", "Call", "Submission", "Watch"]
 

@@ -1,4 +1,4 @@
-"""Dispatch (6): from requests to calls, each to where it runs, and their replies back in order.
+"""Dispatch (step 6): from requests to calls, each to where it runs, and their replies back in order.
 
 Here everything is checked that needs no store: the method, its params, what the metadata may say. Writes that stand
 together in a batch reach the committer together; a read waits for the writes before it and then runs right here.
@@ -12,7 +12,7 @@ committer, and before anything that may wait.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, Final, Literal, NamedTuple
 
@@ -25,11 +25,11 @@ from oncerpc.server.records import StoreRefused
 from oncerpc.server.rpc.call import Call
 from oncerpc.server.rpc.components import Components
 from oncerpc.server.rpc.method import Context, Method, MethodKind
-from oncerpc.wire.envelope import Request, decode, encode_batch, encode_reply, failure
 from oncerpc.wire.errors import InternalError, InvalidParams, MethodNotFound, Overloaded, Refused, RpcError, TooLarge
 from oncerpc.wire.identity import NO_META, CallMeta, read_meta
+from oncerpc.wire.jsonrpc import Request, decode, encode_batch, encode_reply, failure
 
-__all__ = ["MAY_WAIT", "Answer", "Caller", "Commit", "Dispatcher", "KeyMisplaced", "Step", "Steps"]
+__all__ = ["MAY_WAIT", "Answer", "CallObserver", "Caller", "Commit", "Dispatcher", "KeyMisplaced", "Step", "Steps"]
 
 
 class KeyMisplaced(Exception):
@@ -37,11 +37,17 @@ class KeyMisplaced(Exception):
 
 
 class Caller(NamedTuple):
-    """Who sent a body, and when. `scope` stands for the token, `arrived_s` is monotonic."""
+    """Who sent a body, and when. `scope` stands for the token, `arrived_s` is monotonic.
+
+    `attempt` and `traceparent` are what the headers of these names said, for logs and traces alone: nothing may depend
+    on them.
+    """
 
     scope: bytes
     key: str | None
     arrived_s: float
+    attempt: str | None = None
+    traceparent: str | None = None
 
 
 class Answer(NamedTuple):
@@ -65,6 +71,9 @@ class _Pause(Enum):
     MAY_WAIT = auto()
 
 
+CallObserver = Callable[[Caller, Sequence[Call], float], object]
+"""Is told of a request's calls, each with what became of it, and the monotonic time. It must not wait and not raise."""
+
 MAY_WAIT: Final = _Pause.MAY_WAIT
 Step = Commit | Literal[_Pause.MAY_WAIT]
 Steps = Iterator[Step | Answer]
@@ -73,7 +82,8 @@ Steps = Iterator[Step | Answer]
 class Dispatcher:
     """One server's calls."""
 
-    def __init__(self, components: Components[Any]) -> None:
+    def __init__(self, components: Components[Any], observer: CallObserver | None = None) -> None:
+        self._observer = observer
         self._facts = components.facts
         self._methods: Mapping[str, Method] = components.facts.methods
         self._store = components.store
@@ -100,7 +110,12 @@ class Dispatcher:
         for name in set(names):
             self._metrics.attempts.labels(name or "unknown").inc(names.count(name))
         yield from self._run(calls, len(body) // len(calls))
-        yield self._collect(is_batch, requests, calls)
+        answer = self._collect(is_batch, requests, calls)
+        now_s = self._monotonic_s()
+        self._metrics.answered(caller.arrived_s, now_s)
+        if self._observer is not None:
+            self._observer(caller, calls, now_s)
+        yield answer
 
     def _prepare(self, request: Request, caller: Caller) -> Call:
         """The call of a request; one that cannot run has its reply already."""

@@ -16,9 +16,9 @@ from oncerpc.server.sql.database import StillRunning
 from oncerpc.server.sql.executor import Executor
 from oncerpc.server.sql.records import SqlRecords
 from oncerpc.server.sql.transaction import Transaction
-from oncerpc.wire.envelope import Reply, failure, mark_replayed, success
 from oncerpc.wire.errors import InternalError, Overloaded, RpcError
 from oncerpc.wire.identity import CallMeta
+from oncerpc.wire.jsonrpc import Reply, failure, mark_replayed, success
 
 __all__ = ["TransactionCommitter"]
 

@@ -21,7 +21,7 @@ from oncerpc.server.records import StoreRefused
 from oncerpc.server.sql.errors import one_line
 from oncerpc.server.sql.tables import Tables
 from oncerpc.server.sql.transaction import Transaction, TransactionEnded
-from oncerpc.wire.envelope import Reply
+from oncerpc.wire.jsonrpc import Reply
 
 __all__ = ["MARK", "Database", "SqlAttempt", "StatementsForgotten", "StillRunning", "Waits"]
 

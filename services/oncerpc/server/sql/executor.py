@@ -12,17 +12,16 @@ instead. A handler that fails is rolled back and nothing is recorded.
 
 Where the database gives the transaction up for another one, the whole of it is run again, in bounds. Where the
 connection is lost while it commits nobody knows, so the record is looked for, in a way that waits for a commit that
-is still in flight, before anyone is told anything.
+is still in flight, before anyone is told anything (`bounded_retry`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import random
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, SQLAlchemyError
 
@@ -30,21 +29,18 @@ from oncerpc.server.dedup.base import DedupGate
 from oncerpc.server.log import log
 from oncerpc.server.metrics import Metrics
 from oncerpc.server.records import StoreFailed, StoreRefused
+from oncerpc.server.sql.bounded_retry import Conflict, StaleConnection, Unclear, again, in_bounds
 from oncerpc.server.sql.clock import DatabaseClock
 from oncerpc.server.sql.database import Database, SqlAttempt, StatementsForgotten, StillRunning
 from oncerpc.server.sql.errors import is_busy, is_conflict, is_surely_undone, one_line
 from oncerpc.server.sql.records import RecordVanished, SqlRecords, SqlStatements, Times
 from oncerpc.server.sql.transaction import Transaction, TransactionEnded
-from oncerpc.wire.envelope import Reply
-from oncerpc.wire.errors import Overloaded, Refused
+from oncerpc.wire.errors import Refused
 from oncerpc.wire.identity import NO_META, CallMeta
+from oncerpc.wire.jsonrpc import Reply
 
-__all__ = ["NO_CALL", "Executed", "Executor", "Work", "again"]
+__all__ = ["NO_CALL", "Executed", "Executor", "Work"]
 
-CONFLICTS_MAX = 12
-"""How often one attempt is run again because the database gave it up for another one."""
-LOOKUPS_MAX = 8
-"""How often the outcome of a commit that got no answer is looked for: some ten seconds, a failover's time."""
 WAIT_NOTED_S = 0.05
 """From here on an attempt counts as one that has waited for another transaction."""
 TOKEN_BYTES = 8
@@ -84,18 +80,6 @@ class Executed(NamedTuple):
     replayed: bool
 
 
-class _Unclear(Exception):
-    """The commit got no answer."""
-
-
-class _StaleConnection(Exception):
-    """The connection was gone before anything began, as a pooled one is after the database's restart."""
-
-
-class _Conflict(Exception):
-    """The database gave the transaction up."""
-
-
 Passing = Callable[[str, str, Iterable[str]], object]
 """Called at `before_execute`, `after_execute` and `after_commit` with the method's name and the call's keys."""
 
@@ -131,7 +115,8 @@ class Executor:
         nobody can tell what a commit came to; and whatever the handler raised, which is rolled back.
         """
         try:
-            return self._run_in_bounds(work)
+            token = secrets.token_bytes(TOKEN_BYTES)
+            return in_bounds(lambda: self._attempt(work, token), has_identity=_has_identity(work))
         except (Refused, StillRunning, StoreRefused, StoreFailed):
             raise
         except Exception:
@@ -171,34 +156,6 @@ class Executor:
             times = self._times(tx, None)
             yield tx, self._records(tx, b"", times), times
 
-    def _run_in_bounds(self, work: Work) -> Executed:
-        token = secrets.token_bytes(TOKEN_BYTES)
-        conflicts = lookups = stale = 0
-        while True:
-            try:
-                return self._attempt(work, token)
-            except _Conflict as error:
-                conflicts += 1
-                if conflicts > CONFLICTS_MAX:
-                    raise Overloaded("the database gave the call up for others again and again") from error
-                time.sleep(random.uniform(0, 0.002 * 2 ** min(conflicts, 7)))
-            except _StaleConnection as error:
-                stale += 1
-                if stale > 1 and not lookups:
-                    raise StoreRefused(str(error)) from error
-                lookups = self._look_again(work, lookups, error)
-            except (_Unclear, StoreRefused, StillRunning) as error:
-                if not isinstance(error, _Unclear) and not lookups:
-                    raise
-                lookups = self._look_again(work, lookups + 1, error)
-
-    def _look_again(self, work: Work, lookups: int, error: Exception) -> int:
-        """Wait before the outcome is looked for once more. Raises StoreFailed where that is no use."""
-        if lookups and (not _has_identity(work) or lookups > LOOKUPS_MAX):
-            raise StoreFailed(f"a commit got no answer, and its outcome could not be found: {error}") from error
-        time.sleep(min(0.05 * 2**lookups, 2.0) if lookups else 0)
-        return lookups
-
     def _acknowledge(self, meta: CallMeta) -> None:
         """What a call that failed says of its session holds all the same."""
         if meta.session is None or not meta.acked:
@@ -237,50 +194,62 @@ class Executor:
                     return Executed(reply, replayed=False)
             return self._record_failure(work, reply, token)
         except (RecordVanished, StatementsForgotten) as error:
-            raise _Conflict() from error
+            raise Conflict() from error
         except DBAPIError as error:
             if is_conflict(error):
-                raise _Conflict() from error
+                raise Conflict() from error
             raise
 
     def _admit(self, tx: Transaction, work: Work, token: bytes) -> tuple[SqlRecords, int, Reply | None]:
-        """The gate's answer. A refusal leaves what the attempt says of its session."""
+        """The gate's answer; None: the attempt may run, and what stands before it is marked."""
         try:
-            times = self._times(tx, work)
-            records = self._records(tx, token, times)
-            self._claim(records, work)
-            now_ms = times.lease_ms if work.key is None else times.wall_ms
-            try:
-                recorded = self._gate.admit(records, work, now_ms)
-                if recorded is None:
-                    if self._claims and not records.is_ours(work):
-                        raise _Conflict()  # what stood there went between two statements: forgotten, or pruned
+            records, now_ms, recorded = self._recorded(tx, work, token)
+            if recorded is None:
+                if self._claims and not records.is_ours(work):
+                    raise Conflict()  # what stood there went between two statements: forgotten, or pruned
+                with self._keeping_session(tx, records):
                     self._pass("before_execute", work)
                     work.begin()
                     self.database.mark(tx)
-            except Refused:
-                records.let_go()
-                self._finish(tx, records)
-                raise
         except DBAPIError as error:
             if error.connection_invalidated:
-                raise _StaleConnection(one_line(error)) from error
+                raise StaleConnection(one_line(error)) from error
             raise
         return records, now_ms, recorded
 
+    def _recorded(self, tx: Transaction, work: Work, token: bytes) -> tuple[SqlRecords, int, Reply | None]:
+        """Claim the identity and ask the gate: what is recorded of it, or None. Raises Refused."""
+        times = self._times(tx, work)
+        records = self._records(tx, token, times)
+        if self._claims:
+            records.claim(work, work.key_kept_ms)
+        now_ms = times.lease_ms if work.key is None else times.wall_ms
+        with self._keeping_session(tx, records):
+            return records, now_ms, self._gate.admit(records, work, now_ms)
+
+    @contextlib.contextmanager
+    def _keeping_session(self, tx: Transaction, records: SqlRecords) -> Iterator[None]:
+        """A refusal leaves what the attempt says of its session, and no claim."""
+        try:
+            yield
+        except Refused:
+            records.let_go()
+            self._finish(tx, records)
+            raise
+
     def _execute(self, tx: Transaction, work: Work, records: SqlRecords) -> Reply:
-        """Run the handler. Raises _Conflict where the database gave it up, whatever the handler made of that."""
+        """Run the handler. Raises Conflict where the database gave it up, whatever the handler made of that."""
         try:
             with tx.handed_out():
                 reply = work.run(tx, records)
         except Exception as error:
             if tx.conflict is not None:
-                raise _Conflict() from error
+                raise Conflict() from error
             if tx.ended_by and isinstance(error, InvalidRequestError):  # it went on, and SQLAlchemy would not have it
                 raise TransactionEnded(tx.ended_by) from error
             raise
         if reply.failed and tx.conflict is not None:
-            raise _Conflict() from tx.conflict
+            raise Conflict() from tx.conflict
         if not reply.failed and tx.ended_by:
             raise TransactionEnded(tx.ended_by)
         if not reply.failed:
@@ -294,16 +263,7 @@ class Executor:
         if not _has_identity(work):
             return Executed(reply, replayed=False)
         with self.database.attempt(work) as tx:
-            times = self._times(tx, work)
-            records = self._records(tx, token, times)
-            self._claim(records, work)
-            now_ms = times.lease_ms if work.key is None else times.wall_ms
-            try:
-                recorded = self._gate.admit(records, work, now_ms)
-            except Refused:
-                records.let_go()
-                self._finish(tx, records)
-                raise
+            records, now_ms, recorded = self._recorded(tx, work, token)
             if recorded is not None:
                 self._finish(tx, records)
                 return Executed(recorded, replayed=not records.is_own)
@@ -320,14 +280,10 @@ class Executor:
             tx.finish()
         except SQLAlchemyError as error:
             if is_conflict(error) or (is_busy(error) and not _is_away(error)):
-                raise _Conflict() from error
+                raise Conflict() from error
             if is_surely_undone(error):
                 raise
-            raise _Unclear() from error
-
-    def _claim(self, records: SqlRecords, work: Work) -> None:
-        if self._claims:
-            records.claim(work, work.key_kept_ms)
+            raise Unclear() from error
 
     def _finish(self, tx: Transaction, records: SqlRecords) -> None:
         """Commit what an attempt that does not run changes of its session, if anything."""
@@ -347,26 +303,6 @@ class Executor:
         self.observe(point, work)
         if self.failpoint is not None:
             self.failpoint(point, work.name, work.keys)
-
-
-T = TypeVar("T")
-
-
-def again(attempt: Callable[[], T]) -> T:
-    """Do what may be done again as often as one likes, until the database neither gives it up nor has just come back.
-
-    Raises StoreRefused where it is away.
-    """
-    for left in reversed(range(CONFLICTS_MAX)):
-        try:
-            return attempt()
-        except DBAPIError as error:
-            if error.connection_invalidated and (not left or left < CONFLICTS_MAX - 1):
-                raise StoreRefused(one_line(error)) from error
-            if not left or not (is_conflict(error) or error.connection_invalidated):
-                raise
-            time.sleep(random.uniform(0, 0.01))
-    raise AssertionError("the last one raised")
 
 
 class _NoCall:

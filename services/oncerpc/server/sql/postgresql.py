@@ -26,7 +26,7 @@ from oncerpc.server.sql.errors import is_busy
 from oncerpc.server.sql.postgresql_one_trip import OURS, OneTrip, watch
 from oncerpc.server.sql.tables import Tables
 from oncerpc.server.sql.transaction import Transaction
-from oncerpc.wire.envelope import Reply
+from oncerpc.wire.jsonrpc import Reply
 
 __all__ = ["PostgresDatabase"]
 

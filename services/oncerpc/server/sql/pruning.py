@@ -7,8 +7,9 @@ import time
 
 from oncerpc.server.log import log
 from oncerpc.server.sessions import Sessions
+from oncerpc.server.sql.bounded_retry import again
 from oncerpc.server.sql.errors import one_line
-from oncerpc.server.sql.executor import Executor, again
+from oncerpc.server.sql.executor import Executor
 
 __all__ = ["Pruner"]
 

@@ -10,21 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from oncerpc.server.dedup.base import Attempt
 from oncerpc.server.records import KeyedRecord, Record
 from oncerpc.server.sql.database import Database, SqlAttempt
 from oncerpc.server.sql.transaction import Transaction
-from oncerpc.wire.envelope import Reply
+from oncerpc.wire.jsonrpc import Reply
 
 __all__ = ["RecordVanished", "SqlRecords", "SqlSession", "SqlStatements", "Times", "read_session"]
 
 
 @dataclass(slots=True)
 class SqlSession:
-    """A row of once_session."""
+    """A row of once_session. Backups of the database are its owner's affair, and nobody says when one was restored."""
 
+    is_restored: ClassVar[bool] = False
     number: int
     name: str
     lease_ms: int

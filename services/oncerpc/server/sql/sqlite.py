@@ -23,7 +23,7 @@ from oncerpc.server.sql.database import MARK, Database, SqlAttempt, StillRunning
 from oncerpc.server.sql.errors import is_busy
 from oncerpc.server.sql.tables import Tables
 from oncerpc.server.sql.transaction import Transaction, TransactionEnded
-from oncerpc.wire.envelope import Reply
+from oncerpc.wire.jsonrpc import Reply
 
 __all__ = ["SqliteDatabase"]
 

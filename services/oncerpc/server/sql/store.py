@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from oncerpc.server.records import Counters, StoreRefused
+from oncerpc.server.sql.bounded_retry import CONFLICTS_MAX
 from oncerpc.server.sql.database import Database
 from oncerpc.server.sql.errors import one_line
-from oncerpc.server.sql.executor import CONFLICTS_MAX
 from oncerpc.server.sql.records import SqlSession, SqlStatements, read_session
 from oncerpc.server.sql.transaction import Transaction
 

@@ -1,5 +1,5 @@
-"""Storage engines (10): one file per engine, chosen by the scheme of the store's URL (`sqlite:///…`). An engine offers
-`check_location` and `open_store`; its driver is an extra of the package's that has the engine's name.
+"""Storage engines (step 10): one file per engine, chosen by the scheme of the store's URL (`sqlite:///…`). An engine
+offers `check_location` and `open_store`; its driver is an extra of the package's that has the engine's name.
 
 A file that only an engine needs begins with the engine's name and an underscore.
 """
@@ -14,7 +14,7 @@ from types import ModuleType
 from oncekv.server.config import UsageError
 from oncekv.server.engine.storage.base import Store
 
-__all__ = ["check_url", "open_store"]
+__all__ = ["check_url", "engine_of", "open_store"]
 
 _NO_ENGINES = ("base", "bulk", "staged")
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*")
@@ -33,16 +33,25 @@ def open_store(url: str) -> Store:
     return store
 
 
-def _engine(url: str) -> tuple[ModuleType, str]:
-    """What is said of a URL never shows more than its scheme: behind that may stand a password."""
+def engine_of(url: str, option: str = "--store") -> tuple[str, str]:
+    """The engine's name, and what stands behind `://`. Raises UsageError: no URL, no such engine, or not its driver.
+
+    What is said of a URL never shows more than its scheme: behind that may stand a password. `option`: who gave it.
+    """
     scheme, separator, location = url.partition("://")
     engines = sorted(m.name for m in pkgutil.iter_modules(__path__) if "_" not in m.name and m.name not in _NO_ENGINES)
     forms = " or ".join(f"{engine}://…" for engine in engines)
     if not separator or not _SCHEME.fullmatch(scheme):
-        raise UsageError(f"--store is not a URL; a store is given as {forms}")
+        raise UsageError(f"{option} is not a URL; a store is given as {forms}")
     if scheme.lower() not in engines:
         raise UsageError(f"there is no storage engine {scheme!r}; a store is given as {forms}")
-    return _load(scheme.lower()), location
+    _load(scheme.lower())
+    return scheme.lower(), location
+
+
+def _engine(url: str) -> tuple[ModuleType, str]:
+    name, location = engine_of(url)
+    return _load(name), location
 
 
 def _load(name: str) -> ModuleType:

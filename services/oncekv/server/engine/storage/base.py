@@ -17,8 +17,8 @@ from typing import Protocol
 from oncekv.kv.values import Row
 from oncekv.server.engine.storage.record_slots import SLOTS, Slots
 from oncerpc.server.records import Counters, KeyedRecord, Record, StoreBusy, StoreFailed, StoreRefused
-from oncerpc.wire.envelope import Reply
 from oncerpc.wire.fingerprint import FINGERPRINT_BYTES
+from oncerpc.wire.jsonrpc import Reply
 
 __all__ = [
     "Changes",
@@ -51,20 +51,32 @@ class StoreOverLimit(Exception):
 
 class Session:
     """One open session. `expires_ms` is a time of the lease clock; `acked` is the watermark, `carried` the one that
-    is stored: with the session, or with one of its records.
+    is stored: with the session, or with one of its records. `is_restored`: it is older than the backup that this store
+    was restored from, and may have made calls that are not known here.
 
     Only the group changes one, and what it has changed is committed, or the object is thrown away.
     """
 
-    __slots__ = ("acked", "carried", "expires_ms", "lease_ms", "name", "number", "slots")
+    __slots__ = ("acked", "carried", "expires_ms", "is_restored", "lease_ms", "name", "number", "slots")
 
-    def __init__(self, number: int, name: str, lease_ms: int, expires_ms: int, acked: int, slots: Slots) -> None:
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        lease_ms: int,
+        expires_ms: int,
+        acked: int,
+        slots: Slots,
+        *,
+        is_restored: bool = False,
+    ) -> None:
         self.number = number
         self.name = name
         self.lease_ms = lease_ms
         self.expires_ms = expires_ms
         self.acked = self.carried = acked
         self.slots = slots
+        self.is_restored = is_restored
 
     def row_id(self, slot: int) -> int:
         """The id of the row in which the record of this slot stands; in the file the column is called `place`."""

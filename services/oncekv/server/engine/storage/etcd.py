@@ -1,4 +1,4 @@
-"""etcd (10): a replicated store for any number of servers; each group of calls is one transaction (`etcd_writer`).
+"""etcd (step 10): a replicated store for any number of servers; each group of calls is one transaction (`etcd_writer`).
 
 Guarantee: a commit returns when a majority of the members has it on disk, so what was answered survives the loss of any
 minority, and servers have nothing of their own to lose. Every read is linearizable: at any server it sees what was
@@ -19,7 +19,7 @@ from oncekv.server.engine.storage import etcd_api as api
 from oncekv.server.engine.storage.base import StoreConflict, StoreFailed, StoreRefused
 from oncekv.server.engine.storage.etcd_client import EtcdClient
 from oncekv.server.engine.storage.etcd_errors import EtcdDenied, EtcdError, EtcdLost, EtcdUnreachable
-from oncekv.server.engine.storage.etcd_layout import SCHEMA, Layout
+from oncekv.server.engine.storage.etcd_layout import MIGRATING, SCHEMA, Layout
 from oncekv.server.engine.storage.etcd_limits import EtcdLimits, find_limits
 from oncekv.server.engine.storage.etcd_tally import CLOCK_PACE_MS, EtcdTally
 from oncekv.server.engine.storage.etcd_transactions import EtcdTransactions
@@ -144,6 +144,8 @@ def _prepare(client: EtcdClient, layout: Layout) -> None:
         schema = response.kvs(0)
         if not schema and response.kvs(1):
             raise StartupError(f"the keys under {shown} belong to another program; name another prefix")
+        if schema and schema[0].value == MIGRATING:
+            raise StartupError(f"a move into {shown} is not over; run the same `oncekv migrate` again")
         if schema and schema[0].value != SCHEMA:
             version = ascii(schema[0].value[:20].decode(errors="replace"))[1:-1]
             raise StartupError(

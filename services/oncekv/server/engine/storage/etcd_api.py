@@ -1,4 +1,4 @@
-"""etcd's words (10): the requests and responses of its KV service, as its JSON gateway spells them. Pure.
+"""etcd's words (step 10): the requests and responses of its KV service, as its JSON gateway spells them. Pure.
 
 Bytes travel as base64 and 64-bit integers as strings; msgspec does both by the types below. What is at its default is
 left out by etcd, so every field of a response has one. Names are those of etcd's `rpc.proto`.

@@ -1,4 +1,4 @@
-"""A client of etcd's KV service (10): failover between the members, credentials, and what an error leaves open.
+"""A client of etcd's KV service (step 10): failover between the members, credentials, and what an error leaves open.
 
 By plain HTTP to the JSON gateway that every member has. Of the Python clients, `etcd3` and its forks have had no
 release for years and pin an old protobuf; `etcd3gw`, OpenStack's, is kept, and is this gateway by `requests` to one

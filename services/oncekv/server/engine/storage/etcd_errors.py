@@ -1,4 +1,4 @@
-"""What can go wrong between us and etcd (10), told apart by what the caller may conclude.
+"""What can go wrong between us and etcd (step 10), told apart by what the caller may conclude.
 
     EtcdError
     ├─ EtcdUnreachable   no member took the request: nothing of it began

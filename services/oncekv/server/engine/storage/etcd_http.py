@@ -1,4 +1,4 @@
-"""HTTP to one etcd member (10): one POST with one deadline, on connections that are kept.
+"""HTTP to one etcd member (step 10): one POST with one deadline, on connections that are kept.
 
 `http.client` and not `requests`: a commit waits for every POST, and this takes a tenth of the time. No retries, no
 redirects, no proxies from the environment: what is to be tried again is decided by who knows whether it may

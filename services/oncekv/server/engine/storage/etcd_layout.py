@@ -1,4 +1,4 @@
-"""Where things stand in etcd (10): the keys of a store, and what is in them. The schema, version 1.
+"""Where things stand in etcd (step 10): the keys of a store, and what is in them. The schema, version 1.
 
     PREFIX/schema                       1
     PREFIX/boot                         how often a server was started on this store
@@ -9,6 +9,8 @@
     PREFIX/keyed/SCOPE/KEY              a dedup record under an Idempotency-Key (msgpack)
     PREFIX/keyed-due/MS/SCOPE/KEY       when its time is over
     PREFIX/server/ID                    one server's own row: its last transaction, its clock, what it counted (JSON)
+    PREFIX/server/gone                  what those counted that are gone
+    PREFIX/migration                    how far `oncekv migrate` has come; `schema` says `migrating` as long
 
 A session is one key, so its `mod_revision` says of everything that the dedup gate asks at once whether it is still so:
 open, watermark, records. Whoever changes any of it puts that key. MS is 16 hexadecimal digits, so the order of the
@@ -25,6 +27,7 @@ from msgspec import Struct
 from oncekv.kv.values import Row
 
 __all__ = [
+    "MIGRATING",
     "SCHEMA",
     "KeyedDocument",
     "Layout",
@@ -39,6 +42,7 @@ __all__ = [
 ]
 
 SCHEMA = b"1"
+MIGRATING = b"migrating"
 
 
 class SessionDocument(Struct, array_like=True):
@@ -81,6 +85,7 @@ class Layout:
         self.dues = prefix + b"due/"
         self.keyed_dues = prefix + b"keyed-due/"
         self.servers = prefix + b"server/"
+        self.gone = self.server("gone")
 
     def row(self, key: str) -> bytes:
         return self.rows + key.encode()

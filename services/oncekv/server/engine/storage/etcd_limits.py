@@ -1,4 +1,4 @@
-"""What one etcd transaction can hold (10): operations, compares, and bytes.
+"""What one etcd transaction can hold (step 10): operations, compares, and bytes.
 
 etcd counts compares and operations apart, and each may have `--max-txn-ops` (128 by default) of them; a whole request
 may have `--max-request-bytes` (1.5 MiB). How many operations the cluster takes is asked at the start, by a transaction

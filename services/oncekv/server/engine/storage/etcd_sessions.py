@@ -1,4 +1,4 @@
-"""How a group's sessions and records become operations (10): one put for every session that it touched.
+"""How a group's sessions and records become operations (step 10): one put for every session that it touched.
 
 A session's records stand in its own key while they are small: a client that makes one call after the other has one
 there, and one put carries the new record, the watermark, and what is forgotten. A large answer, or one that finds the

@@ -1,4 +1,4 @@
-"""What has run out (10): sessions whose lease is over, and records under Idempotency-Keys whose time is.
+"""What has run out (step 10): sessions whose lease is over, and records under Idempotency-Keys whose time is.
 
 Each has an entry in an index in the order of time (`due`, `keyed-due`), which says when to look. An entry is not moved
 with every renewal; it is put off when it is met and the session lives. Everything that stands in the index up to the

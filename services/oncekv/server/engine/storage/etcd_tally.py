@@ -1,4 +1,4 @@
-"""What the servers count together (10): sessions, records and the lease clock, without a row that all of them write.
+"""What the servers count together (step 10): sessions, records, the lease clock; without a row that all of them write.
 
 Every server counts in its own row, within its own transactions, and looks at the others' rows now and then. A row of a
 server that is gone is folded into one row of such rows: at its own end, or at another's start when its clock has long
@@ -48,7 +48,7 @@ class EtcdTally:
         self._transactions = transactions
         self._others = Counters(0, 0, 0, 0)
         self._look_at_s = 0.0
-        self._gone = layout.server("gone")
+        self._gone = layout.gone
         self._revision = 0
         self._others_until_s = 0.0
 

@@ -1,5 +1,5 @@
-"""Transactions whose outcome is known (10): each is marked in the server's own row, and looked up there when its reply
-is lost.
+"""Transactions whose outcome is known (step 10): each is marked in the server's own row, and looked up there when its
+reply is lost.
 
 Every server has one row that nobody else changes. Each of its transactions compares that row with what this server left
 there, and puts it with a number of its own. So a transaction whose reply was lost is looked up by one that has the same

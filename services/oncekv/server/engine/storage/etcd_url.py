@@ -1,4 +1,4 @@
-"""How an etcd store is named (10): `etcd://[USER:PASSWORD@]HOST:PORT[,HOST:PORT…][/PREFIX]`.
+"""How an etcd store is named (step 10): `etcd://[USER:PASSWORD@]HOST:PORT[,HOST:PORT…][/PREFIX]`.
 
 All keys of a store begin with its prefix, so several stores, and other programs, share one cluster, and a role of
 etcd's can be given the rights to one of them. Limit: plain HTTP between server and etcd; a network that is not trusted

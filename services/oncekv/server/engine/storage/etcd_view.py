@@ -1,4 +1,4 @@
-"""What etcd is asked (10): reads, all of one view at one revision.
+"""What etcd is asked (step 10): reads, all of one view at one revision.
 
 The first read of a view is linearizable and gives the revision; those after it read at that revision, so a view is
 consistent however many requests it takes. Limit: a revision that was compacted away meanwhile fails the view, which is

@@ -1,4 +1,4 @@
-"""A group of calls as one etcd transaction (10): if all that it read is unchanged, all that it changes is put.
+"""A group of calls as one etcd transaction (step 10): if all that it read is unchanged, all that it changes is put.
 
 Nothing of the store is locked, nor kept in memory between groups: the group reads at one revision, runs, and its
 transaction compares the `mod_revision` of every key that it has read, with 0 for one that was absent. So a record that

@@ -1,4 +1,4 @@
-"""PostgreSQL (10): one database for any number of servers; a server may die for good and another one goes on.
+"""PostgreSQL (step 10): one database for any number of servers; a server may die for good and another one goes on.
 
 Each group is one transaction of READ COMMITTED that locks what it reads (`postgresql_writer`); its mark tells what
 became of a commit without an answer (`postgresql_group`); a heartbeat keeps the lease clock and knows whether the

@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL whose every wait has an end (10).
+"""A connection to PostgreSQL whose every wait has an end (step 10).
 
 libpq waits for an answer as long as the connection seems to live, and through a proxy or a paused host it seems to live
 for ever. So whoever asks says how long it may take, and `Watch`, one thread for a store, cuts what is late: the waiting

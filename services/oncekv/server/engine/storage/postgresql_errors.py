@@ -1,4 +1,4 @@
-"""What PostgreSQL's errors mean (10): by SQLSTATE, for a transaction that was not yet told to commit.
+"""What PostgreSQL's errors mean (step 10): by SQLSTATE, for a transaction that was not yet told to commit.
 
 Such a transaction is rolled back, whatever happened to it. So the question is only whether it is worth another try.
 """

@@ -1,4 +1,4 @@
-"""What became of a commit that got no answer (10): each group's transaction leaves a mark, and whoever is in doubt
+"""What became of a commit that got no answer (step 10): each group's transaction leaves a mark, and whoever is in doubt
 tries to write the same mark.
 
     the group's transaction   mark (writer, number)            … COMMIT, and the connection dies

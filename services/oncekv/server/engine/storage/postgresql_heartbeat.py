@@ -1,5 +1,5 @@
-"""The heartbeat of one process (10): several times a second it keeps the store's lease clock going, and so finds out
-whether the database answers and can be written.
+"""The heartbeat of one process (step 10): several times a second it keeps the store's lease clock going, and so finds
+out whether the database answers and can be written.
 
     oncekv_clock.clock_ms, saved_ms    what the clock had counted when the database's own clock said `saved_ms`
 

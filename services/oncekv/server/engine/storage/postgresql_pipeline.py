@@ -1,4 +1,4 @@
-"""Many statements by one way there and back (10): PostgreSQL's extended protocol in libpq's pipeline mode.
+"""Many statements by one way there and back (step 10): PostgreSQL's extended protocol in libpq's pipeline mode.
 
     prepare?, execute, prepare?, execute, … sync  ─►
                                                   ◄─  rows, rows, …, ready

@@ -1,4 +1,4 @@
-"""What PostgreSQL is asked (10): the reads, each view within one snapshot of what is committed.
+"""What PostgreSQL is asked (step 10): the reads, each view within one snapshot of what is committed.
 
 Arrays go there and rows come back in binary form; a statement over any number of rows has one text, so it is prepared
 once for a connection.

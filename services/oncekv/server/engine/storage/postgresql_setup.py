@@ -1,4 +1,4 @@
-"""The tables of a PostgreSQL store (10): made in an empty database, brought up to date, or refused; never half of it.
+"""The tables of a PostgreSQL store (step 10): made in an empty database, brought up to date, or refused; never a half.
 
 All of it is one transaction. Servers may start at once on an empty database: the one that comes second is refused by
 the first one's tables, looks again, and finds them.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from importlib import resources
+from typing import Any
 
 import psycopg
 
@@ -16,9 +17,11 @@ from oncekv.server.engine.storage.base import StoreRefused
 from oncekv.server.engine.storage.postgresql_connection import Link
 from oncekv.server.engine.storage.postgresql_errors import explain
 
-__all__ = ["prepare"]
+__all__ = ["MIGRATION_TABLE", "SCHEMA_VERSION", "make_tables", "prepare"]
 
 SCHEMA_VERSION = 1
+MIGRATION_TABLE = "oncekv_migration"
+"""Is there until `oncekv migrate` has come to its end."""
 MIGRATIONS: dict[int, str] = {}
 """From which version, by which script of this folder; each leads to the next."""
 TRIES_MAX = 20
@@ -59,6 +62,8 @@ def _prepare(link: Link) -> None:
     version = 0
     if _has(link, "oncekv_schema"):
         ((version,),) = run("SELECT version FROM oncekv_schema").fetchall()
+    if version and _has(link, MIGRATION_TABLE):
+        raise StartupError("a move into this database is not over; run the same `oncekv migrate` again")
     if version == SCHEMA_VERSION:
         return
     if version > SCHEMA_VERSION:
@@ -66,9 +71,7 @@ def _prepare(link: Link) -> None:
             f"the database has schema {version} of OnceKV, this release knows {SCHEMA_VERSION}; use the newer release"
         )
     if version == 0:
-        run("CREATE TABLE oncekv_schema (one bigint PRIMARY KEY CHECK (one = 1), version bigint NOT NULL)")
-        run(_script("postgresql_schema.sql"))
-        run("INSERT INTO oncekv_schema VALUES (1, %s)", (SCHEMA_VERSION,))
+        make_tables(link.connection)
         return
     ((version,),) = run("SELECT version FROM oncekv_schema FOR UPDATE").fetchall()
     while version < SCHEMA_VERSION:  # another server may have done it while this one waited
@@ -79,6 +82,14 @@ def _prepare(link: Link) -> None:
         run(_script(MIGRATIONS[version]))
         version += 1
         run("UPDATE oncekv_schema SET version = %s", (version,))
+
+
+def make_tables(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """In an empty database, within the transaction that is open."""
+    run = connection.execute
+    run("CREATE TABLE oncekv_schema (one bigint PRIMARY KEY CHECK (one = 1), version bigint NOT NULL)")
+    run(_script("postgresql_schema.sql"))
+    run("INSERT INTO oncekv_schema VALUES (1, %s)", (SCHEMA_VERSION,))
 
 
 def _has(link: Link, table: str) -> bool:

@@ -1,4 +1,4 @@
-"""The URL of a PostgreSQL store (10): as libpq has it, checked before anybody connects, and never shown.
+"""The URL of a PostgreSQL store (step 10): as libpq has it, checked before anybody connects, and never shown.
 
 What libpq says of a URL may quote a part of it, and a password that was not percent-encoded ends up in the parts where
 nobody expects it. So nothing of a URL that cannot be understood is repeated.

@@ -1,4 +1,4 @@
-"""A group's transaction on PostgreSQL (10): what it reads is locked, and what it changes goes there in one portion.
+"""A group's transaction on PostgreSQL (step 10): what it reads is locked, what it changes goes there in one portion.
 
     one way       begin, the group's mark, its sessions locked, then their records, its keys locked, the counters
     its calls     run here, in memory; what nobody foresaw is locked and read when it is asked for

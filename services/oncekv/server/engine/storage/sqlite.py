@@ -1,4 +1,4 @@
-"""SQLite (10): the embedded engine; one file, shared by the workers and servers of one machine.
+"""SQLite (step 10): the embedded engine; one file, shared by the workers and servers of one machine.
 
 Write-ahead log with `synchronous=FULL`: a commit returns after its fsync. `BEGIN IMMEDIATE` lets one writer in at
 a time, over all processes, so a duplicate on another worker waits for the first and then finds its record.
@@ -8,9 +8,10 @@ Limit: one machine, and a disk that keeps what it has acknowledged.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
@@ -27,12 +28,25 @@ from oncekv.server.engine.storage.sqlite_files import (
     shown,
     unmake,
 )
+from oncekv.server.engine.storage.sqlite_log import has_log, log_damage
 from oncekv.server.engine.storage.sqlite_queries import SqliteView
 
-__all__ = ["SqliteStore", "check_location", "open_store"]
+__all__ = [
+    "APPLICATION_ID",
+    "MIGRATING_ID",
+    "SqliteStore",
+    "check_location",
+    "connect",
+    "make_schema",
+    "open_store",
+    "prepare",
+]
 
 APPLICATION_ID = 0x4F4B5631  # "OKV1": tells our files from other programs'
-SCHEMA_VERSION = 2
+MIGRATING_ID = 0x4F4B564D  # "OKVM": `oncekv migrate` has not come to its end in it
+SCHEMA_VERSION = 3
+NEW = ("schema.sql",)
+"""The script of a new store; others bring an older one up to date, step by step."""
 BUSY_TIMEOUT_S = 10.0
 CHECK_TIMEOUT_S = 0.25
 READERS_MAX = 2  # more only fight over the interpreter lock; measured
@@ -58,8 +72,9 @@ def open_store(location: str) -> SqliteStore:
         made = _make_folder(path.parent)
         is_new = not path.is_dir() and make_file(path)
         check_rights(path)
-        with contextlib.closing(_connect(path)) as connection:
-            _prepare(connection, path)
+        _check_log(path)
+        with contextlib.closing(connect(path)) as connection:
+            prepare(connection, path)
         return SqliteStore(path, made if is_new else None)
     except (sqlite3.Error, StoreRefused, OSError) as error:
         if is_new and code(error) != sqlite3.SQLITE_BUSY:
@@ -107,6 +122,10 @@ class SqliteStore:
             try:
                 connection.execute("BEGIN")
                 yield SqliteView(connection)
+            except (sqlite3.Error, StoreFailed) as error:
+                if isinstance(error, sqlite3.Error) and code(error) not in FAILURES:
+                    raise
+                raise StoreRefused(reason(error)) from error  # a read that fails has begun nothing
             finally:
                 if _roll_back(connection):
                     self._readers.append(connection)
@@ -194,7 +213,7 @@ class SqliteStore:
 
 def _open(path: Path, timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
     """A connection that holds the store's files from now on, its log among them."""
-    connection = _connect(path, timeout_s)
+    connection = connect(path, timeout_s)
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except BaseException:
@@ -203,7 +222,8 @@ def _open(path: Path, timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
     return connection
 
 
-def _connect(path: Path, timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
+def connect(path: Path, timeout_s: float = BUSY_TIMEOUT_S, *, is_exclusive: bool = False) -> sqlite3.Connection:
+    """`is_exclusive`: nobody else has the file open while this connection uses it, or SQLITE_BUSY is raised."""
     # rw: whoever opens a store that is gone must not make an empty one in its place.
     connection = sqlite3.connect(
         f"{path.as_uri()}?mode=rw",
@@ -214,6 +234,8 @@ def _connect(path: Path, timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connectio
         cached_statements=STATEMENTS_KEPT,
     )
     try:
+        if is_exclusive:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA synchronous = FULL")
         # A statement over many rows keeps what it needs to take itself back; by default in a file, from 64 KiB on.
         connection.execute("PRAGMA temp_store = MEMORY")
@@ -237,7 +259,20 @@ def _roll_back(connection: sqlite3.Connection) -> bool:
     return True
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _check_log(path: Path) -> None:
+    """Raises StartupError where SQLite would pass over a part of the log that was committed. Changes nothing: a
+    connection that may not write neither writes the log back nor removes it.
+    """
+    store = Path(os.path.realpath(path))
+    if not has_log(store):
+        return
+    with contextlib.closing(sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)) as connection:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if damage := log_damage(store):
+            raise StartupError(f"the store {shown(path)} is damaged: {damage}; keep it as it is, and restore a backup")
+
+
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Make the schema in a new file, and bring an older one up to date; refuse a foreign file and a newer schema, and
     leave those untouched.
     """
@@ -246,6 +281,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if application == MIGRATING_ID:
+            raise StartupError(f"{shown(path)}: a move into it is not over; run the same `oncekv migrate` again")
         if application != APPLICATION_ID and (tables or application or version):
             raise StartupError(f"{shown(path)} belongs to another program; name another file")
         if version > SCHEMA_VERSION:
@@ -253,16 +290,23 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
                 f"{shown(path)} has schema {version}, this release knows {SCHEMA_VERSION}; use the newer release"
             )
         if version < SCHEMA_VERSION:
-            for statement in _script("schema.sql" if not tables else f"schema-from-{version}.sql"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            steps = [f"schema-from-{older}.sql" for older in range(version, SCHEMA_VERSION)]
+            make_schema(connection, APPLICATION_ID, steps if tables else NEW)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:  # of some errors, a full disk's among them, SQLite rolls back by itself
             connection.execute("ROLLBACK")
         raise
     connection.execute("PRAGMA journal_mode = WAL")
+
+
+def make_schema(connection: sqlite3.Connection, application_id: int, steps: Sequence[str] = NEW) -> None:
+    """Within the transaction that is open."""
+    for step in steps:
+        for statement in _script(step):
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {application_id}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _script(name: str) -> list[str]:

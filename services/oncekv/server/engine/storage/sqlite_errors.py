@@ -1,4 +1,4 @@
-"""What SQLite's errors mean (10): which ones speak of the store and its disk, and the line that a user reads."""
+"""What SQLite's errors mean (step 10): which ones speak of the store and its disk, and the line that a user reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a SQLite store (10): how a path is named in a URL, and whether it still names the files that are open.
+"""The files of a SQLite store (step 10): how a URL names a path, and whether it still names the files that are open.
 
 A file that is removed or replaced stays open, and takes commits that nobody will find again. So its place is looked at
 before and after each: three `stat`, some microseconds beside a sync of the disk.

@@ -16,7 +16,8 @@ from functools import cached_property
 from oncekv.server.engine.storage.base import Changes, Counters, KeyedRecord, Record, Row, Session, Writer, pack, unpack
 from oncekv.server.engine.storage.record_slots import Slots
 from oncekv.server.engine.storage.writer_cache import WriterCache
-from oncerpc.wire.envelope import Reply
+from oncerpc.wire.errors import InternalError
+from oncerpc.wire.jsonrpc import Reply
 
 __all__ = ["Effect", "Group"]
 
@@ -50,7 +51,10 @@ class Group:
                 self._learn(session)
         if keys:
             self._rows.update(dict.fromkeys(keys))
-            self._rows.update(self._writer.rows(list(self._rows)))
+            try:
+                self._rows.update(self._writer.rows(list(self._rows)))
+            except InternalError:  # one of them is damaged: each call asks for its own, and is told of its own
+                self._rows.clear()
 
     def finish(self, clock_ms: int, *, save_clock: bool) -> None:
         """Write what changed; nothing is written where nothing did and the clock need not be saved."""

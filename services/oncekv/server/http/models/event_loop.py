@@ -12,11 +12,12 @@ price: whatever runs too long on the loop, everybody waits for.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -33,6 +34,7 @@ __all__ = ["serve"]
 
 CONNECTIONS_MAX = 16_384
 POOL_THREADS = 8  # the store reads with two at a time; the others are for what sleeps at a failpoint
+READS_HELD_UP_S = 0.005  # a read that waits so long for the one before it gets a thread of its own
 
 
 def serve(server: KvServer, address: Address, announce: Callable[[], object]) -> int:
@@ -51,6 +53,7 @@ def serve(server: KvServer, address: Address, announce: Callable[[], object]) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is read once
+    _wake_at_signals(loop)
     server.committer.listen(loop.add_reader)
     acceptor.start()
     announce()
@@ -58,6 +61,17 @@ def serve(server: KvServer, address: Address, announce: Callable[[], object]) ->
     code = drain.finish()
     loop.close()
     return code
+
+
+def _wake_at_signals(loop: asyncio.AbstractEventLoop) -> None:
+    """A signal that another thread gets, or this one just before it waits, interrupts no wait: its Python handler would
+    run when something else happens, on an idle server never.
+    """
+    woken, waking = socket.socketpair()
+    for end in (woken, waking):
+        end.setblocking(False)
+    loop.add_reader(woken, woken.recv, 4096)
+    signal.set_wakeup_fd(waking.detach(), warn_on_full_buffer=False)
 
 
 class _Connection(Connection, asyncio.Protocol):
@@ -108,6 +122,9 @@ class _Handler:
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="pool")
         self._callbacks: deque[Work] = deque()
         self._writes: list[Submission] = []
+        self._reads: deque[Work] = deque()
+        self._readers: list[Future[None]] = []
+        self._reads_timer: asyncio.TimerHandle | None = None
         self._is_woken = False
         self._joining: set[asyncio.Task[Any]] = set()  # the loop itself holds its tasks only weakly
 
@@ -146,6 +163,28 @@ class _Handler:
 
     def in_thread(self, work: Work) -> None:
         self._pool.submit(_logged, work)
+
+    def read(self, work: Work) -> None:
+        # All of one look at the sockets goes to one thread: several would spend their time on waking each other.
+        if not self._reads:
+            self._loop.call_soon(self._start_reads)
+        self._reads.append(work)
+
+    def _start_reads(self) -> None:
+        """One thread more for the reads, and another one whenever those before it are held up."""
+        if self._reads_timer:
+            self._reads_timer.cancel()
+            self._reads_timer = None
+        if self._reads:
+            self._readers = [reader for reader in self._readers if not reader.done()]
+            if len(self._readers) < POOL_THREADS:
+                self._readers.append(self._pool.submit(self._do_reads))
+            self._reads_timer = self._loop.call_later(READS_HELD_UP_S, self._start_reads)
+
+    def _do_reads(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                _logged(self._reads.popleft())
 
     def commit(self, waiting: Submission) -> None:
         # All that came in one look at the sockets goes in together: the writer wakes once, and not for a group of one.

@@ -42,6 +42,7 @@ def _method(method: Method, params: dict[str, Any], result: dict[str, Any]) -> d
     return {
         "name": method.name,
         "summary": method.summary,
+        "tags": [{"name": method.kind.name.lower()}],
         "paramStructure": "either",
         "params": [
             {"name": name, "required": name in required, "schema": schema}

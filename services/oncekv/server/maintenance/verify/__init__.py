@@ -1,0 +1,1 @@
+"""`oncekv verify`."""
