@@ -18,7 +18,7 @@ from pathlib import Path
 from chaos.evidence import MAY_BREAK, MUST_BREAK
 from chaos.judging import check_command, report_command
 from chaos.judging.cell_verdict import Cell
-from chaos.judging.table import details, grid, in_words, troubles, write_table
+from chaos.judging.table import details, grid, in_words, inconclusive, troubles, write_table
 from chaos.live import options as live_options
 from chaos.runner import options
 from chaos.runner.cell import CellEffort, Task
@@ -224,7 +224,7 @@ def _print(cells: Sequence[Cell], folder: Path, *, good: bool) -> None:
     print()
     print(LEGEND)
     print()
-    for line in troubles(cells):
+    for line in [*inconclusive(cells), *troubles(cells)]:
         print(line)
     verdict = "every promise kept that can be, every control red, every fault fired" if good else "THE RUN FAILED"
     print(f"{verdict}; evidence in {folder}/")
@@ -244,6 +244,8 @@ def _list(_args: argparse.Namespace) -> int:
 
 def _progress(cell: Cell, done: int, total: int) -> None:
     outcome = "; ".join(cell.problems) or in_words(cell)
+    if cell.inconclusive:
+        outcome += f", at try {len(cell.inconclusive) + 1}"
     _say(f"[{done:2}/{total}] {cell.scenario} x {cell.column}: {outcome} (fired {cell.fired}, {cell.took_s:.1f} s)")
 
 

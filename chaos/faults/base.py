@@ -7,14 +7,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
-from chaos.runner.environment import EnvironmentFailed
+from chaos.runner.environment import EnvironmentFailed, FaultMissed, TimedOut
 
 if TYPE_CHECKING:
     from chaos.runner.environment import Environment
 
-__all__ = ["Fault", "wait_felt"]
+__all__ = ["Fault", "wait_felt", "wait_struck"]
 
 FELT_MAX_S = 20.0
+STRUCK_MAX_S = 60.0
 
 
 def wait_felt(env: Environment, is_felt: Callable[[], bool]) -> None:
@@ -23,6 +24,14 @@ def wait_felt(env: Environment, is_felt: Callable[[], bool]) -> None:
     running = env.workload.running
     with contextlib.suppress(EnvironmentFailed):  # the verdict finds out
         env.wait_until(lambda: is_felt() or not running(), FELT_MAX_S, "the fault is felt")
+
+
+def wait_struck(env: Environment, has_struck: Callable[[], bool], what: str) -> None:
+    """Wait for what the fault cannot do without. Raises FaultMissed when it does not come."""
+    try:
+        env.wait_until(has_struck, STRUCK_MAX_S, what)
+    except TimedOut as error:
+        raise FaultMissed(str(error)) from error
 
 
 class Fault:

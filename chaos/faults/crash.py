@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 
 from chaos.evidence import Counts
-from chaos.faults.base import Fault
+from chaos.faults.base import Fault, wait_struck
 from chaos.runner.environment import Environment, EnvironmentFailed, TimedOut
 from chaos.runtime.base import ServerError
 
-DEATH_MAX_S = 30.0
 DYING_MAX_S = 1.0
 
 
@@ -39,7 +38,7 @@ class Crash(Fault):
             return False
 
         what = f"a call comes to {self._failpoint}"
-        env.wait_until(lambda: has_crashed() or not running(), DEATH_MAX_S, what)
+        wait_struck(env, lambda: has_crashed() or not running(), what)
         with contextlib.suppress(TimedOut):
             env.wait_until(has_crashed, DYING_MAX_S, "it is dead")
         self._deaths += server.crashes > self._before

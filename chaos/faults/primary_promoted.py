@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
-from chaos.faults.base import Fault
+from chaos.faults.base import Fault, wait_struck
 
 if TYPE_CHECKING:
     from chaos.runner.environment import Environment
 
 ACKNOWLEDGED_MIN = 5
-ACKNOWLEDGED_MAX_S = 20.0
 
 
 class PrimaryPromoted(Fault):
@@ -57,5 +56,5 @@ class PrimaryPromoted(Fault):
             return sum(call.told == "ok" and call.began_ms >= began_ms for call in told[before:])
 
         what = "calls are acknowledged by the primary alone"
-        env.wait_until(lambda: acknowledged() >= ACKNOWLEDGED_MIN, ACKNOWLEDGED_MAX_S, what)
+        wait_struck(env, lambda: acknowledged() >= ACKNOWLEDGED_MIN, what)
         self._proof.append(f"{acknowledged()} calls were told ok while the standby heard nothing")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
-from chaos.faults.base import Fault
+from chaos.faults.base import Fault, wait_struck
 from chaos.runner.environment import EnvironmentFailed
 from chaos.runtime.local_server import LocalServer, oncekv_command
 
@@ -39,7 +39,7 @@ class RestoredFromBackup(Fault):
     def hold(self, env: Environment, hold_s: float) -> None:
         """Calls that the backup does not know; the last of them are answered, and nobody hears it."""
         before = env.arrived()
-        env.wait_until(lambda: env.arrived() > before, 20.0, "a call after the backup")
+        wait_struck(env, lambda: env.arrived() > before, "a call after the backup")
         for link in env.links:
             link.add("timeout", "downstream", timeout=0)
         env.wait(hold_s)

@@ -7,14 +7,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
-from chaos.faults.base import Fault
+from chaos.faults.base import Fault, wait_struck
 
 if TYPE_CHECKING:
     from chaos.runner.environment import Environment
 
 FAILPOINTS = ("before_execute", "after_execute", "after_commit")
 SLEEP_MS = 400
-HELD_MAX_S = 20.0
 
 
 class SlowServer(Fault):
@@ -28,7 +27,7 @@ class SlowServer(Fault):
         def all_have_held() -> bool:
             return all(env.ask("debug.failpoints")["failpoints"][name] for name in FAILPOINTS)
 
-        env.wait_until(all_have_held, HELD_MAX_S, "a call has stood still at each failpoint")
+        wait_struck(env, all_have_held, "a call has stood still at each failpoint")
         env.wait(hold_s)
 
     def heal(self, env: Environment) -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from chaos.evidence import Counts
-from chaos.faults.base import Fault
+from chaos.faults.base import Fault, wait_struck
 
 if TYPE_CHECKING:
     from chaos.net.holding_link import Fate, HoldingLink
     from chaos.runner.environment import Environment
 
 TIMES = 6
-TAKEN_MAX_S = 20.0
 LATE_S = 0.5
 
 
@@ -34,9 +33,7 @@ class StoreReplyLost(Fault):
         for _ in range(TIMES):
             for aim in aims:
                 aim.take(env.store.commits, self._fate)
-            env.wait_until(
-                lambda: any(aim.taken.is_set() for aim in aims) or not running(), TAKEN_MAX_S, "a commit is on its way"
-            )
+            wait_struck(env, lambda: any(aim.taken.is_set() for aim in aims) or not running(), "a commit is on its way")
             for aim in aims:
                 aim.take_nothing()
             self._take_stock(env, [aim for aim in aims if aim.taken.is_set()])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chaos.judging.cell_verdict import Cell
 
-__all__ = ["details", "grid", "in_words", "troubles", "write_table"]
+__all__ = ["details", "grid", "in_words", "inconclusive", "troubles", "write_table"]
 
 DETAILS = "fault semantics calls attempts 0 1 2+ ok definite unknown p50 p99 fired promise came-out"
 _RED, _GREEN, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[0m"
@@ -56,6 +56,15 @@ def details(cells: Sequence[Cell]) -> str:
             + [f"{cell.p50_ms:g}", f"{cell.p99_ms:g}", str(cell.fired), cell.promise, came_out]
         )
     return _markdown(table, {})
+
+
+def inconclusive(cells: Sequence[Cell]) -> list[str]:
+    """Which cells were measured at a later try alone, and why."""
+    return [
+        f"measured at try {len(cell.inconclusive) + 1}: {cell.scenario} x {cell.column}: {'; '.join(cell.inconclusive)}"
+        for cell in cells
+        if cell.inconclusive
+    ]
 
 
 def troubles(cells: Sequence[Cell]) -> list[str]:

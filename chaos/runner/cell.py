@@ -22,10 +22,10 @@ from typing import Any
 from chaos import evidence
 from chaos.evidence import CallRecord, CellRecord, Counts, StoreRecord
 from chaos.faults.base import Fault
-from chaos.judging.cell_verdict import DUMP, Cell, judge_cell
+from chaos.judging.cell_verdict import DUMP, MISSED, Cell, judge_cell
 from chaos.judging.judge import found_in
 from chaos.net.message_proxy import MessageProxy
-from chaos.runner.environment import Environment, EnvironmentFailed, Interrupted
+from chaos.runner.environment import Environment, EnvironmentFailed, FaultMissed, Interrupted
 from chaos.runner.steady_state import unsteady
 from chaos.runtime.base import Runtime, ServerError
 from chaos.scenarios.base import Scenario
@@ -36,13 +36,14 @@ from chaos.workload.clients import ClientPlan
 from chaos.workload.workload import Plan, Workload
 from oncekv.client import History
 
-__all__ = ["COLUMNS", "CellEffort", "Column", "Task", "run_cell"]
+__all__ = ["COLUMNS", "TRIES_MAX", "CellEffort", "Column", "Task", "run_cell"]
 
 FINISH_MAX_S = 120.0  # beyond the deadline of any call
 KEPT_BACK = 0.4  # of the calls, for the last strike; the latest strike is due after half of them
 CALL_MAX_S = 0.1  # on the average, its reads and pauses included
 TRACEBACK = "traceback.txt"
 ABANDON_MAX_S = 10.0
+TRIES_MAX = 3
 OUR_OWN = "steady/"  # keys of the steady state's, which no client has seen
 
 
@@ -116,17 +117,50 @@ def run_cell(
 ) -> Cell:
     """Run and judge one cell; its evidence goes to `folder`. When `stop` is set it ends early and says so.
 
+    A try in which the fault found nothing to strike tells nothing of the system: it is made again, up to TRIES_MAX in
+    all, and its evidence is kept within that of the next. Whatever else came out is the result, welcome or not.
+
     say: told how far it is, line by line. keep: called with the world when everything is measured, before it ends.
     """
     place = folder / task.name
-    place.mkdir(parents=True)
+    inconclusive: list[str] = []
+    while True:
+        cell = _try_once(runtime, task, place, stop, say, keep, inconclusive)
+        if not cell.tells_nothing or stop.is_set() or len(inconclusive) + 1 == TRIES_MAX:
+            return cell
+        inconclusive.append(cell.problems[0])
+        say(f"{cell.problems[0]}; once more")
+        _set_aside(place, f"try-{len(inconclusive)}")
+
+
+def _set_aside(place: Path, name: str) -> None:
+    """What lies there goes into a folder of its own within a new one of the same name."""
+    aside = place.with_name(f"{place.name}.{name}")
+    place.rename(aside)
+    place.mkdir()
+    aside.rename(place / name)
+
+
+def _try_once(
+    runtime: Runtime,
+    task: Task,
+    place: Path,
+    stop: threading.Event,
+    say: Callable[[str], None],
+    keep: Callable[[Environment], None],
+    inconclusive: Sequence[str],
+) -> Cell:
+    place.mkdir(parents=True, exist_ok=bool(inconclusive))
     record = task.record(runtime)
+    record.inconclusive = [*inconclusive]
     began_s = time.monotonic()
     measured = _Measured()
     try:
         _measure(runtime, task, place, stop, say, keep, record, measured)
     except Interrupted:
         record.hindrance = f"interrupted after {len(measured.calls)} calls"
+    except FaultMissed as error:
+        record.hindrance = f"{MISSED}{error}"
     except (EnvironmentFailed, ServerError) as error:
         record.hindrance = f"not measured: {error}"
     except Exception as error:

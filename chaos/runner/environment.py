@@ -23,12 +23,12 @@ from chaos.runtime.links import Link
 from chaos.services.base import Ask, Service
 from chaos.workload.workload import Workload, WorkloadClient
 
-__all__ = ["Environment", "EnvironmentFailed", "Interrupted", "Settled", "TimedOut"]
+__all__ = ["Environment", "EnvironmentFailed", "FaultMissed", "Interrupted", "Settled", "TimedOut"]
 
-ASK_TIMEOUT_S = 15.0
+ASK_TIMEOUT_S = 30.0
 QUIET_S = 0.25
-QUIET_MAX_S = 10.0
-HEALTHY_MAX_S = 30.0
+QUIET_MAX_S = 60.0
+HEALTHY_MAX_S = 60.0
 POLL_S = 0.02
 
 
@@ -38,6 +38,10 @@ class EnvironmentFailed(Exception):
 
 class TimedOut(EnvironmentFailed):
     """What was waited for has not come within its bound."""
+
+
+class FaultMissed(EnvironmentFailed):
+    """The fault found nothing to strike within its bound: that tells of the machine, and nothing of the system."""
 
 
 class Interrupted(Exception):

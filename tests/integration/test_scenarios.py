@@ -22,8 +22,9 @@ from chaos.faults.base import Fault
 from chaos.faults.lost_reply import LostReply
 from chaos.judging.cell_verdict import Cell, judge_cell
 from chaos.judging.report_command import rejudge
-from chaos.runner.cell import COLUMNS, CellEffort, Column, Task, run_cell
-from chaos.runner.environment import Environment
+from chaos.judging.table import inconclusive
+from chaos.runner.cell import COLUMNS, TRIES_MAX, CellEffort, Column, Task, run_cell
+from chaos.runner.environment import Environment, FaultMissed
 from chaos.runner.matrix import run_matrix
 from chaos.runtime import open_runtime
 from chaos.runtime.base import MODELS, Runtime, Serving
@@ -134,6 +135,52 @@ def test_a_fault_that_misses_fails_the_cell(runtime: Runtime, tmp_path: Path) ->
     cell = _run(runtime, missed, BY_NAME["at-least-once"], tmp_path)
     assert cell.kept
     assert cell.problems == ["the fault did not fire", "the control stayed green: no call was doubled"]
+    assert len(cell.inconclusive) == TRIES_MAX - 1
+
+
+class _LateFor(LostReply):
+    """A fault that finds nothing to strike, or strikes nothing, the first times."""
+
+    def __init__(self, missing: Iterator[Callable[[], None]]) -> None:
+        super().__init__()
+        self._miss = next(missing, None)
+
+    def inject(self, env: Environment) -> None:
+        if self._miss is None:
+            super().inject(env)
+        else:
+            self._miss()
+
+
+def test_a_fault_that_misses_strikes_again(runtime: Runtime, tmp_path: Path) -> None:
+    """What tells nothing of the system is measured again, and says so; the evidence of every try is kept."""
+
+    def find_nothing() -> None:
+        raise FaultMissed("after 60 s still not so: a call comes")
+
+    missing = iter([find_nothing, lambda: None])
+    late = dataclasses.replace(scenarios()["lost-reply"], fault=lambda: _LateFor(missing))
+    cell = _run(runtime, late, BY_NAME["at-least-once"], tmp_path)
+    assert cell.good, cell.problems
+    assert cell.red
+    assert [reason.partition(":")[0] for reason in cell.inconclusive] == [
+        "not measured, for the fault found nothing to strike",
+        "the fault did not fire",
+    ]
+    assert inconclusive([cell])[0].startswith("measured at try 3: lost-reply x at-least-once: not measured, ")
+    tries = sorted(path.parent.name for path in tmp_path.rglob(evidence.CELL))
+    assert tries == ["lost-reply--at-least-once", "try-1", "try-2"]
+
+
+def test_what_a_try_told_of_the_system_counts(runtime: Runtime, tmp_path: Path) -> None:
+    """A broken promise is the result, though the fault missed: nobody measures until it pleases."""
+    missing = iter([lambda: None] * TRIES_MAX)
+    liar = Column("at-most-once", "at-most-once", delivery="none")
+    late = dataclasses.replace(scenarios()["lost-reply"], fault=lambda: _LateFor(missing))
+    cell = _run(runtime, late, liar, tmp_path)
+    assert not cell.good
+    assert cell.unsteady
+    assert not cell.inconclusive
 
 
 class _Forgotten(LostReply):
