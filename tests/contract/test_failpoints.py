@@ -128,7 +128,7 @@ def test_internal_error_tells_nothing_and_is_logged(armed):
     expect(answer, -32603)
     assert "Traceback" not in str(answer.error)
     assert ".py" not in str(answer.error)
-    until(lambda: armed.server.log.stat().st_size > logged, timeout_s=2, what="a line in the log")
+    until(lambda: armed.server.log.stat().st_size > logged, what="a line in the log")
 
 
 def test_all_workers_are_armed(fresh):

@@ -30,8 +30,8 @@ def full(small):
     until(lambda: any(future.done() for future in waiting), what="a refusal")
     assert not held.done(), "the queue must be full because the committer is held, not because it is slow"
     yield small
-    held.result(15)
-    answers = [future.result(15) for future in waiting]
+    held.result(60)
+    answers = [future.result(60) for future in waiting]
     refused = [answer for answer in answers if answer.error is not None]
     for answer in refused:
         expect(answer, 11, status=503)
@@ -77,7 +77,7 @@ def test_a_refusal_for_load_is_not_recorded(small):
     answers = at_once([partial(session.do, seq, "kv.increment", key=key) for seq in seqs])
     refused = [seq for seq, answer in zip(seqs, answers, strict=True) if answer.code == 11]
     assert refused
-    assert held.result(15).ok
+    assert held.result(60).ok
     for seq in seqs:
         answer = session.do(seq, "kv.increment", key=key)
         assert answer.replayed is (seq not in refused)

@@ -21,7 +21,7 @@ def test_sigterm_finishes_what_runs(fresh):
         held = node.holding("after_execute", 700, key, lambda: session.do(1, "kv.append", key=key, value="x"))
         assert not held.done()
         assert node.server.stop() == 0
-    assert held.result(5).ok == {"version": 1, "offset": 0}
+    assert held.result(60).ok == {"version": 1, "offset": 0}
     node.server.start()
     assert session.do(1, "kv.append", key=key, value="x").replayed
     assert node.kv.get(key) == ("x", 1)
@@ -60,7 +60,7 @@ def test_no_reply_that_left_is_lost(fresh, end, workers):
     until(enough.is_set, what="some load")
     code = getattr(node.server, end)()
     assert end == "kill" or code == 0
-    answered = [writer.result(15) for writer in writers]
+    answered = [writer.result(60) for writer in writers]
     node.server.start()
     for n, session in enumerate(sessions):
         assert session.do(answered[n] + 1, "kv.append", key=keys[n], value="x").bare == {
@@ -89,7 +89,7 @@ def test_a_drain_owes_nobody_a_reply(fresh, workers):
     until(enough.is_set, what="some load")
     assert node.server.stop() == 0
     for writer in writers:
-        writer.result(15)
+        writer.result(60)
     node.server.start()
     assert [node.kv.get(key)[1] for key in keys] == told
 
@@ -101,5 +101,5 @@ def test_a_paused_server_goes_on(fresh):
     node.server.pause()
     answers = [in_background(lambda: session.do(1, "kv.append", key=key, value="x")) for _ in range(2)]
     node.server.resume()
-    assert {str(answer.result(15).bare) for answer in answers} == {str({"result": {"version": 1, "offset": 0}})}
+    assert {str(answer.result(60).bare) for answer in answers} == {str({"result": {"version": 1, "offset": 0}})}
     assert node.kv.get(key) == ("x", 1)

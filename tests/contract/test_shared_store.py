@@ -104,7 +104,7 @@ def test_a_duplicate_waits_for_another_server(fresh):
     session, key = first.kv.open(), unique()
     held = first.holding("after_execute", 500, key, lambda: session.do(1, "kv.append", key=key, value="x"))
     answers = at_once([lambda: session.at(second.kv).do(1, "kv.append", key=key, value="x")] * 3)
-    assert [answer.bare for answer in [*answers, held.result(10)]] == [{"result": {"version": 1, "offset": 0}}] * 4
+    assert [answer.bare for answer in [*answers, held.result(60)]] == [{"result": {"version": 1, "offset": 0}}] * 4
     assert second.kv.get(key) == ("x", 1)
     first.arm("after_execute", "crash", match={"key": key})
     with pytest.raises(LOST):

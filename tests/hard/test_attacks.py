@@ -68,7 +68,7 @@ def test_idle_connections(node: Node, many_files: None, size: int) -> None:
     with beside(node.server.url, "idle") as honest, contextlib.ExitStack() as stack:
         for _ in range(size):
             stack.enter_context(contextlib.closing(connect(node.server.url)))
-        until(lambda: honest.ok > 20, 60.0, "20 calls beside them")
+        until(lambda: honest.ok > 20, what="20 calls beside them")
     _served(honest, node)
 
 
@@ -81,7 +81,7 @@ def test_slow_senders(node: Node, many_files: None, size: int) -> None:
         for at in range(40):
             for sender in senders:
                 sender.sendall(head[at : at + 1])
-        until(lambda: honest.ok > 20, 60.0, "20 calls beside them")
+        until(lambda: honest.ok > 20, what="20 calls beside them")
     _served(honest, node)
 
 
@@ -98,7 +98,7 @@ def test_slow_readers_of_large_replies(node: Node, size: int) -> None:
             with contextlib.suppress(BlockingIOError, TimeoutError):
                 reader.settimeout(0.5)
                 reader.sendall((head.encode() + ask) * 20)
-        until(lambda: honest.ok > 20, 60.0, "20 calls beside them")
+        until(lambda: honest.ok > 20, what="20 calls beside them")
     _served(honest, node)
 
 
@@ -135,7 +135,7 @@ def test_headers_without_end(node: Node, size: int) -> None:
     with beside(node.server.url, "headers") as honest:
         reply = exchange(node.server.url, "POST /rpc HTTP/1.1\n" + "\n".join(f"X-{n}: {n}" for n in range(size)))
         assert reply is None or reply.status == 431
-        until(lambda: honest.ok > 5, 60.0, "5 calls beside it")
+        until(lambda: honest.ok > 5, what="5 calls beside it")
     _served(honest, node)
 
 
@@ -144,10 +144,10 @@ def test_sessions_without_end(fresh: Callable[..., Node], size: int) -> None:
     """Over --sessions-max an opening is refused; who has a session goes on."""
     node = fresh(extra_args=["--sessions-max", str(size // 2)])
     with beside(node.server.url, "sessions") as honest:
-        until(lambda: honest.ok > 1, 60.0, "their sessions")
+        until(lambda: honest.ok > 1, what="their sessions")
         batch = [request("session.open", {}, id=n) for n in range(size)]
         codes = [answer.code for answer in node.kv.send(batch).answers]
-        until(lambda: honest.ok > 20, 60.0, "20 calls beside it")
+        until(lambda: honest.ok > 20, what="20 calls beside it")
     assert {None, 1006} <= set(codes) <= {None, 1006, 11}  # the queue has a bound of its own
     assert codes.count(None) < size // 2
     _served(honest, node, share=0.5)
@@ -179,7 +179,7 @@ def test_a_key_with_waiting_duplicates(node: Node, many_files: None, size: int) 
     """The queue takes a thousand and refuses the others, definite; one effect, and every answer a replay."""
     with beside(node.server.url, "duplicates") as honest:
         codes = _duplicates(node, size)
-        until(lambda: honest.ok > 5, 60.0, "5 calls beside them")
+        until(lambda: honest.ok > 5, what="5 calls beside them")
     assert codes.count(11) >= size - QUEUE_MAX - 8
     assert set(codes) <= {None, 11}
     _served(honest, node, share=0.2)
@@ -208,6 +208,6 @@ def test_little_memory(node: Node, size: int) -> None:
                 continue
             if told.error is None:
                 assert node.kv.ok("kv.get", key=f"large{number}")["version"] == 1
-        until(lambda: honest.ok > 5, 60.0, "5 calls beside them")
+        until(lambda: honest.ok > 5, what="5 calls beside them")
     assert honest.wrong == []
     assert honest.share > 0.5, str(honest)

@@ -65,7 +65,7 @@ def _roll(servers: Sequence[LocalServer], counting: Counting) -> None:
     """One after the other, some calls between."""
     for server in [*servers] * ROUNDS:
         before = counting.ok
-        until(lambda: counting.ok > before + 20, 60.0, "calls between two restarts")  # noqa: B023 used at once
+        until(lambda: counting.ok > before + 20, what="calls between two restarts")  # noqa: B023 used at once
         assert server.stop(60.0) == 0
         server.start()
 
@@ -123,7 +123,7 @@ def _told_to_end_within_a_batch(node: Node) -> Sequence[Answer]:
     with contextlib.closing(Caller(node.server.url, timeout_s=90.0)) as caller:
         session = caller.open()
         telling = in_background(lambda: _batch(session))
-        until(lambda: int(node.kv.get("n")[0] or 0) > 100, 60.0, "the first of the batch")
+        until(lambda: int(node.kv.get("n")[0] or 0) > 100, what="the first of the batch")
         os.kill(node.server.pid, signal.SIGTERM)
         until(lambda: not _takes_connections(node), 20.0, "the first signal is heard")
         assert not telling.done(), "the batch was too short"

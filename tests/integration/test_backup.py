@@ -65,7 +65,7 @@ def test_a_backup_under_load_is_consistent(fresh: Callable[..., Node], tmp_path:
         _back_up(node, tmp_path / f"{number}.db")
         assert oncekv("verify", sqlite_url(tmp_path / f"{number}.db")).returncode == 0
     is_over.set()
-    assert all(worker.result(30) > 0 for worker in workers)
+    assert all(worker.result(60) > 0 for worker in workers)
     (tmp_path / "restored").mkdir()
     (tmp_path / "2.db").rename(tmp_path / "restored" / "kv.db")
     with LocalServer(tmp_path / "restored") as server, contextlib.closing(Caller(server.url)) as kv:

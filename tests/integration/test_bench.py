@@ -53,7 +53,7 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing_running(tmp_path):
     """Exit code 130, a readable file, and no server or load generator that outlives it."""
     with _bench(tmp_path, "--only", "shapes") as bench:
         written = tmp_path / "bench" / "bench.json"
-        until(written.exists, 60, "the first cell")
+        until(written.exists, what="the first cell")
         bench.send_signal(signal.SIGINT)
         _, progress = bench.communicate(timeout=60)
     assert bench.returncode == 130, progress

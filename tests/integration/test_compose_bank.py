@@ -51,7 +51,7 @@ def test_the_client_transfers_through_its_link(up: list[str]) -> None:
     assert {name.removeprefix(f"{PROJECT}-") for name in up} == {
         "bank-db-1", "bank-1", "bank-client-1", "toxiproxy-1",
     }  # fmt: skip
-    until(lambda: ": ok, " in _compose("logs", "bank-client"), timeout_s=30, what="a transfer")
+    until(lambda: ": ok, " in _compose("logs", "bank-client"), what="a transfer")
     assert docker("top", f"{PROJECT}-bank-1").count("gunicorn") >= 3
 
 
@@ -65,14 +65,14 @@ def test_no_service_of_the_bank_runs_as_root(up: list[str]) -> None:
 
 def test_a_killed_bank_answers_the_same_key_with_the_replay(up: list[str]) -> None:
     """SIGKILL to the bank, then to its database, the same request again: the first reply, and one transfer."""
-    until(lambda: len(_ask("bank.accounts")["accounts"]) == 3, timeout_s=30, what="the client has opened its accounts")
+    until(lambda: len(_ask("bank.accounts")["accounts"]) == 3, what="the client has opened its accounts")
     first = _transfer("order-17")
     assert first.status_code == 201
     for name in ("bank", "bank-db"):
         docker("kill", "--signal", "KILL", f"{PROJECT}-{name}-1")
         docker("start", f"{PROJECT}-{name}-1")
-        until(partial(is_healthy, f"{PROJECT}-{name}-1"), timeout_s=60, what=f"{name} is healthy")
-        again = until(lambda: _answered("order-17"), timeout_s=30, what="an answer")
+        until(partial(is_healthy, f"{PROJECT}-{name}-1"), what=f"{name} is healthy")
+        again = until(lambda: _answered("order-17"), what="an answer")
         assert again is not None
         assert again.headers["Idempotent-Replayed"] == "true"
         assert again.json() == first.json()

@@ -64,8 +64,8 @@ def test_every_service_is_up_and_the_clients_call(up: list[str]) -> None:
     assert {name.removeprefix(f"{PROJECT}-") for name in up} == {
         "kv-1-1", "kv-2-1", "kv-3-1", "toxiproxy-1", "c1-1", "c2-1", "live-1",
     }  # fmt: skip
-    until(lambda: ": ok, " in _compose("logs", "c1"), timeout_s=30, what="a call of c1")
-    until(lambda: ": ok, " in _compose("logs", "c2"), timeout_s=30, what="a call of c2")
+    until(lambda: ": ok, " in _compose("logs", "c1"), what="a call of c1")
+    until(lambda: ": ok, " in _compose("logs", "c2"), what="a call of c2")
 
 
 def test_the_live_page_shows_calls_and_answers_to_the_loopback_alone(up: list[str]) -> None:
@@ -73,7 +73,7 @@ def test_the_live_page_shows_calls_and_answers_to_the_loopback_alone(up: list[st
     page = "http://127.0.0.1:28300"
     assert "<svg" in requests.get(page, timeout=10).text
     assert requests.get(page, headers={"Host": "rebound.example"}, timeout=10).status_code == 421
-    until(lambda: '"told":"ok"' in requests.get(f"{page}/journal", timeout=10).text, timeout_s=30, what="a call")
+    until(lambda: '"told":"ok"' in requests.get(f"{page}/journal", timeout=10).text, what="a call")
 
 
 def test_no_service_runs_as_root_or_can_become_it(up: list[str]) -> None:
@@ -89,7 +89,7 @@ def test_a_killed_server_answers_the_same_key_with_the_replay(up: list[str]) -> 
     assert "idempotent-replayed" not in headers
     docker("kill", "--signal", "KILL", container)
     docker("start", container)
-    until(lambda: is_healthy(container), timeout_s=60, what="health")
+    until(lambda: is_healthy(container), what="health")
     headers, again = _append("order-17")
     assert headers["idempotent-replayed"] == "true"
     assert again == {**first, "_meta": {"replayed": True}}

@@ -402,7 +402,7 @@ def test_ctrl_c_ends_all_of_it(tmp_path: Path, number: signal.Signals) -> None:
     assert len(children) >= 2
     process._process.send_signal(number)
     assert process._process.wait(30) == 0
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), 10, "the end of its processes")
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), what="the end of its processes")
     folder = tmp_path / "out-1"
     assert not (folder / "token").exists()
     lines = (folder / "journal.jsonl").read_text().splitlines()

@@ -129,7 +129,7 @@ def test_a_server_that_dies_in_a_call_is_seen_to(fresh: Callable[..., Node]) -> 
             node.when_fired("after_commit", 0)
             node.server.kill()
             with pytest.raises(LOST):
-                lost.result(5)
+                lost.result(60)
         assert proxy.deliver_kept() == [Delivered("c3-1", 1, 0, NO_ANSWER)]
         node.server.start()
         assert proxy.deliver_kept() == [Delivered("c3-1", 1, 200, ReplySummary("ok", {"value": 2, "version": 2}))]

@@ -144,7 +144,7 @@ def test_a_trace_follows_a_call_over_its_attempts(
     def of_the_call() -> list[dict[str, Any]]:
         return [span for span in collector.spans if span.get("rpc.method") == "kv.append"]
 
-    until(lambda: sorted(span["name"] for span in of_the_call()) == names, 30, "five spans of the call")
+    until(lambda: sorted(span["name"] for span in of_the_call()) == names, what="five spans of the call")
     (call,) = (span for span in of_the_call() if not span["parent"])
     attempts = sorted((span for span in of_the_call() if span["parent"] == call["id"]), key=lambda span: span["name"])
     assert (call["oncerpc.outcome"], call["oncerpc.attempts"]) == ("ok", 2)

@@ -144,7 +144,7 @@ class Terminal:
         """Type, and wait for what must come after it; what came in between."""
         begun = len(self.seen)
         os.write(self._controller, text.encode())
-        until(lambda: self._read() and re.search(then, self.seen[begun:]), 30, f"{then!r} after {text!r}")
+        until(lambda: self._read() and re.search(then, self.seen[begun:]), what=f"{then!r} after {text!r}")
         return self.seen[begun:]
 
     def _waits(self) -> bool:

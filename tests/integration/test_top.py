@@ -70,7 +70,7 @@ def traffic(node: Node) -> Iterator[None]:
     sending = in_background(send)
     yield
     ended.set()
-    sending.result(20)
+    sending.result(60)
 
 
 @pytest.mark.usefixtures("traffic")

@@ -125,7 +125,7 @@ def test_while_the_writer_stands_reads_go_on_and_writes_wait(own_writer: Node) -
         assert not any(write.done() for write in writes)
     finally:
         os.kill(_writer(own_writer), signal.SIGCONT)
-    answers: list[Answer] = [write.result(30) for write in writes]
+    answers: list[Answer] = [write.result(60) for write in writes]
     assert [answer.ok for answer in answers] == [{"version": 1}] * WRITES
     for caller in callers:
         caller.close()

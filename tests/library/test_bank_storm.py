@@ -179,7 +179,7 @@ def test_a_storm_at_the_bank(place, tmp_path, seed):
                 server.start()
             else:
                 server.kill_worker(rng.randrange(2))
-        until(lambda: told.count >= KILLS * 2 or failures, 30, "a storm's worth of transfers")
+        until(lambda: told.count >= KILLS * 2 or failures, what="a storm's worth of transfers")
         over.set()
         for thread in clients:
             thread.join(60)

@@ -50,7 +50,7 @@ class Held:
         """Send it in the background, and come back when it stands at the gate."""
         before = self.begun
         future = in_background(send)
-        until(lambda: self.begun > before, 10, "the handler")
+        until(lambda: self.begun > before, what="the handler")
         return future
 
 
@@ -62,9 +62,9 @@ def test_a_duplicate_waits_for_the_first(place):
     time.sleep(0.3)
     assert not any(one.done() for one in others)
     held.gate.set()
-    assert not replayed(first.result(10))
+    assert not replayed(first.result(60))
     for other in others:
-        assert replayed(other.result(10))
+        assert replayed(other.result(60))
         assert other.result().data == first.result().data
     assert place.notes == ["run 1"]
 
@@ -83,7 +83,7 @@ def test_a_duplicate_call_waits_for_the_first(place, kind):
     time.sleep(0.3)
     assert not other.done()
     held.gate.set()
-    assert (first.result(10).replayed, other.result(10).replayed) == (False, True)
+    assert (first.result(60).replayed, other.result(60).replayed) == (False, True)
     assert place.notes == ["run 1"]
 
 
@@ -93,11 +93,11 @@ def test_a_duplicate_is_refused_at_once(place):
     first = held.start(held.shop.send)
     began = time.monotonic()
     reply = held.shop.send()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     is_problem(reply, 409, "still-running")
     assert int(reply.headers["Retry-After"]) >= 1
     held.gate.set()
-    first.result(10)
+    first.result(60)
     assert replayed(held.shop.send())
     assert place.notes == ["run 1"]
 
@@ -110,13 +110,13 @@ def test_a_duplicate_waits_only_so_long(place):
     is_problem(reply, 409, "still-running")
     assert "Retry-After" in reply.headers
     held.gate.set()
-    first.result(10)
+    first.result(60)
     held.gate.clear()
     first = held.start(lambda: held.rpc.keyed("r", "note.wait"))
     answer = held.rpc.keyed("r", "note.wait")
     expect(answer, 11, 503)
     held.gate.set()
-    first.result(10)
+    first.result(60)
     assert held.rpc.keyed("r", "note.wait").replayed
     assert place.notes == ["run 1", "run 2"]
 
@@ -130,8 +130,8 @@ def test_what_the_first_ends_in(place, status):
     others = [in_background(held.shop.send) for _ in range(2)]
     time.sleep(0.2)
     held.gate.set()
-    assert first.result(10).status_code == status
-    replies = [other.result(10) for other in others]
+    assert first.result(60).status_code == status
+    replies = [other.result(60) for other in others]
     if status == 409:
         assert [reply.status_code for reply in replies] == [409, 409]
         assert all(replayed(reply) for reply in replies)
@@ -151,7 +151,7 @@ def test_other_keys_run_side_by_side(place):
     assert held.shop.send(None, path="/beside").status_code == 200
     assert not first.done()
     held.gate.set()
-    first.result(10)
+    first.result(60)
 
 
 @on_postgresql
@@ -162,8 +162,8 @@ def test_calls_of_one_session_run_side_by_side(place):
     first = held.start(lambda: session.do(1, "note.wait"))
     second = held.start(lambda: session.do(2, "note.wait"))
     held.gate.set()
-    assert first.result(10).ok
-    assert second.result(10).ok
+    assert first.result(60).ok
+    assert second.result(60).ok
 
 
 @on_postgresql
@@ -178,10 +178,10 @@ def test_pruning_waits_for_nobody(place):
     began = time.monotonic()
     pruned = held.shop.app.test_cli_runner().invoke(args=["once", "prune"])
     assert pruned.exit_code == 0, pruned.output
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     held.gate.set()
-    assert first.result(10).status_code == 201
-    assert second.result(10).ok
+    assert first.result(60).status_code == 201
+    assert second.result(60).ok
     expect(session.do(1, "note.wait"), 1001)
 
 
@@ -192,7 +192,7 @@ def test_another_writer_is_waited_for(place):
     first = held.start(held.shop.send)
     is_problem(held.shop.send("other", path="/beside"), 503, "busy")
     held.gate.set()
-    first.result(10)
+    first.result(60)
     assert held.shop.send("other", path="/beside").status_code == 200
 
 
@@ -472,7 +472,7 @@ def test_waiting_duplicates_take_no_connections(place):
     time.sleep(0.3)
     assert other.send("b", path="/beside").status_code == 200
     gate.set()
-    assert [replayed(one.result(20)) for one in (first, *duplicates)] == [False] + [True] * 6
+    assert [replayed(one.result(60)) for one in (first, *duplicates)] == [False] + [True] * 6
     assert place.notes == ["slow", "beside"] or place.notes == ["beside", "slow"]
 
 
@@ -493,7 +493,7 @@ def test_the_turns_of_a_session_are_waited_for_in_bounds(place):
     assert begun.wait(10)
     expect(session.do(2, "note.wait", word="second"), 11, 503)
     gate.set()
-    assert first.result(10).ok == {}
+    assert first.result(60).ok == {}
     assert session.do(2, "note.wait", word="second").ok == {}
     assert place.notes == ["first", "second"]
 

@@ -348,4 +348,4 @@ def test_what_has_expired_is_pruned_in_passing(place):
     time.sleep(0.1)
     app.extensions["oncerpc"].pruner._due_s = 0
     rpc.call("note.count")
-    until(lambda: place.run("SELECT count(*) FROM once_key") == [(0,)], 2, "the pruning")
+    until(lambda: place.run("SELECT count(*) FROM once_key") == [(0,)], what="the pruning")

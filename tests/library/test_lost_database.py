@@ -124,8 +124,8 @@ def test_the_backend_is_ended_while_it_commits(place, kind):
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE query LIKE '%COMMIT' AND state = 'active' AND datname = current_database()"
     )
-    until(lambda: place.run(ended), 10, "a backend that commits")
-    assert told.result(20) is False
+    until(lambda: place.run(ended), what="a backend that commits")
+    assert told.result(60) is False
     assert place.notes == ["a"]
     assert shop.runs == 2
     assert send() is True

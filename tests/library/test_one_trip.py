@@ -203,7 +203,7 @@ def test_an_expired_key_that_another_takes_is_waited_for_in_bounds(
         connection.execute(text("SELECT * FROM once_key FOR UPDATE"))
         began_s = time.monotonic()
         assert shop.post().status == 409
-        assert time.monotonic() - began_s < 5
+        assert time.monotonic() - began_s < 30
     other.dispose()
 
 

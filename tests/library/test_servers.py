@@ -202,7 +202,7 @@ def test_a_duplicate_waits_at_another_process_for_one_that_dies(own, place):
             return None
 
     def kill():
-        until(lambda: call(server.url, "debug.failpoints").ok["failpoints"]["after_execute"], 10, "the failpoint")
+        until(lambda: call(server.url, "debug.failpoints").ok["failpoints"]["after_execute"], what="the failpoint")
         for number in range(3):
             server.kill_worker(number)
 

@@ -104,10 +104,10 @@ def test_nobody_is_told_anything_while_the_outcome_is_open(etcd, link, serve):
     link.is_down = True
     assert link.taken.wait(10)
     link.cut()
-    expect(call.result(20), -32603)
+    expect(call.result(60), -32603)
     expect(session.do(1, "kv.append", key="k", value="out-of-reach"), 11, 503)
     link.is_down = False
-    answer = until(lambda: _answered(session), 10, "a replay")
+    answer = until(lambda: _answered(session), what="a replay")
     assert answer.replayed
     assert answer.bare == {"result": {"version": 1, "offset": 0}}
     assert node.kv.get("k") == ("out-of-reach", 1)

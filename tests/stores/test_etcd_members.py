@@ -78,7 +78,7 @@ def under_load(node, disturb) -> int:
         client.start()
     disturb(clients)
     before = answered(clients)
-    until(lambda: answered(clients) > before + 20, 15, "calls after the fault")
+    until(lambda: answered(clients) > before + 20, what="calls after the fault")
     for client in clients:
         client.finish()
     for client in clients:
@@ -99,7 +99,7 @@ def test_a_member_that_is_asked_first_is_paused(etcd_of_three, node):
         first.pause()
         try:
             before = answered(clients)
-            until(lambda: answered(clients) > before + 100, 10, "calls past the one that is paused")
+            until(lambda: answered(clients) > before + 100, what="calls past the one that is paused")
         finally:
             first.resume()
 
@@ -127,8 +127,8 @@ def test_a_lost_majority_and_its_return(etcd_of_three, node):
         assert answer.code in (11, -32603), answer.error
     expect(session.do(2, "kv.append", key="majority", value="b"), 11, 503)
     etcd_of_three.restart(*followers)
-    until(partial(is_ready, node), 10, "readiness after the return")
-    answer = until(lambda: _result(session.do(2, "kv.append", key="majority", value="b")), 10, "the retry")
+    until(partial(is_ready, node), what="readiness after the return")
+    answer = until(lambda: _result(session.do(2, "kv.append", key="majority", value="b")), what="the retry")
     assert {name: answer[name] for name in ("version", "offset")} == {"version": 2, "offset": 1}
     assert node.kv.get("majority") == ("ab", 2)
     assert session.do(1, "kv.append", key="majority", value="a").replayed
@@ -143,8 +143,8 @@ def test_all_members_are_away_and_come_back(etcd_of_three, node):
     expect(node.kv.call("kv.get", key="k"), 11, 503)
     assert session.do(1, "kv.append", key="all", value="a").code in (11, -32603)
     etcd_of_three.restart()
-    until(partial(is_ready, node), 10, "readiness after the return")
-    until(lambda: _result(session.do(1, "kv.append", key="all", value="a")), 10, "the retry")
+    until(partial(is_ready, node), what="readiness after the return")
+    until(lambda: _result(session.do(1, "kv.append", key="all", value="a")), what="the retry")
     assert node.kv.get("all") == ("a", 1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 
 import pytest
@@ -69,12 +68,11 @@ def test_the_retry_of_a_call_whose_server_was_killed_is_a_replay_at_another(node
 def test_a_server_that_stops_in_the_middle_holds_nobody_up(nodes, failpoint):
     """Paused while it runs a call: the retry runs at another server at once, and the late one does nothing more."""
     session, key = nodes[0].kv.open(), unique()
-    held = nodes[0].holding(failpoint, 1500, key, lambda: session.do(1, "kv.append", key=key, value="x"))
-    began_s = time.monotonic()
+    held = nodes[0].holding(failpoint, 5000, key, lambda: session.do(1, "kv.append", key=key, value="x"))
     answer = session.at(nodes[1].kv).do(1, "kv.append", key=key, value="x")
-    assert time.monotonic() - began_s < 1.0
+    assert not held.done()
     assert (answer.ok, answer.replayed) == ({"version": 1, "offset": 0}, False)
-    late = held.result(10)
+    late = held.result(60)
     assert late.replayed
     assert late.bare == answer.bare
     assert nodes[1].kv.get(key) == ("x", 1)
@@ -173,4 +171,4 @@ def test_what_a_server_counted_is_kept_when_it_ends(etcd, serve):
     rows = etcd.get(f"/{prefix}/server/", is_prefix=True)
     assert list(rows) == [f"/{prefix}/server/gone".encode()]
     second = serve(etcd.url(prefix))
-    until(lambda: "oncekv_sessions 1.0" in second.kv.fetch("GET", "/metrics").body.decode(), 5, "the count")
+    until(lambda: "oncekv_sessions 1.0" in second.kv.fetch("GET", "/metrics").body.decode(), what="the count")

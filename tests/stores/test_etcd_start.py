@@ -146,5 +146,5 @@ def test_a_token_that_etcd_has_forgotten_is_renewed(serve):
         assert node.kv.ok("kv.put", key="k", value="v") == {"version": 1}
         cluster.members[0].kill()
         cluster.members[0].start()
-        until(lambda: node.kv.fetch("GET", "/readyz").status == 200, 15, "readiness")
+        until(lambda: node.kv.fetch("GET", "/readyz").status == 200, what="readiness")
         assert node.kv.ok("kv.put", key="k", value="v") == {"version": 2}

@@ -103,7 +103,7 @@ def _log_until(ends_s, nodes, key):
     while time.monotonic() < ends_s:
         seq += 1
         in_turn = nodes[seq % 2 :] + nodes[: seq % 2]
-        until(partial(_is_logged, session, in_turn, key, seq), 30, f"an answer to call {seq}")
+        until(partial(_is_logged, session, in_turn, key, seq), what=f"an answer to call {seq}")
     assert nodes[0].kv.get(key) == ("".join(f"{n}." for n in range(1, seq + 1)), seq)
     return seq
 

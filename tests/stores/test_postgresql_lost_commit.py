@@ -77,7 +77,7 @@ def test_the_lookup_waits_for_a_commit_in_flight(connect, end):
     time.sleep(0.6)
     assert not looking.done()
     group.ask(end)
-    assert looking.result(10) is (end == "COMMIT")
+    assert looking.result(60) is (end == "COMMIT")
 
 
 def test_what_was_looked_up_can_never_commit_afterwards(connect):
@@ -151,5 +151,5 @@ def test_a_cancelled_wait_for_a_standby_is_no_success(own_postgres, postgres_url
             assert not retry.done()
         finally:
             _synchronous(own_postgres, "")
-        assert first.result(20).bare == retry.result(20).bare == {"result": {"version": 2, "offset": 1}}
+        assert first.result(60).bare == retry.result(60).bare == {"result": {"version": 2, "offset": 1}}
         assert node.kv.get(key) == ("ab", 2)

@@ -98,7 +98,7 @@ class Postgres:
                 cwd=self._root,
                 process_group=0,
             )
-        until(self._answers, 30, "PostgreSQL")
+        until(self._answers, what="PostgreSQL")
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """SIGINT ends it in order, SIGQUIT as a crash does; open connections are cut either way."""

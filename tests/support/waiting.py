@@ -13,7 +13,7 @@ __all__ = ["at_once", "in_background", "let_leases_run_out", "until"]
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], timeout_s: float = 10.0, what: str = "the condition") -> T:
+def until(condition: Callable[[], T], timeout_s: float = 60.0, what: str = "the condition") -> T:
     """Ask again every 10 ms until the answer is true, and return it; AssertionError after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not (answer := condition()):
@@ -23,7 +23,7 @@ def until(condition: Callable[[], T], timeout_s: float = 10.0, what: str = "the 
     return answer
 
 
-def at_once(thunks: Sequence[Callable[[], T]], timeout_s: float = 30.0) -> list[T]:
+def at_once(thunks: Sequence[Callable[[], T]], timeout_s: float = 60.0) -> list[T]:
     """Run all of them at the same moment, a thread each; their results in order, or the first exception."""
     gate = threading.Barrier(len(thunks))
 

@@ -62,7 +62,7 @@ class WsgiServer:
                 stderr=subprocess.STDOUT,
                 process_group=0,
             )
-        until(self.is_ready, 60, f"the server; {self._log.read_text()[-2000:]}")
+        until(self.is_ready, what=f"the server; {self._log.read_text()[-2000:]}")
 
     def is_ready(self) -> bool:
         """Whether it answers, from its database."""

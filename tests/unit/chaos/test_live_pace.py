@@ -85,7 +85,7 @@ def test_while_somebody_reads_time_stands_still_for_the_others(pace: Pace) -> No
     time.sleep(0.1)
     assert pace.now_s() == at_s
     assert not message.is_over
-    assert reading.result(10)
+    assert reading.result(60)
     assert message.wait()
 
 
@@ -96,7 +96,7 @@ def test_while_a_scene_guides_steps_are_its_sentences(pace: Pace) -> None:
     assert pace.wait(0.01, "a message")
     reader = threading.Thread(target=pace.read, args=(0.01, "a sentence"))
     reader.start()
-    until(lambda: pace.is_held, 5, "the reader")
+    until(lambda: pace.is_held, what="the reader")
     message = pace.begin(0.0, "a message")
     reader.join(0.1)
     assert reader.is_alive()
@@ -119,7 +119,7 @@ def test_in_step_mode_the_reader_goes_on_with_the_next_step(pace: Pace) -> None:
     stepped = pace.step()
     assert stepped is not None
     assert stepped.what == "a sentence"
-    assert reading.result(10)
+    assert reading.result(60)
     assert pace.step() is message
 
 
@@ -132,7 +132,7 @@ def test_closing_lets_everybody_go() -> None:
     until(lambda: pace.is_held, what="the reader")
     pace.close()
     assert not any(waiter.wait() for waiter in waiters)
-    assert not reading.result(10)
+    assert not reading.result(60)
     assert not pace.wait(1.0, "too late")
 
 
