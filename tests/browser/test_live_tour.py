@@ -85,12 +85,13 @@ def test_a_scene_begins_afresh_and_takes_the_place_of_another(person: Person) ->
     """A chapter that is clicked ends the one that plays; nothing of what was before stands in its score or store."""
     person.loses("reply")
     person.browser.wait_for("Number(document.getElementById('doubled').textContent) === 1")
+    person.browser.wait_for("document.getElementById('notice').hidden")  # of a click that came too late for its message
     person.browser.click("[data-scene='crash']")
     person.reads(1)
     person.browser.click("[data-scene='remember']")
     person.sees("#scene-title", "Remember · 1 of 4")
     person.reads(1)
-    assert person.browser.ask("document.getElementById('notice').hidden")
+    assert person.browser.ask("document.getElementById('notice').hidden"), person.text("#notice")
     scores = {name: person.number(f"#{name}") for name in ("done", "effects", "doubled", "unknown", "lost")}
     assert set(scores.values()) == {0}, scores
     assert person.browser.ask("document.querySelectorAll('#records tbody tr, #effects-of li').length") == 0

@@ -50,7 +50,9 @@ def test_there_is_nothing_else_beside_it(node):
         assert requests.get(f"{node.server.url}/docs/{name}", timeout=10).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/docs//page.js", "//docs", "/docs/", "//healthz"])
+@pytest.mark.parametrize(
+    "path", ["/docs//page.js", "//docs", "/docs/", "//healthz", "//h]/docs", "//[", "/%2fdocs", "/%68ealthz%00"]
+)
 def test_other_spellings_are_other_pages(node, path):
     """They are not there; nobody is led to a host that the server makes up. Found by the fuzzer."""
     reply = node.kv.fetch("GET", path)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,11 @@ from chaos.runtime.base import Server, Serving
 from chaos.runtime.compose import ComposeRuntime
 from chaos.runtime.docker import docker
 from chaos.scenarios import scenarios
+from tests.hard.honest import beside
+from tests.support.caller import Caller
 from tests.support.engine import ROOT, left_of, need_images
 from tests.support.seed import SEED
+from tests.support.waiting import at_once, until
 
 BY_NAME = {column.name: column for column in COLUMNS}
 BREAKS = [
@@ -43,6 +47,7 @@ BREAKS = [
 ]
 SHORT = ("lost-reply", "partition", "crash-after-commit", "clock-jump", "pause", "disconnect")
 """One of each kind of fault; the others are for `make test-long`."""
+OVERLOADED = 11
 # Said inside a container: which of these addresses can be reached from there.
 PROBE = """
 import socket, sys
@@ -116,6 +121,28 @@ def test_what_must_be_red_is_red_in_containers(
     """A cell comes out as its scenario says: the controls doubled, the lost volume found out, exactly-once kept."""
     cell = _run(runtime, scenario, column, tmp_path)
     assert cell.good, (cell.problems, cell.violations)
+
+
+@pytest.mark.parametrize("size", [8, pytest.param(40, marks=pytest.mark.long)])
+def test_little_memory_in_a_cgroup(server: Server, size: int) -> None:
+    """256 MiB for all of the server: what comes at once is taken or refused in words, and nobody is killed for it."""
+    container = server.container  # type: ignore[attr-defined]  # a ComposeServer
+    docker("update", "--memory", "256m", "--memory-swap", "256m", container)
+    with contextlib.closing(Caller(server.url, timeout_s=120.0)) as kv, beside(server.url, "little-memory") as honest:
+        putting = [partial(kv.call, "kv.put", key=f"large{n}", value="x" * 2**20) for n in range(size)]
+        for number, answer in enumerate(at_once(putting, timeout_s=120.0)):
+            if answer.error is None:
+                assert kv.ok("kv.get", key=f"large{number}")["version"] == 1
+            else:
+                assert answer.code == OVERLOADED, answer.error
+        until(lambda: honest.ok > 5, what="5 calls beside them")
+    assert (
+        docker("inspect", "--format", "{{.HostConfig.Memory}} {{.State.OOMKilled}}", container)
+        == f"{256 * 2**20} false"
+    )
+    assert server.returncode is None
+    assert honest.wrong == []
+    assert honest.share > 0.5, str(honest)
 
 
 def _addresses(container: str) -> list[str]:

@@ -22,7 +22,7 @@ __all__ = ["LiveProcess", "Person"]
 REPO = Path(__file__).parents[2]
 PICTURES = REPO / "out" / "live"
 START_MAX_S = 60.0
-END_MAX_S = 30.0
+END_MAX_S = 60.0
 
 
 class LiveProcess:
@@ -49,7 +49,11 @@ class LiveProcess:
         printed = self._folder / f"printed-{self._runs}"
         folder = self._folder / f"out-{self._runs}"
         command = [sys.executable, "-m", "chaos", "live", "--port", str(self.port), "--out", str(folder), *self._words]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        environment = {
+            **os.environ,
+            "PYTHONFAULTHANDLER": "1",
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        }
         with printed.open("wb") as out:
             self._process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=REPO, env=environment)
         process = self._process
@@ -77,9 +81,10 @@ class LiveProcess:
         try:
             return self._process.wait(max_s)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._process.send_signal(signal.SIGABRT)  # faulthandler then says where each thread stands
             self._process.wait(END_MAX_S)
-            raise
+            printed = self._folder / f"printed-{self._runs}"
+            raise AssertionError(f"the live page has not ended within {max_s:g} s: {printed.read_text()}") from None
         finally:
             self._process = None
 

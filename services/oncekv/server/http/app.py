@@ -65,7 +65,10 @@ class KvServer:
     def page(self, verb: str, path: str) -> HttpReply:
         """What Flask says to a path that is not `/rpc`; none of its pages has a body or a query."""
         try:
-            page = Response.from_app(self.pages, create_environ(path, method=verb), buffered=True)
+            environ = create_environ(method=verb)
+            # As PEP 3333 has it. `//x` is neither a host nor the page `/x`, which Werkzeug would take it for.
+            environ["PATH_INFO"] = "/" if path.startswith("//") else path.encode().decode("latin-1")
+            page = Response.from_app(self.pages, environ, buffered=True)
         except Exception:  # on the event loop nobody else would answer
             log.exception("the page %s failed", path)
             return failed("500 Internal Server Error")
