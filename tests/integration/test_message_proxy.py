@@ -38,7 +38,7 @@ def proxy(node: Node) -> Iterator[MessageProxy]:
 @pytest.fixture
 def through(proxy: MessageProxy) -> Iterator[Caller]:
     """A caller that goes through the message proxy."""
-    with Caller(proxy.url, timeout_s=0.5) as caller:
+    with Caller(proxy.url, timeout_s=2.0) as caller:
         yield caller
 
 
@@ -141,7 +141,7 @@ def test_the_projects_own_client_gets_a_lost_call_done_once(proxy: MessageProxy)
     """The request of the first attempt and the reply of the second are lost; the third has the reply of the second."""
     plan = {1: LOSE_REQUEST, 2: LOSE_REPLY}
     proxy.rule = lambda call, attempt: plan.get(attempt, PASS)
-    policy = RetryPolicy(first_delay_s=0.01, delay_max_s=0.02, attempt_timeout_s=0.2)
+    policy = RetryPolicy(first_delay_s=0.01, delay_max_s=0.02, attempt_timeout_s=1.0)
     with oncekv.connect([proxy.url], semantics="at-most-once", timeout_s=10.0, retry=policy) as client:
         outcome = client.outcome("kv.increment", {"key": "n/c4-1"})
     assert isinstance(outcome, Ok)
@@ -155,7 +155,7 @@ def test_a_refusal_reads_as_the_servers_own(proxy: MessageProxy, action: str) ->
     """Both are definite of an attempt; after a lost reply only the one that may pass ends well, by another attempt."""
     plan = {1: LOSE_REPLY, 2: action}
     proxy.rule = lambda call, attempt: plan.get(attempt, PASS)
-    policy = RetryPolicy(first_delay_s=0.01, delay_max_s=0.02, attempt_timeout_s=0.2)
+    policy = RetryPolicy(first_delay_s=0.01, delay_max_s=0.02, attempt_timeout_s=1.0)
     with oncekv.connect([proxy.url], semantics="at-most-once", timeout_s=10.0, retry=policy) as client:
         outcome = client.outcome("kv.increment", {"key": f"n/c5-{action[-1]}"})
     endings = [attempt.result for attempt in outcome.attempts]

@@ -177,11 +177,11 @@ def test_an_outbox_is_finished_after_an_outage_that_outlived_its_client(server, 
 
 def test_an_old_write_is_not_finished_after_newer_ones_were_acknowledged(server, tmp_path):
     """A put that was kept while the server swallowed it comes before the later appends, or none of them is sent."""
-    with connect(server.url, semantics="exactly-once", timeout_s=0.5, outbox=tmp_path / "outbox") as kv:
+    with connect(server.url, semantics="exactly-once", outbox=tmp_path / "outbox") as kv:
         point = {"name": "before_execute", "action": "drop", "match": {"key": "k", "method": "kv.put"}}
         kv.call("debug.failpoint", {**point, "count": 1000})
-        assert isinstance(kv.outcome("kv.put", {"key": "k", "value": "old"}), Unknown)
-        assert isinstance(kv.outcome("kv.append", {"key": "k", "value": "+new"}), Unknown)
+        assert isinstance(kv.outcome("kv.put", {"key": "k", "value": "old"}, timeout_s=0.5), Unknown)
+        assert isinstance(kv.outcome("kv.append", {"key": "k", "value": "+new"}, timeout_s=0.5), Unknown)
         kv.call("debug.failpoint", {**point, "count": 0})
         assert isinstance(kv.outcome("kv.append", {"key": "k", "value": "+newest"}), Ok)
         assert kv.get("k").value == "old+new+newest"
