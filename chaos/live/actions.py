@@ -30,8 +30,8 @@ from chaos.live.links import STATES
 from chaos.live.live_server import DOINGS
 from chaos.live.options import SEMANTICS
 from chaos.live.pace import MODES, PAUSE, STEP
+from chaos.live.scene_player import ScenePlayer
 from chaos.live.sentences import sentence
-from chaos.live.stages import Stages
 from chaos.live.world import World
 from chaos.runtime.base import ServerError
 
@@ -52,8 +52,8 @@ class Refused(Exception):
 class Actions:
     """On one world. `address`, `token_file`: for the command lines that do the same."""
 
-    def __init__(self, world: World, stages: Stages, address: str, token_file: str) -> None:
-        self._world, self._stages = world, stages
+    def __init__(self, world: World, player: ScenePlayer, address: str, token_file: str) -> None:
+        self._world, self._player = world, player
         self._address, self._token_file = address, token_file
         self._doings: dict[type, Callable[[Any], str]] = {
             LateCopy: self._late_copy, LinkTo: self._link, ServerDo: self._server,
@@ -67,7 +67,7 @@ class Actions:
             action = read_action(body)
         except ValueError as error:
             raise Refused(str(error), 400) from None
-        if self._stages.is_playing_evidence and not isinstance(action, EndScene | PlayScene | SetPace | Step):
+        if self._player.is_playing_evidence and not isinstance(action, EndScene | PlayScene | SetPace | Step):
             raise Refused("a recorded scenario is being played; end it first, then act")
         try:
             text = self._lose(action, by) if isinstance(action, Lose) else self._doings[type(action)](action)
@@ -76,7 +76,7 @@ class Actions:
             self._world.journal.add("problem", text=words)
             raise Refused(words, 503) from None
         if text:
-            command = self._stages.command(action.id) if isinstance(action, PlayScene) else self._command(body)
+            command = self._player.command(action.id) if isinstance(action, PlayScene) else self._command(body)
             self._world.journal.add("action", by=by, text=text, command=command)
 
     def _link(self, action: LinkTo) -> str:
@@ -109,11 +109,11 @@ class Actions:
         return f"clients {'call by themselves' if running else 'make no calls by themselves'}"
 
     def _end_scene(self, _action: EndScene) -> str:
-        self._stages.end()
+        self._player.end()
         return "the scene is ended"
 
     def _reset(self, _action: Reset) -> str:
-        if self._stages.is_playing:
+        if self._player.is_playing:
             raise Refused("a scene is being played; end it first")
         self._world.reset()
         stores = "the shared store as it is" if self._world.options.is_shared else "empty stores"
@@ -146,10 +146,10 @@ class Actions:
 
     def _step(self, _action: Step) -> str:
         pace, journal = self._world.pace, self._world.journal
-        if self._stages.is_playing:
+        if self._player.is_playing:
             if pace.mode == PAUSE:
                 pace.set(STEP)
-            if pace.read_on() or not self._stages.is_playing_evidence:
+            if pace.read_on() or not self._player.is_playing_evidence:
                 return ""  # the scene goes on to its next sentence, and nobody else says one
         if pace.mode != STEP:
             pace.set(STEP)
@@ -163,7 +163,7 @@ class Actions:
 
     def _play(self, action: PlayScene) -> str:
         try:
-            return self._stages.begin(action.id)
+            return self._player.begin(action.id)
         except LookupError:
             raise Refused(f"there is no scene {action.id!r}; the world event lists them", 404) from None
         except RuntimeError as error:

@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from chaos.live.books import Books, CallBook
 from chaos.live.journal import Journal
 from chaos.live.pace import Pace
 from chaos.live.paced_transport import MARGIN_S, PacedTransport
+from chaos.live.score import CountedCall, Score
 from chaos.workload.workload import told_of
 from oncekv.client import Client, Environment, Failed, Ok, Outcome, RetryPolicy, connect
 
@@ -34,11 +34,11 @@ class Caller:
     """One client. `semantics()`: the one of the moment. `rate()`: its calls in a second of the pace's; 0: none."""
 
     def __init__(
-        self, name: str, urls: Sequence[str], folder: Path, journal: Journal, pace: Pace, books: Books,
+        self, name: str, urls: Sequence[str], folder: Path, journal: Journal, pace: Pace, score: Score,
         give_up: Callable[[str, str, int], None], semantics: Callable[[], str], rate: Callable[[], float],
     ) -> None:  # fmt: skip
         self.name = name
-        self._journal, self._pace, self._books = journal, pace, books
+        self._journal, self._pace, self._score = journal, pace, score
         self._semantics, self._rate = semantics, rate
         self._rng = random.Random(name)
         self._lock = threading.Lock()
@@ -58,11 +58,11 @@ class Caller:
         """One call in a thread of its own; its name. Raises RuntimeError when too many are under way."""
         if not self._under_way.acquire(blocking=False):
             raise RuntimeError(f"{CALLS_AT_ONCE_MAX} calls of {self.name} are under way; let some of them end first")
-        book, shown, params = self._next(method, key, value)
+        counted, shown, params = self._next(method, key, value)
         threading.Thread(
-            target=self._finish, args=(book, shown, params), name=f"call-{book.name}", daemon=True
+            target=self._finish, args=(counted, shown, params), name=f"call-{counted.name}", daemon=True
         ).start()  # fmt: skip
-        return book.name
+        return counted.name
 
     @property
     def is_running(self) -> bool:
@@ -126,7 +126,7 @@ class Caller:
                 method = "kv.increment" if self._rng.random() < INCREMENTS else "kv.append"
                 self._do(*self._next(method, "", ""))
 
-    def _next(self, method: str, key: str, value: str) -> tuple[CallBook, str, dict[str, str]]:
+    def _next(self, method: str, key: str, value: str) -> tuple[CountedCall, str, dict[str, str]]:
         with self._lock:
             self._number += 1
             number = self._number
@@ -138,44 +138,46 @@ class Caller:
             key = key or f"list/{self.name}/{number // PER_LIST}"
             shown = f"{value};{name};" if value else f"{name};"
             params = {"key": key, "value": shown}
-        return CallBook(name, self.name, method, key), shown, params
+        return CountedCall(name, self.name, method, key), shown, params
 
-    def _finish(self, book: CallBook, shown: str, params: dict[str, str]) -> None:
+    def _finish(self, counted: CountedCall, shown: str, params: dict[str, str]) -> None:
         try:
-            self._do(book, shown, params)
+            self._do(counted, shown, params)
         finally:
             self._under_way.release()
 
-    def _do(self, book: CallBook, shown: str, params: dict[str, str]) -> None:
+    def _do(self, counted: CountedCall, shown: str, params: dict[str, str]) -> None:
         semantics, client = self._semantics(), self._client
-        self._books.begin(book)
-        self._journal.add("call", call=book.name, client=self.name, method=book.method, key=book.key, value=shown)
+        self._score.begin(counted)
+        self._journal.add(
+            "call", call=counted.name, client=self.name, method=counted.method, key=counted.key, value=shown
+        )
         timeout_s = None if semantics == "exactly-once" else ATTEMPTS * (2 * self._pace.travel_s + MARGIN_S)
         try:
-            outcome = client.outcome(book.method, params, semantics=semantics, timeout_s=timeout_s)
+            outcome = client.outcome(counted.method, params, semantics=semantics, timeout_s=timeout_s)
         except Exception as error:
             if self._is_closed.is_set() or client is not self._client:
                 return
             self._journal.add("problem", text=f"{self.name} could not make its call: {error}")
-            self._books.told(book.name, "unknown")
+            self._score.told(counted.name, "unknown")
             self._is_closed.wait(1.0)
             return
         if not self._is_closed.is_set() and client is self._client:
-            self._tell(book, outcome)
+            self._tell(counted, outcome)
 
-    def _tell(self, book: CallBook, outcome: Outcome) -> None:
+    def _tell(self, counted: CountedCall, outcome: Outcome) -> None:
         told = told_of(outcome)
-        self._books.told(book.name, told)
+        self._score.told(counted.name, told)
         error, result = "", ""
         if isinstance(outcome, Ok):
             result = ", ".join(f"{name} {value}" for name, value in outcome.result.items() if name != "_meta")
         else:
             error = outcome.error.name if isinstance(outcome, Failed) else outcome.reason
         self._journal.add(
-            "told", call=book.name, client=self.name, told=told, attempts=len(outcome.attempts),
+            "told", call=counted.name, client=self.name, told=told, attempts=len(outcome.attempts),
             replayed=isinstance(outcome, Ok | Failed) and outcome.replayed, error=error, result=result[:TEXT_MAX],
         )  # fmt: skip
-        self._books.count()
+        self._score.count()
 
     def _pause(self, seconds: float) -> None:
         self._pace.wait(seconds, f"{self.name} sends again", self.name)

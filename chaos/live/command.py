@@ -22,7 +22,7 @@ from chaos.live.app import make_app
 from chaos.live.journal import Journal
 from chaos.live.options import HOST, Options, command_of, read_options
 from chaos.live.saved import Foreign, open_saved
-from chaos.live.stages import Stages
+from chaos.live.scene_player import ScenePlayer
 from chaos.live.web_server import PortBusy, WebServer, listen
 from chaos.live.world import World
 from chaos.runtime.base import ServerError
@@ -70,14 +70,14 @@ def _serve(args: argparse.Namespace, options: Options, listening: socket.socket,
         return console.USAGE
     if args.open:
         return _show_saved(args, journal, listening, stack, token)
-    stages = Stages(options.store, options.runtime)
-    about = {"version": _version(), "scenes": stages.listed(), "command": command_of(args, options)}
+    player = ScenePlayer(options.store, options.runtime)
+    about = {"version": _version(), "scenes": player.listed(), "command": command_of(args, options)}
     world = World(options, folder, journal, about)
     stack.callback(world.close)
     world.announce()
-    actions = Actions(world, stages, address, str(token_file))
-    stages.world, stages.act = world, lambda body: actions.do(body, "scene")
-    stack.callback(stages.end)
+    actions = Actions(world, player, address, str(token_file))
+    player.world, player.act = world, lambda body: actions.do(body, "scene")
+    stack.callback(player.end)
     _start_web(make_app(journal, actions.do, _hosts(args.host, port), token), listening, stack, journal)
     world.set_workload(running=True)
     console.announce("python -m chaos live", f"live: {address}")

@@ -26,7 +26,7 @@ STATES = {
 
 
 class LiveLink:
-    """One client's link to one server. up_in: messages that went into it on the client's side, and so on."""
+    """One client's link to one server. up_in: messages that went into it at the client's end, and so on."""
 
     def __init__(self, link_id: str, client: str, server: str, journal: Journal, changed: Callable[[], None]) -> None:
         """changed: called when a count has changed; `tell` is due soon, and not for each message."""

@@ -1,6 +1,6 @@
-"""The messages on their way, and which way they went: what both sides of a link say of them, put together.
+"""The messages on their way, and which way they went: what both ends of a link say of them, put together.
 
-A request is begun on its client's side, dwells there, goes into the link, and arrives when the server's side sees it;
+A request is begun at its client's end, dwells there, goes into the link, and arrives when the server's end sees it;
 a reply the other way round. So what is told of a message was seen at the end that it came to: arrived, or blocked by a
 link that swallowed it; refused by a server that is gone; lost because somebody took it away, or nobody waited for it.
 

@@ -36,9 +36,9 @@ def facts(text: str, client: str = "", server: str = "", nobody: str = "") -> di
 
 def _told(told: dict[str, Any], world: World) -> dict[str, str]:
     call, client = told["call"], told["client"]
-    world.books.count()
-    book = world.books.find(call)
-    effects = book.effects if book else 0
+    world.score.count()
+    counted = world.score.find(call)
+    effects = counted.effects if counted else 0
     store = f"The store holds {effects} effect{'' if effects == 1 else 's'} of {call}."
     if told["told"] == "ok":
         how = " from the dedup record, not by running it again" if told["replayed"] else ""

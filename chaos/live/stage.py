@@ -144,10 +144,10 @@ class Stage:
 
     def effects(self, call: str) -> int:
         """How many the store holds, counted now."""
-        self.world.books.touched(call)
-        self.world.books.count()
-        book = self.world.books.find(call)
-        return book.effects if book else 0
+        self.world.score.touched(call)
+        self.world.score.count()
+        counted = self.world.score.find(call)
+        return counted.effects if counted else 0
 
     def claim_effects(self, call: str, wanted: int) -> None:
         """So many, as soon as the store has been looked into: another look may be under way."""

@@ -1,6 +1,6 @@
 """The live world: clients, links, servers and a store, all real, put together so that everything they do is told.
 
-    caller ──► client's side ──► Toxiproxy ──► server's side ──► oncekv serve ──► store
+    caller ──► client's end ──► Toxiproxy ──► server's end ──► oncekv serve ──► store
 
 Guarantee: nothing of it outlives `close`. Limit: each client has one link to each server.
 """
@@ -16,15 +16,15 @@ from typing import Any
 
 import requests
 
-from chaos.live.books import Books
 from chaos.live.callers import Caller
 from chaos.live.journal import FORMAT, Journal
+from chaos.live.link_ends import ClientEnd, ServerEnd
 from chaos.live.links import LiveLink
 from chaos.live.live_server import LiveServer
 from chaos.live.messages import Messages
 from chaos.live.options import Options
 from chaos.live.pace import Pace
-from chaos.live.sides import ClientSide, ServerSide
+from chaos.live.score import Score
 from chaos.live.stores_seen import StoresSeen
 from chaos.net.replies import ReplySummary
 from chaos.runtime import open_runtime
@@ -68,7 +68,7 @@ class World:
         )  # fmt: skip
         self._tell_counts(changed=False)
         self.tell_pace()
-        self.books.tell()
+        self.score.tell()
         for records in self.stores.all_records:
             records.tell()
 
@@ -117,16 +117,16 @@ class World:
             server.restart(server.server.lose_data)
         else:
             server.restart(lambda: self.stores.lose(server, "lost with the disk"))
-            self.books.touched_all()
+            self.score.touched_all()
         self._wake.set()
 
     def reset(self) -> None:
-        """Empty stores (a shared one stays as it is), healthy links, servers up, closed books, new sessions."""
+        """Empty stores (a shared one stays as it is), healthy links, servers up, a score of nothing, new sessions."""
         was_running = self.is_running
         self.set_workload(running=False)
         self.messages.lose_all("reset")
-        for side in self.client_sides.values():
-            side.drop_all()
+        for end in self.client_ends.values():
+            end.drop_all()
         renewing = _begin_all(caller.renew for caller in self.callers.values())
         for link in self.links.values():
             link.set("open")
@@ -140,7 +140,7 @@ class World:
             link.counts = dict.fromkeys(link.counts, 0)
         _join_all(renewing)
         self._greet()
-        self.books.forget()
+        self.score.forget()
         self.announce()
         self.set_workload(running=was_running)
 
@@ -149,7 +149,7 @@ class World:
         kept = self.messages.kept(call)
         if kept is None:
             raise LookupError(call)
-        self.client_sides[kept.link.id].send_copy(kept)
+        self.client_ends[kept.link.id].send_copy(kept)
 
     def ask(self, server_id: str, method: str, **params: Any) -> dict[str, Any]:
         """A call to a server itself, past all links; the whole reply. Raises OSError, ValueError."""
@@ -170,8 +170,8 @@ class World:
 
     def _end_callers(self) -> None:
         """All at once: each may have calls that a paused server does not answer."""
-        for side in self.client_sides.values():
-            side.drop_all()
+        for end in self.client_ends.values():
+            end.drop_all()
         _join_all(_begin_all(caller.close for caller in self.callers.values()))
 
     def _build(self) -> None:
@@ -190,7 +190,7 @@ class World:
             first = first or server if options.is_shared else None
             self.servers[f"s{number}"] = LiveServer(f"s{number}", server, self.journal, self._wake.set)
         self.stores = StoresSeen(self.servers, self.folder, self.journal, self.ask, options)
-        self.books = Books(self.journal, self.stores.values, self._effect_seen)
+        self.score = Score(self.journal, self.stores.values, self._effect_seen)
         stack.callback(self.pace.close)
         self._build_links(runtime)
         self.callers = {name: self._caller(name) for name in self._names()}
@@ -208,30 +208,30 @@ class World:
 
     def _build_links(self, runtime: Runtime) -> None:
         self.links: dict[str, LiveLink] = {}
-        self.client_sides: dict[str, ClientSide] = {}
+        self.client_ends: dict[str, ClientEnd] = {}
         for client in self._names():
             for server_id, server in self.servers.items():
                 link_id = client if server_id == "s0" else f"{client}-{server_id}"
                 link = self.links[link_id] = LiveLink(link_id, client, server_id, self.journal, self._wake.set)
-                near = ServerSide(link, server, self.messages, self._arrived, self._answered, runtime.here)
+                near = ServerEnd(link, server, self.messages, self._arrived, self._answered, runtime.here)
                 self._stack.callback(near.close)
                 link.link = runtime.link_here(f"live--{link_id}", near.port)
                 self._stack.callback(link.link.remove)
                 link.check()
-                side = self.client_sides[link_id] = ClientSide(link, link.link.url, self.messages)
-                self._stack.callback(side.close)
+                end = self.client_ends[link_id] = ClientEnd(link, link.link.url, self.messages)
+                self._stack.callback(end.close)
 
     def _caller(self, name: str) -> Caller:
-        sides = [side for link_id, side in self.client_sides.items() if self.links[link_id].client == name]
-        by_url = {side.url: side for side in sides}
+        ends = [end for link_id, end in self.client_ends.items() if self.links[link_id].client == name]
+        by_url = {end.url: end for end in ends}
 
         def give_up(url: str, call: str, attempt: int) -> None:
-            for near, side in by_url.items():
+            for near, end in by_url.items():
                 if url.startswith(near):
-                    side.give_up(call, attempt)
+                    end.give_up(call, attempt)
 
         caller = Caller(
-            name, list(by_url), self.folder, self.journal, self.pace, self.books, give_up,
+            name, list(by_url), self.folder, self.journal, self.pace, self.score, give_up,
             lambda: self.semantics, lambda: self.rate,
         )  # fmt: skip
         self._stack.callback(caller.close)
@@ -243,13 +243,13 @@ class World:
             self._seen_at.pop(next(iter(self._seen_at)), None)
         self.servers[server_id].count_arrival()
         self.stores.records[server_id].arrived(call.rpartition("-")[0], call, body)
-        self.books.touched(call)
+        self.score.touched(call)
         self._wake.set()
 
     def _answered(self, server_id: str, call: str, body: bytes, said: ReplySummary) -> None:
         self.servers[server_id].count_answer(said)
         self.stores.records[server_id].answered(body, said)
-        self.books.touched(call)
+        self.score.touched(call)
         self._wake.set()
 
     def _effect_seen(self, call: str, more: int) -> None:
@@ -265,7 +265,7 @@ class World:
                     self.journal.add("problem", text=f"{server.id} has died by itself; restart it")
             for records in self.stores.all_records:
                 records.look()
-            self.books.count()
+            self.score.count()
             self._tell_counts(changed=True)
             self._is_closed.wait(LOOKS_MAX_S[self.options.runtime])
 

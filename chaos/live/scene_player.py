@@ -12,13 +12,13 @@ from chaos.live.scenes import tour
 from chaos.live.stage import Scene, Stage
 from chaos.live.world import World
 
-__all__ = ["Stages"]
+__all__ = ["ScenePlayer"]
 
 END_MAX_S = 60.0  # a scenario in containers takes its containers away
 PREFIX = "scenario:"
 
 
-class Stages:
+class ScenePlayer:
     """One scene at a time. `act` is set once the actions are there."""
 
     def __init__(self, store: str, runtime: str) -> None:

@@ -1,11 +1,11 @@
-"""The two sides of a link: message proxies in which a message dwells, so that people see it and can take it away.
+"""The two ends of a link: message proxies in which a message dwells, so that people see it and can take it away.
 
-    client ──► client's side ──► link ──► server's side ──► server
+    client ──► client's end ──► link ──► server's end ──► server
                requests dwell             replies dwell
 
 Each request goes over a connection of its own from here on, so that a link or a server that breaks breaks what is on
 its way and nothing later. Guarantee: what passes is unchanged; what was sent is sent, whether its client still waits or
-not. Limit: the side nearer to the server is ours too, so a dead server is seen there and not by the link; in
+not. Limit: the end nearer to the server is ours too, so a dead server is seen there and not by the link; in
 containers, as soon as it is known to be dead.
 """
 
@@ -26,7 +26,7 @@ from chaos.net.proxied_connection import Ended, ProxiedConnection, ask
 from chaos.net.replies import ReplySummary, read
 from oncerpc.wire.identity import ATTEMPT_HEADER
 
-__all__ = ["ClientSide", "ServerSide"]
+__all__ = ["ClientEnd", "ServerEnd"]
 
 QUIET_MAX_S = 24 * 3600.0  # whoever looks at a message may take his time
 SERVER_MAX_S = 120.0
@@ -34,7 +34,7 @@ _ATTEMPT = re.compile(rb"^%b:\s*(\d{1,9})\r?$" % ATTEMPT_HEADER.encode(), re.IGN
 _CHUNK_BYTES = 64 * 1024
 
 
-class _Side(MessageProxy):
+class _End(MessageProxy):
     """What both have in common: one request after the other from a connection."""
 
     def __init__(self, link: LiveLink, target_url: str, messages: Messages, host: str = "127.0.0.1") -> None:
@@ -54,7 +54,7 @@ class _Side(MessageProxy):
         raise NotImplementedError
 
 
-class ClientSide(_Side):
+class ClientEnd(_End):
     """Nearer to the client."""
 
     def __init__(self, link: LiveLink, target_url: str, messages: Messages) -> None:
@@ -134,7 +134,7 @@ class ClientSide(_Side):
         self._messages.nobody_waits(flight)
 
 
-class ServerSide(_Side):
+class ServerEnd(_End):
     """Nearer to the server. `arrived` and `answered` are told of every call that comes to the server."""
 
     def __init__(

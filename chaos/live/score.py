@@ -1,4 +1,4 @@
-"""The books: what callers were told, beside what the store holds. Effects are counted in the store and nowhere else.
+"""The score: what callers were told, beside what the store holds. Effects are counted in the store and nowhere else.
 
 A call writes its own name, into a list that it shares with some others or under a key of its own, so its effects can be
 counted: none, one, or one too many. Bound: the last CALLS_MAX calls are looked at again; older ones count as they were.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from chaos.live.journal import Journal
 
-__all__ = ["Books", "CallBook"]
+__all__ = ["CountedCall", "Score"]
 
 CALLS_MAX = 3_000
 TOLD_MAX = 120
@@ -21,7 +21,7 @@ Read = Callable[[Sequence[str]], dict[str, str] | None]
 
 
 @dataclass
-class CallBook:
+class CountedCall:
     """One call. told: "" as long as its client waits."""
 
     name: str
@@ -40,7 +40,7 @@ class CallBook:
         return value.split(";").count(self.name)
 
 
-class Books:
+class Score:
     """Safe for threads. `read`: values of keys in the store."""
 
     def __init__(self, journal: Journal, read: Read, effect_seen: Callable[[str, int], None]) -> None:
@@ -48,13 +48,13 @@ class Books:
         self._read = read
         self._effect_seen = effect_seen
         self._lock = threading.RLock()
-        self._calls: OrderedDict[str, CallBook] = OrderedDict()
+        self._calls: OrderedDict[str, CountedCall] = OrderedDict()
         self._dirty: set[str] = set()
         self._before = {"done": 0, "effects": 0, "doubled": 0, "unknown": 0, "lost": 0}
         self._last: dict[str, int] = {}
         self.sums = dict(self._before)
 
-    def begin(self, call: CallBook) -> None:
+    def begin(self, call: CountedCall) -> None:
         """A client makes it."""
         with self._lock:
             self._calls[call.name] = call
@@ -79,7 +79,7 @@ class Books:
         with self._lock:
             self._dirty.update(self._calls)
 
-    def find(self, name: str) -> CallBook | None:
+    def find(self, name: str) -> CountedCall | None:
         """Unless it was long ago."""
         with self._lock:
             return self._calls.get(name)
@@ -103,7 +103,7 @@ class Books:
                 self._journal.add("totals", **sums)
 
     def forget(self) -> None:
-        """Begin with empty books, for an empty store."""
+        """Begin anew, for an empty store."""
         with self._lock:
             self._calls.clear()
             self._dirty.clear()
@@ -118,14 +118,14 @@ class Books:
                     self._tell_effects(call)
             self._journal.add("totals", **self.sums)
 
-    def _recount(self, call: CallBook, effects: int) -> None:
+    def _recount(self, call: CountedCall, effects: int) -> None:
         if effects > call.effects:
             self._effect_seen(call.name, effects - call.effects)
         if effects != call.effects:
             call.effects = effects
             self._tell_effects(call)
 
-    def _tell_effects(self, call: CallBook) -> None:
+    def _tell_effects(self, call: CountedCall) -> None:
         self._journal.add("effects", call=call.name, client=call.client, effects=call.effects)
 
     def _sum(self) -> dict[str, int]:
@@ -134,12 +134,12 @@ class Books:
             _add(sums, call)
         return sums
 
-    def _close(self, call: CallBook) -> None:
+    def _close(self, call: CountedCall) -> None:
         self._dirty.discard(call.name)
         _add(self._before, call)
 
 
-def _add(sums: dict[str, int], call: CallBook) -> None:
+def _add(sums: dict[str, int], call: CountedCall) -> None:
     sums["done"] += call.told == "ok"
     sums["unknown"] += call.told == "unknown"
     sums["effects"] += call.effects

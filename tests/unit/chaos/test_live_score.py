@@ -1,4 +1,4 @@
-"""The books and the dedup table of the live page: what callers were told, what the store holds, its records."""
+"""The score and the dedup table of the live page: what callers were told, what the store holds, its records."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from chaos.live import books as books_module
-from chaos.live.books import Books, CallBook
+from chaos.live import score as score_module
 from chaos.live.journal import Journal
 from chaos.live.records import Records
+from chaos.live.score import CountedCall, Score
 from chaos.live.store_file import RecordSeen
 from chaos.net.replies import ReplySummary
 
@@ -25,40 +25,40 @@ class _Store:
         return None if self.is_away else {key: self.values[key] for key in keys if key in self.values}
 
 
-def _books(store: _Store) -> Books:
-    return Books(Journal(), store.read, lambda _call, _more: None)
+def _score(store: _Store) -> Score:
+    return Score(Journal(), store.read, lambda _call, _more: None)
 
 
-def _call(books: Books, name: str, method: str = "kv.append", key: str = "list") -> None:
-    books.begin(CallBook(name, name.partition("-")[0], method, key))
+def _call(score: Score, name: str, method: str = "kv.append", key: str = "list") -> None:
+    score.begin(CountedCall(name, name.partition("-")[0], method, key))
 
 
 def test_done_and_effects_part_where_a_call_ran_twice() -> None:
     """Counted in the store, by the call's own name, and c0-1 is not c0-11."""
     store = _Store()
-    books = _books(store)
+    score = _score(store)
     for name in ("c0-1", "c0-11"):
-        _call(books, name)
-        books.told(name, "ok")
+        _call(score, name)
+        score.told(name, "ok")
     store.values["list"] = "c0-1;apple;c0-11;c0-11;"
-    books.count()
-    assert books.sums == {"done": 2, "effects": 3, "doubled": 1, "unknown": 0, "lost": 0}
+    score.count()
+    assert score.sums == {"done": 2, "effects": 3, "doubled": 1, "unknown": 0, "lost": 0}
 
 
 def test_the_effects_of_a_call_are_told_when_they_change_and_again_when_asked() -> None:
     """None, one, two, and gone with the disk; a page that comes anew is told of those that are there."""
     store, journal = _Store(), Journal()
-    books = Books(journal, store.read, lambda _call, _more: None)
-    _call(books, "c0-1")
+    score = Score(journal, store.read, lambda _call, _more: None)
+    _call(score, "c0-1")
     for value in ("", "c0-1;", "c0-1;", "c0-1;c0-1;"):
         store.values["list"] = value
-        books.touched("c0-1")
-        books.count()
-    books.tell()
+        score.touched("c0-1")
+        score.count()
+    score.tell()
     store.values.clear()
-    books.touched_all()
-    books.count()
-    books.tell()
+    score.touched_all()
+    score.count()
+    score.tell()
     told = [(one["call"], one["client"], one["effects"]) for one in journal.events_after(0) if one["type"] == "effects"]
     assert told == [("c0-1", "c0", 1), ("c0-1", "c0", 2), ("c0-1", "c0", 2), ("c0-1", "c0", 0)]
 
@@ -66,47 +66,47 @@ def test_the_effects_of_a_call_are_told_when_they_change_and_again_when_asked() 
 def test_a_call_that_was_told_ok_and_is_not_there_is_lost() -> None:
     """The disk was lost; and what was never told is not lost, but unknown."""
     store = _Store()
-    books = _books(store)
+    score = _score(store)
     store.values = {"list": "c0-1;", "count/c0-2": "2"}
-    _call(books, "c0-1")
-    _call(books, "c0-2", "kv.increment", "count/c0-2")
-    books.told("c0-1", "ok")
-    books.told("c0-2", "unknown")
-    books.count()
-    assert books.sums == {"done": 1, "effects": 3, "doubled": 1, "unknown": 1, "lost": 0}
+    _call(score, "c0-1")
+    _call(score, "c0-2", "kv.increment", "count/c0-2")
+    score.told("c0-1", "ok")
+    score.told("c0-2", "unknown")
+    score.count()
+    assert score.sums == {"done": 1, "effects": 3, "doubled": 1, "unknown": 1, "lost": 0}
     store.values.clear()
-    books.touched_all()
-    books.count()
-    assert books.sums == {"done": 1, "effects": 0, "doubled": 0, "unknown": 1, "lost": 1}
+    score.touched_all()
+    score.count()
+    assert score.sums == {"done": 1, "effects": 0, "doubled": 0, "unknown": 1, "lost": 1}
 
 
 def test_while_nobody_can_look_into_the_store_nothing_is_said_to_be_lost() -> None:
     """It is counted when the store is back."""
     store = _Store()
-    books = _books(store)
-    _call(books, "c0-1")
+    score = _score(store)
+    _call(score, "c0-1")
     store.is_away = True
-    books.touched("c0-1")
-    books.count()
-    assert books.sums["effects"] == 0
+    score.touched("c0-1")
+    score.count()
+    assert score.sums["effects"] == 0
     store.is_away, store.values = False, {"list": "c0-1;"}
-    books.count()
-    assert books.sums["effects"] == 1
+    score.count()
+    assert score.sums["effects"] == 1
 
 
 def test_of_a_long_run_the_sums_stay_and_the_calls_go() -> None:
     """Memory is bounded, and nothing is counted less for it."""
     store = _Store()
-    books = _books(store)
-    calls = books_module.CALLS_MAX + 500
+    score = _score(store)
+    calls = score_module.CALLS_MAX + 500
     for number in range(calls):
         name = f"c0-{number}"
         store.values["list"] = f"{name};{name};"
-        _call(books, name)
-        books.told(name, "ok")
-        books.count()
-    assert len(books._calls) == books_module.CALLS_MAX
-    assert (books.sums["done"], books.sums["effects"], books.sums["doubled"]) == (calls, 2 * calls, calls)
+        _call(score, name)
+        score.told(name, "ok")
+        score.count()
+    assert len(score._calls) == score_module.CALLS_MAX
+    assert (score.sums["done"], score.sums["effects"], score.sums["doubled"]) == (calls, 2 * calls, calls)
 
 
 def _body(seq: int, acked: int, session: str = "s") -> bytes:
