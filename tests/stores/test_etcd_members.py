@@ -12,7 +12,7 @@ from tests.support.caller import LOST
 from tests.support.replies import expect
 from tests.support.waiting import at_once, until
 
-READY_S = 3.0
+READY_S = 3.0  # what is promised, and measured where nothing else runs
 
 
 @pytest.fixture
@@ -106,6 +106,7 @@ def test_a_member_that_is_asked_first_is_paused(etcd_of_three, node):
     assert under_load(node, pause_first) > 100
 
 
+@pytest.mark.alone
 def test_a_lost_majority_and_its_return(etcd_of_three, node):
     """No success without a majority, not ready within the time that is promised, and back by itself."""
     session = node.kv.open()
@@ -134,6 +135,7 @@ def test_a_lost_majority_and_its_return(etcd_of_three, node):
     assert session.do(1, "kv.append", key="majority", value="a").replayed
 
 
+@pytest.mark.alone
 def test_all_members_are_away_and_come_back(etcd_of_three, node):
     """The same processes go on."""
     session = node.kv.open()

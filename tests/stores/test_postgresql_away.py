@@ -29,6 +29,7 @@ def _when(node, status: int, within_s: float) -> None:
     assert time.monotonic() - began_s < within_s
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("words", [["--writer", "thread"], ["--writer", "process"], ["--workers", "2"]], ids=" ".join)
 def test_readiness_follows_the_database(own_postgres, postgres_url, serve, words):
     """503 within 3 s while it is away, 200 within 10 s of its return, by the same processes; health stays."""
