@@ -165,6 +165,7 @@ class World:
         self.journal.close()
         self._is_closed.set()
         self._wake.set()
+        self.pace.close()  # a caller that began to wait just now would else hold everybody up
         self._end_callers()
         self._stack.close()
 
