@@ -59,9 +59,9 @@ def details(cells: Sequence[Cell]) -> str:
 
 
 def inconclusive(cells: Sequence[Cell]) -> list[str]:
-    """Which cells were measured at a later try alone, and why."""
+    """Which cells took more than one try, and what became of each earlier one."""
     return [
-        f"measured at try {len(cell.inconclusive) + 1}: {cell.scenario} x {cell.column}: {'; '.join(cell.inconclusive)}"
+        f"tried {len(cell.inconclusive) + 1} times: {cell.scenario} x {cell.column}: {'; '.join(cell.inconclusive)}"
         for cell in cells
         if cell.inconclusive
     ]

@@ -167,7 +167,7 @@ def test_a_fault_that_misses_strikes_again(runtime: Runtime, tmp_path: Path) -> 
         "not measured, for the fault found nothing to strike",
         "the fault did not fire",
     ]
-    assert inconclusive([cell])[0].startswith("measured at try 3: lost-reply x at-least-once: not measured, ")
+    assert inconclusive([cell])[0].startswith("tried 3 times: lost-reply x at-least-once: not measured, ")
     tries = sorted(path.parent.name for path in tmp_path.rglob(evidence.CELL))
     assert tries == ["lost-reply--at-least-once", "try-1", "try-2"]
 
