@@ -56,13 +56,13 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """What is marked `alone` has the machine for itself."""
     alone.enter(item)
     try:
         return (yield)
     finally:
-        alone.leave(item, nextitem)
+        alone.leave()
 
 
 @pytest.hookimpl(optionalhook=True)

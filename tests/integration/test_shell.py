@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import pty
 import re
@@ -134,30 +135,43 @@ class Terminal:
     def interrupt(self, then: str) -> str:
         """Ctrl-C, as the terminal says it to whoever is in front.
 
-        Once it waits: CPython's `input` hears of a signal that comes while it takes a key with the next key alone.
+        Again when it was not heard: CPython's `input` hears of a signal that comes while it takes a key with the next
+        key, or signal, alone.
         """
-        until(self._waits, what="it waits for a key, or for a reply")
-        self._process.send_signal(signal.SIGINT)
-        return self.type("", then)
+        begun, said_s = len(self.seen), -math.inf
+
+        def is_heard() -> bool:
+            nonlocal said_s
+            if time.monotonic() - said_s > 5.0:
+                until(self._waits, what="it waits for a key, or for a reply")
+                self._process.send_signal(signal.SIGINT)
+                said_s = time.monotonic()
+            return self._has_come(then, begun)
+
+        until(is_heard, what=f"{then!r} after Ctrl-C")
+        return self.seen[begun:]
 
     def type(self, text: str, then: str) -> str:
         """Type, and wait for what must come after it; what came in between."""
         begun = len(self.seen)
         os.write(self._controller, text.encode())
-        until(lambda: self._read() and re.search(then, self.seen[begun:]), what=f"{then!r} after {text!r}")
+        until(lambda: self._has_come(then, begun), what=f"{then!r} after {text!r}")
         return self.seen[begun:]
+
+    def _has_come(self, then: str, begun: int) -> bool:
+        self._read()
+        return re.search(then, self.seen[begun:]) is not None
 
     def _waits(self) -> bool:
         state = Path("/proc", str(self._process.pid), "stat").read_text().rpartition(")")[2].split()[0]
         return state == "S"
 
-    def _read(self) -> bool:
+    def _read(self) -> None:
         while select.select([self._controller], [], [], 0)[0]:
             try:
                 self.seen += os.read(self._controller, 65536).decode()
             except OSError:  # the other end is closed
                 break
-        return True
 
 
 @contextmanager

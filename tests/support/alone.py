@@ -26,18 +26,18 @@ def is_alone(item: pytest.Item) -> bool:
 
 
 def enter(item: pytest.Item) -> None:
-    """Wait until all others are out, or for those that want to be alone. Whoever stays in does not wait again."""
+    """Wait until all others are out, or for those that want to be alone."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-    if run is None or _room:
+    if run is None:
         return
     gate = _lock(_folder(run) / "gate", fcntl.LOCK_EX)
     _room.append(_lock(_folder(run) / "room", fcntl.LOCK_EX if is_alone(item) else fcntl.LOCK_SH))
     os.close(gate)
 
 
-def leave(item: pytest.Item, following: pytest.Item | None) -> None:
-    """Let others in, unless the next is to be alone as well."""
-    if _room and not (is_alone(item) and following is not None and is_alone(following)):
+def leave() -> None:
+    """Let others in. Also where the next one is to be alone again: it may not begin before others have ended."""
+    while _room:
         os.close(_room.pop())
 
 

@@ -13,12 +13,12 @@ import pytest
 from tests.support import alone
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item, nextitem):
+def pytest_runtest_protocol(item):
     alone.enter(item)
     try:
         return (yield)
     finally:
-        alone.leave(item, nextitem)
+        alone.leave()
 
 def pytest_sessionfinish(session):
     alone.tidy(session.config)
