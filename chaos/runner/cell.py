@@ -36,14 +36,13 @@ from chaos.workload.clients import ClientPlan
 from chaos.workload.workload import Plan, Workload
 from oncekv.client import History
 
-__all__ = ["COLUMNS", "TRIES_MAX", "CellEffort", "Column", "Task", "run_cell"]
+__all__ = ["COLUMNS", "CellEffort", "Column", "Task", "try_cell"]
 
 FINISH_MAX_S = 120.0  # beyond the deadline of any call
 KEPT_BACK = 0.4  # of the calls, for the last strike; the latest strike is due after half of them
 CALL_MAX_S = 0.1  # on the average, its reads and pauses included
 TRACEBACK = "traceback.txt"
 ABANDON_MAX_S = 10.0
-TRIES_MAX = 3
 OUR_OWN = "steady/"  # keys of the steady state's, which no client has seen
 
 
@@ -107,41 +106,7 @@ class Task:
         )
 
 
-def run_cell(
-    runtime: Runtime,
-    task: Task,
-    folder: Path,
-    stop: threading.Event,
-    say: Callable[[str], None] = lambda _line: None,
-    keep: Callable[[Environment], None] = lambda _env: None,
-) -> Cell:
-    """Run and judge one cell; its evidence goes to `folder`. When `stop` is set it ends early and says so.
-
-    A try in which the fault found nothing to strike tells nothing of the system: it is made again, up to TRIES_MAX in
-    all, and its evidence is kept within that of the next. Whatever else came out is the result, welcome or not.
-
-    say: told how far it is, line by line. keep: called with the world when everything is measured, before it ends.
-    """
-    place = folder / task.name
-    inconclusive: list[str] = []
-    while True:
-        cell = _try_once(runtime, task, place, stop, say, keep, inconclusive)
-        if not cell.tells_nothing or stop.is_set() or len(inconclusive) + 1 == TRIES_MAX:
-            return cell
-        inconclusive.append(cell.problems[0])
-        say(f"{cell.problems[0]}; once more")
-        _set_aside(place, f"try-{len(inconclusive)}")
-
-
-def _set_aside(place: Path, name: str) -> None:
-    """What lies there goes into a folder of its own within a new one of the same name."""
-    aside = place.with_name(f"{place.name}.{name}")
-    place.rename(aside)
-    place.mkdir()
-    aside.rename(place / name)
-
-
-def _try_once(
+def try_cell(
     runtime: Runtime,
     task: Task,
     place: Path,
@@ -150,6 +115,11 @@ def _try_once(
     keep: Callable[[Environment], None],
     inconclusive: Sequence[str],
 ) -> Cell:
+    """Run and judge one cell; its evidence goes to `place`. When `stop` is set it ends early and says so.
+
+    say: told how far it is, line by line. keep: called with the world when everything is measured, before it ends.
+    inconclusive: of each earlier try, why it told nothing.
+    """
     place.mkdir(parents=True, exist_ok=bool(inconclusive))
     record = task.record(runtime)
     record.inconclusive = [*inconclusive]

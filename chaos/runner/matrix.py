@@ -24,8 +24,9 @@ import oncekv
 from chaos import evidence
 from chaos.evidence import RunRecord
 from chaos.judging.cell_verdict import Cell
-from chaos.runner.cell import Task, run_cell
+from chaos.runner.cell import Task
 from chaos.runner.environment import Environment
+from chaos.runner.tries import run_cell
 from chaos.runtime import open_runtime
 from chaos.runtime.base import Runtime, Serving
 from chaos.runtime.toxiproxy import VERSION as TOXIPROXY_VERSION

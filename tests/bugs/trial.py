@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from chaos.judging.cell_verdict import Cell
-from chaos.runner.cell import CellEffort, Task, run_cell
+from chaos.runner.cell import CellEffort, Task
+from chaos.runner.tries import run_cell
 from chaos.runtime.base import MODELS, Serving
 from chaos.runtime.local import LocalRuntime
 from chaos.runtime.stores import SHARED

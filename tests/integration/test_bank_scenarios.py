@@ -18,7 +18,8 @@ from _pytest.mark import ParameterSet
 
 from chaos import evidence
 from chaos.judging.cell_verdict import judge_cell
-from chaos.runner.cell import CellEffort, Task, run_cell
+from chaos.runner.cell import CellEffort, Task
+from chaos.runner.tries import run_cell
 from chaos.runtime import open_runtime
 from chaos.runtime.base import Runtime, Serving
 from chaos.runtime.postgresql import find_binaries

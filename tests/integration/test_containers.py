@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from chaos.judging.cell_verdict import Cell
-from chaos.runner.cell import COLUMNS, CellEffort, Task, run_cell
+from chaos.runner.cell import COLUMNS, CellEffort, Task
+from chaos.runner.tries import run_cell
 from chaos.runtime.base import Server, Serving
 from chaos.runtime.compose import ComposeRuntime
 from chaos.runtime.docker import docker

@@ -23,9 +23,10 @@ from chaos.faults.lost_reply import LostReply
 from chaos.judging.cell_verdict import Cell, judge_cell
 from chaos.judging.report_command import rejudge
 from chaos.judging.table import inconclusive
-from chaos.runner.cell import COLUMNS, TRIES_MAX, CellEffort, Column, Task, run_cell
+from chaos.runner.cell import COLUMNS, CellEffort, Column, Task
 from chaos.runner.environment import Environment, FaultMissed
 from chaos.runner.matrix import run_matrix
+from chaos.runner.tries import TRIES_MAX, run_cell
 from chaos.runtime import open_runtime
 from chaos.runtime.base import MODELS, Runtime, Serving
 from chaos.scenarios import scenarios

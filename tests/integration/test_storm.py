@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from chaos.faults.storm import Storm
-from chaos.runner.cell import COLUMNS, CellEffort, Task, run_cell
+from chaos.runner.cell import COLUMNS, CellEffort, Task
+from chaos.runner.tries import run_cell
 from chaos.runtime import open_runtime
 from chaos.runtime.base import MODELS, Serving
 from chaos.scenarios import scenarios

@@ -13,7 +13,8 @@ import threading
 import pytest
 
 from chaos.faults.primary_promoted import PrimaryPromoted
-from chaos.runner.cell import COLUMNS, CellEffort, Task, run_cell
+from chaos.runner.cell import COLUMNS, CellEffort, Task
+from chaos.runner.tries import run_cell
 from chaos.runtime import open_runtime
 from chaos.runtime.base import STANDBY, Serving
 from chaos.runtime.stores import SHARED

@@ -12,7 +12,8 @@ import threading
 import pytest
 
 from chaos.faults.store_storm import StoreStorm
-from chaos.runner.cell import COLUMNS, CellEffort, Task, run_cell
+from chaos.runner.cell import COLUMNS, CellEffort, Task
+from chaos.runner.tries import run_cell
 from chaos.runtime import open_runtime
 from chaos.runtime.base import Serving
 from chaos.scenarios import scenarios
