@@ -180,9 +180,11 @@ def terminal(url: str, history: Path, **environment: str) -> Iterator[Terminal]:
     controller, end = pty.openpty()
     command = [*oncekv_command(), "shell", "--server", url, "--history", str(history)]
     kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "INPUTRC")}
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a script that starts it beside others has it
     process = subprocess.Popen(
         command, stdin=end, stdout=end, stderr=end, env={**kept, "TERM": "xterm", **environment}, start_new_session=True
     )
+    signal.signal(signal.SIGINT, before)
     os.close(end)
     try:
         found = Terminal(controller, process)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import readline
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,8 @@ class LineEditing:
         self._found: list[str] = []
 
     def __enter__(self) -> Self:
+        # Ctrl-C gives up a line or a call, also where whoever started this shell ignores it, as scripts do beside `&`.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with contextlib.suppress(OSError):  # none yet, or none that can be read: it begins empty
             readline.read_history_file(self._history)
         readline.set_history_length(LINES_MAX)
