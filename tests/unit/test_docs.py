@@ -222,7 +222,9 @@ if __name__ == "__main__":
             continue
         run = json.loads((evidence / "matrix.json").read_text(encoding="utf-8"))
         measured = run["store"] if run["store"] in SHARED else run["runtime"]
+        if run["service"] != "kv":
+            measured = f"{run['service']}-{run['database']}"
         table, _, _ = (evidence / "table.md").read_text(encoding="utf-8").partition("\n\n")
-        _put(MEASURED[measured], f"matrix-{measured}", table)
+        _put(MEASURED.get(measured, CHAOS), f"matrix-{measured}", table)
     _put(FRONT_DOOR, "story", story())
     _put(FRONT_DOOR, "bench", bench_targets())

@@ -81,9 +81,11 @@ def test_what_is_said_of_at_most_once_is_said_of_a_key(name: str) -> None:
     assert scenarios()[name].expects(KEY) == scenarios()[name].expects("at-most-once")
 
 
-def test_the_measured_table_has_every_scenario_of_the_bank() -> None:
+@pytest.mark.parametrize("database", BANK.databases)
+def test_the_measured_table_has_every_scenario_of_the_bank(database: str) -> None:
     """All rows and columns; no call of a column with identities is doubled, and no promise of one is broken."""
-    found = re.search(r"<!-- matrix-bank -->\n(.*?)\n<!-- /matrix-bank -->", PAGE.read_text(encoding="utf-8"), re.S)
+    name = f"matrix-bank-{database}"
+    found = re.search(f"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", PAGE.read_text(encoding="utf-8"), re.S)
     assert found is not None
     head, _, *rows = found[1].splitlines()
     assert [cell.strip() for cell in head.split("|")[2:-1]] == [column.name for column in BANK.columns]
