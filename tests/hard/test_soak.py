@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from tests.support.seed import SEED
 MINUTES = 0.4
 BUGGY = {
     "memory-kept": (command("memory-kept"), "resident memory is not flat"),
-    "no-dedup": ([sys.executable, "-m", "tests.bugs.serve", "no-dedup"], "has 2 effects"),
+    "no-dedup": ([sys.executable, "-m", "tests.bugs.serve", "no-dedup"], r"has ([2-9]|\d\d+) effects"),
 }
 
 
@@ -46,7 +47,7 @@ def test_a_planted_bug_is_caught(name: str, tmp_path: Path) -> None:
     """And by what it does wrong."""
     words, finding = BUGGY[name]
     found = _troubles(tmp_path, words, 0.5)
-    assert any(finding in trouble for trouble in found), found
+    assert any(re.search(finding, trouble) for trouble in found), found
 
 
 def _trend(values: Sequence[float], room: float | None = 0.0) -> Trend:
