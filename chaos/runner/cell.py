@@ -205,7 +205,7 @@ def _open(
     env = _world(stack, runtime, task, place, stop)
     first, spare = env.first_links, env.links[effort.clients :]
     if scenario.proxy:
-        copies_to = spare if scenario.spare_server else first
+        copies_to = spare if scenario.needs_shared else first
         env.proxies = [
             _proxy(stack, f"c{number}", link.url, copies_to[number].url) for number, link in enumerate(first)
         ]
@@ -234,10 +234,10 @@ def _world(
     stack.callback(server.release)
     first = [runtime.link(f"{name}--c{number}", server) for number in range(clients)]
     behind = server
-    if scenario.spare_server:
+    if scenario.needs_shared:
         behind = runtime.server(place / "data-spare", task.delivery, beside=server)
         stack.callback(behind.release)
-    has_spare = scenario.spare_link or scenario.spare_server
+    has_spare = scenario.spare_link or scenario.needs_shared
     spare = [runtime.link(f"{name}--c{number}-spare", behind) for number in range(clients * has_spare)]
     env = Environment(services()[runtime.serving.service], server, first, spare, stop, task.seed, behind, store)
     stack.callback(env.close)

@@ -47,10 +47,10 @@ class Scenario:
     a clock that the fault can set. lease_ms: of the sessions.
     spare_link: clients have a second link. proxy: clients go through message proxies, which know where a message ends.
     own_process: each client is a process of its own. runtimes: where it can be had; empty means everywhere.
-    spare_server: there is a second server on the same store, where the clients' second links lead. both_serve: every
-    other client begins its calls at that one.
-    store: what store the fault needs, one of `chaos.runtime.base`; empty: whichever there is. stores: the engines that
-    can have it, by their names in `--store`; empty: every one that servers share.
+    spare_server: there is a second server on the same store, where the clients' second links lead.
+    store: the fault breaks the store, and needs one of this kind of `chaos.runtime.base`; two servers share it. Empty:
+    whichever there is. stores: the engines that can have it, by their names in `--store`; empty: every one that servers
+    share.
     must_lose: columns in which calls that were told ok must be gone with their records, and none be doubled.
     breaks_disk: it destroys what a server itself keeps, which is nothing where its store is shared. teaches_shared:
     what that teaches instead. needs_file: the store is a file of the server's own.
@@ -80,7 +80,6 @@ class Scenario:
     own_process: bool = False
     runtimes: frozenset[str] = frozenset()
     spare_server: bool = False
-    both_serve: bool = False
     store: str = ""
     stores: frozenset[str] = frozenset()
     must_lose: frozenset[str] = frozenset()
@@ -96,8 +95,13 @@ class Scenario:
 
     @property
     def needs_shared(self) -> bool:
-        """Whether it makes sense only where servers share a store."""
+        """Whether it has a second server, and so makes sense only where servers share a store."""
         return self.spare_server or bool(self.store)
+
+    @property
+    def both_serve(self) -> bool:
+        """Whether every other client begins its calls at the second server: both are to meet a store that breaks."""
+        return bool(self.store)
 
     @property
     def has_fault(self) -> bool:

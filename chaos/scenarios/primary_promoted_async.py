@@ -17,8 +17,6 @@ SCENARIO = Scenario(
     attempt_timeout_s=1.0,
     must_break=EVERY,
     must_lose=EVERY - {AT_LEAST_ONCE, MEMORY},
-    spare_server=True,
-    both_serve=True,
     store=ASYNC_STANDBY,
     stores=frozenset({"postgres"}),
 )

@@ -14,7 +14,5 @@ SCENARIO = Scenario(
     hold_s=1.0,
     attempt_timeout_s=1.0,
     may_break=frozenset({MEMORY}),
-    spare_server=True,
-    both_serve=True,
     store=LINKED,
 )

@@ -17,7 +17,5 @@ SCENARIO = Scenario(
     hold_s=0.05,
     attempt_timeout_s=6.0,
     may_break=frozenset({MEMORY}),
-    spare_server=True,
-    both_serve=True,
     store=LINKED,
 )

@@ -15,8 +15,6 @@ SCENARIO = Scenario(
     hold_s=1.0,
     attempt_timeout_s=1.0,
     may_break=frozenset({MEMORY}),
-    spare_server=True,
-    both_serve=True,
     store=OWN,
     stores=frozenset({"etcd"}),
 )

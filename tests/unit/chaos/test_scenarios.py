@@ -54,7 +54,7 @@ def _restarts_the_server(fault: Fault) -> bool:
 @pytest.mark.parametrize("scenario", scenarios().values(), ids=list(scenarios()))
 def test_records_in_memory_may_break_wherever_a_retry_meets_another_memory(scenario: Scenario) -> None:
     """A call that is tried again after a restart, or at another server, runs again, in any such scenario."""
-    meets_another = scenario.spare_server or _restarts_the_server(scenario.fault())
+    meets_another = scenario.needs_shared or _restarts_the_server(scenario.fault())
     assert (scenario.promise(MEMORY) != MUST_HOLD) == meets_another
 
 
