@@ -72,25 +72,23 @@ export class Run {
 
   // How many events have a number of at most n.
   indexAfter(n) {
-    let low = 0;
-    let high = this.events.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.events[middle].n <= n) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return this.#countUpTo("n", n);
   }
 
   // The last event at or before the time t.
   eventAt(t) {
+    return this.events[Math.max(0, this.#countUpTo("t", t) - 1)] ?? null;
+  }
+
+  // Events are in the order of both their numbers and their times.
+  #countUpTo(member, limit) {
     let low = 0;
     let high = this.events.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.events[middle].t <= t) low = middle + 1;
+      if (this.events[middle][member] <= limit) low = middle + 1;
       else high = middle;
     }
-    return this.events[Math.max(0, low - 1)] ?? null;
+    return low;
   }
 }
