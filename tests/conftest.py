@@ -58,11 +58,8 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """What is marked `alone` has the machine for itself."""
-    alone.enter(item)
-    try:
+    with alone.in_room(item):
         return (yield)
-    finally:
-        alone.leave()
 
 
 @pytest.hookimpl(optionalhook=True)

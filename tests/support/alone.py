@@ -10,14 +10,13 @@ import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-__all__ = ["enter", "is_alone", "leave", "tidy"]
-
-_room: list[int] = []
-"""The lock that this process holds, while a test of it is in the room."""
+__all__ = ["in_room", "is_alone", "tidy"]
 
 
 def is_alone(item: pytest.Item) -> bool:
@@ -25,20 +24,23 @@ def is_alone(item: pytest.Item) -> bool:
     return item.get_closest_marker("alone") is not None
 
 
-def enter(item: pytest.Item) -> None:
-    """Wait until all others are out, or for those that want to be alone."""
+@contextmanager
+def in_room(item: pytest.Item) -> Iterator[None]:
+    """Once all others are out, or those that want to be alone.
+
+    Whoever was alone lets others in each time: the next test may not begin before others have ended.
+    """
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     if run is None:
+        yield
         return
     gate = _lock(_folder(run) / "gate", fcntl.LOCK_EX)
-    _room.append(_lock(_folder(run) / "room", fcntl.LOCK_EX if is_alone(item) else fcntl.LOCK_SH))
+    room = _lock(_folder(run) / "room", fcntl.LOCK_EX if is_alone(item) else fcntl.LOCK_SH)
     os.close(gate)
-
-
-def leave() -> None:
-    """Let others in. Also where the next one is to be alone again: it may not begin before others have ended."""
-    while _room:
-        os.close(_room.pop())
+    try:
+        yield
+    finally:
+        os.close(room)
 
 
 def tidy(config: pytest.Config) -> None:

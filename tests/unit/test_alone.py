@@ -14,11 +14,8 @@ from tests.support import alone
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-    alone.enter(item)
-    try:
+    with alone.in_room(item):
         return (yield)
-    finally:
-        alone.leave()
 
 def pytest_sessionfinish(session):
     alone.tidy(session.config)
