@@ -146,6 +146,8 @@ class CellRecord(Struct):
     """What was in keys whose sum must stay the same; every read reads all of them, in this order."""
     hindrance: str = ""
     """Why it could not be measured to the end, if so."""
+    missed: bool = False
+    """It could not, for the fault found nothing to strike."""
     inconclusive: list[str] = field(default_factory=list)
     """Of each earlier try of this cell, which told nothing of the system: why."""
     took_s: float = 0.0

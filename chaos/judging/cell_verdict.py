@@ -26,12 +26,11 @@ from chaos.judging.checker.counts import out_of_order, total_not_conserved
 from chaos.judging.checker.explain import in_words
 from chaos.judging.judge import SHOWN_MAX, found_in, judge, shortened
 
-__all__ = ["MISSED", "Cell", "judge_cell"]
+__all__ = ["Cell", "judge_cell"]
 
 LINEARIZATION = "linearization.json"
 CHECK_MAX_S = 20.0
 DUMP = "dump"  # who reads the store last, in the history
-MISSED = "not measured, for the fault found nothing to strike: "
 NOT_FIRED = "the fault did not fire"
 WORDS = {True: "yes", False: "no", None: "unknown"}
 
@@ -67,6 +66,8 @@ class Cell:
     """How many calls had ended with the first wrong one; all, where only the end shows it."""
     problems: list[str] = field(default_factory=list)
     """Why the run must fail because of this cell; empty when it came out as it must."""
+    missed: bool = False
+    """The fault found nothing to strike, and so it was not measured."""
     inconclusive: list[str] = field(default_factory=list)
     """Of each earlier try, which told nothing of the system: why."""
     took_s: float = 0.0
@@ -74,8 +75,7 @@ class Cell:
     @property
     def tells_nothing(self) -> bool:
         """The fault found nothing to strike, and nothing else was wrong: that tells of the machine alone."""
-        missed = any(problem.startswith(MISSED) for problem in self.problems)
-        return (missed or (NOT_FIRED in self.problems and self.kept)) and not self.unsteady
+        return (self.missed or (NOT_FIRED in self.problems and self.kept)) and not self.unsteady
 
     @property
     def good(self) -> bool:
@@ -103,6 +103,7 @@ def judge_cell(folder: Path) -> Cell:
         counts=msgspec.to_builtins(record.counts) if record.counts != Counts() else {},
         proof=record.proof,
         unsteady=record.unsteady,
+        missed=record.missed,
         inconclusive=record.inconclusive,
         took_s=record.took_s,
     )

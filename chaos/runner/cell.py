@@ -22,7 +22,7 @@ from typing import Any
 from chaos import evidence
 from chaos.evidence import CallRecord, CellRecord, Counts, StoreRecord
 from chaos.faults.base import Fault
-from chaos.judging.cell_verdict import DUMP, MISSED, Cell, judge_cell
+from chaos.judging.cell_verdict import DUMP, Cell, judge_cell
 from chaos.judging.judge import found_in
 from chaos.net.message_proxy import MessageProxy
 from chaos.runner.environment import Environment, EnvironmentFailed, FaultMissed, Interrupted
@@ -115,12 +115,11 @@ def try_cell(
     keep: Callable[[Environment], None],
     inconclusive: Sequence[str],
 ) -> Cell:
-    """Run and judge one cell; its evidence goes to `place`. When `stop` is set it ends early and says so.
+    """Run and judge one cell; its evidence goes to the folder `place`. When `stop` is set it ends early and says so.
 
     say: told how far it is, line by line. keep: called with the world when everything is measured, before it ends.
     inconclusive: of each earlier try, why it told nothing.
     """
-    place.mkdir(parents=True, exist_ok=bool(inconclusive))
     record = task.record(runtime)
     record.inconclusive = [*inconclusive]
     began_s = time.monotonic()
@@ -130,7 +129,8 @@ def try_cell(
     except Interrupted:
         record.hindrance = f"interrupted after {len(measured.calls)} calls"
     except FaultMissed as error:
-        record.hindrance = f"{MISSED}{error}"
+        record.hindrance = f"not measured, for the fault found nothing to strike: {error}"
+        record.missed = True
     except (EnvironmentFailed, ServerError) as error:
         record.hindrance = f"not measured: {error}"
     except Exception as error:

@@ -30,6 +30,7 @@ def run_cell(
     all, and its evidence is kept within that of the next. Whatever else came out is the result, welcome or not.
     """
     place = folder / task.name
+    place.mkdir(parents=True)
     inconclusive: list[str] = []
     while True:
         cell = try_cell(runtime, task, place, stop, say, keep, inconclusive)
