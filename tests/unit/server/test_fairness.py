@@ -1,4 +1,4 @@
-"""Turns: which calls stand together in a group, when one client has sent thousands and others one each."""
+"""Which calls wait, and stand together in a group, when one client has sent thousands and others one each."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import pytest
 from oncekv.server.config import Config
 from oncekv.server.engine import call_queue as module
 from oncekv.server.engine.call_queue import SHARE_MAX, CallQueue, Ticket
+from oncerpc.server.dedup.base import IdempotencyKey
 from oncerpc.server.rpc.call import Call, Submission
 from oncerpc.server.rpc.dispatcher import _NO_METHOD
-from oncerpc.wire.identity import NO_META
+from oncerpc.wire.errors import Overloaded
+from oncerpc.wire.identity import NO_META, CallMeta
 
 DEPTH = 10_000
 GROUP_MAX = 256
@@ -101,3 +103,52 @@ def test_a_request_is_finished_with_the_group_that_has_its_last_call(queue: Call
     assert finished[-1] == max(depths)
     for calls in requests:
         assert [call for call in taken if call in calls] == calls
+
+
+SMALL = 8
+KEY = IdempotencyKey(b"scope", "key")
+
+
+def _narrow() -> CallQueue:
+    return CallQueue(Config(store_url="sqlite:///never", queue_max=SMALL), None)
+
+
+def _enters(queue: CallQueue, seq: int | None, session: str = "s", key: IdempotencyKey | None = None) -> bool:
+    """Whether a request of one call was let in; else it is done, and told `overloaded`."""
+    call = Call(_NO_METHOD, CallMeta(session=session, seq=seq))
+    call.key = key
+    done: list[bool] = []
+    queue.put([Submission([call], BYTES, lambda: done.append(True))])
+    if call.refusal is not None:
+        assert (call.refusal, done) == (Overloaded.name, [True])
+    return call.refusal is None
+
+
+@pytest.mark.parametrize(("seq", "key"), [(1, None), (None, KEY)])
+def test_copies_of_one_call_fill_half_of_the_queue(seq: int | None, key: IdempotencyKey | None) -> None:
+    """The other half is for calls that do not wait yet, whoever sends them; a group that is taken makes room again."""
+    queue = _narrow()
+    assert [_enters(queue, seq, key=key) for _ in range(SMALL)] == [True] * 4 + [False] * 4
+    assert [_enters(queue, 2), _enters(queue, 1, "other"), _enters(queue, 3)] == [True] * 3
+    assert not _enters(queue, 2), "a copy of one that came in the second half"
+    assert _enters(queue, 4)
+    assert not _enters(queue, 5), "the queue is full"
+    _take(queue)
+    assert _enters(queue, seq, key=key)
+
+
+def test_calls_without_an_identity_are_no_copies_of_each_other() -> None:
+    """Nor are those that only name their session."""
+    queue = _narrow()
+    assert [_enters(queue, None) for _ in range(SMALL + 1)] == [True] * SMALL + [False]
+
+
+def test_of_a_batch_the_copies_alone_are_refused() -> None:
+    """In the second half of the queue: the other calls stay, in order."""
+    queue = _narrow()
+    for seq in range(1, 5):
+        assert _enters(queue, seq)
+    calls = [Call(_NO_METHOD, CallMeta(session="s", seq=seq)) for seq in (5, 1, 6, 5, 7)]
+    queue.put([Submission(calls, BYTES, lambda: None)])
+    assert [call.refusal for call in calls] == [None, Overloaded.name, None, Overloaded.name, None]
+    assert [call.meta.seq for call in _take(queue)[0]] == [1, 2, 3, 4, 5, 6, 7]

@@ -1,6 +1,7 @@
 """Where calls wait for the committer (step 7): bounded, and by turns, so that a deep batch cannot starve the others.
 
 Limit: over the bounds of `config` (calls, bytes) a call is refused with `overloaded` before anything of it has begun.
+So is a copy of a call that waits already, once the queue is half full: one call's retries leave room for others.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 from oncekv.server.engine.group_size import GroupRoom
 from oncerpc.server.config import Config
+from oncerpc.server.dedup.base import IdempotencyKey
 from oncerpc.server.rpc.call import Call, Submission
 from oncerpc.wire.errors import Overloaded
 
@@ -18,6 +21,7 @@ __all__ = ["SHARE_MAX", "CallQueue", "Ticket"]
 
 SHARE_MAX = 32
 """Calls of one request in a row."""
+Identity = tuple[str | None, int] | IdempotencyKey | None
 
 
 class Ticket:
@@ -42,6 +46,8 @@ class CallQueue:
         self._tickets: deque[Ticket] = deque()
         self._waiting = 0
         self._waiting_bytes = 0
+        self._identities: set[Identity] | None = None
+        """Of the calls that wait; None: not gathered since the last group was taken."""
         self._changed = threading.Condition()
         self._is_closed = False
 
@@ -77,6 +83,8 @@ class CallQueue:
         room = max(0, self._config.queue_max - self._waiting)
         if self._is_closed or (self._waiting and self._waiting_bytes + size > self._config.queue_bytes_max):
             room = 0
+        if room and 2 * self._waiting >= self._config.queue_max > 1:
+            calls = self._without_copies(calls)
         admitted = calls[:room]
         if admitted:
             self._tickets.append(Ticket(admitted, size, done))
@@ -86,8 +94,24 @@ class CallQueue:
             call.fail(Overloaded())
         return bool(admitted)
 
+    def _without_copies(self, calls: Sequence[Call]) -> Sequence[Call]:
+        """Those that do not wait already; the others are answered."""
+        if self._identities is None:
+            waiting = chain.from_iterable(ticket.calls[ticket.taken :] for ticket in self._tickets)
+            self._identities = {_identity(call) for call in waiting}
+        admitted = []
+        for call in calls:
+            identity = _identity(call)
+            if identity is not None and identity in self._identities:
+                call.fail(Overloaded())
+            else:
+                self._identities.add(identity)
+                admitted.append(call)
+        return admitted
+
     def _next_group(self) -> tuple[list[Call], list[Ticket]]:
         """By turns from every request that waits."""
+        self._identities = None
         calls: list[Call] = []
         finished: list[Ticket] = []
         room = GroupRoom(self._group_ops_max)
@@ -106,3 +130,8 @@ class CallQueue:
                 self._waiting_bytes -= ticket.size
         self._waiting -= len(calls)
         return calls, finished
+
+
+def _identity(call: Call) -> Identity:
+    seq = call.meta.seq
+    return call.key if seq is None else (call.meta.session, seq)
