@@ -53,6 +53,12 @@ class _End(MessageProxy):
         """One request and its reply; whether the connection can go on. Raises Ended, OSError, Unframed."""
         raise NotImplementedError
 
+    def _keep_silent(self, client: socket.socket) -> None:
+        """Say nothing, until the other end closes; not when all ends, for then nobody is left to lose patience."""
+        with contextlib.suppress(OSError):
+            while not self._messages.is_over and client.recv(_CHUNK_BYTES):
+                pass
+
 
 class ClientEnd(_End):
     """Nearer to the client."""
@@ -102,7 +108,7 @@ class ClientEnd(_End):
         """Raises Ended when no reply comes."""
         assert flight.request is not None
         if not self._messages.dwell(flight.request):
-            _keep_silent(client)
+            self._keep_silent(client)
             raise Ended()
         with self._dialled() as target:
             self._send(target, flight, flight.request)
@@ -171,7 +177,7 @@ class ServerEnd(_End):
         message = self._messages.begin_reply(flight, said)
         if not self._messages.dwell(message):
             if not flight.copy:
-                _keep_silent(client)
+                self._keep_silent(client)
             return False
         if flight.is_abandoned:
             self._messages.end(message, "lost", "client")
@@ -193,13 +199,6 @@ def _receive(client: socket.socket) -> Message:
             raise Ended()
         request.feed(chunk)
     return request
-
-
-def _keep_silent(client: socket.socket) -> None:
-    """Say nothing, until the other end closes."""
-    with contextlib.suppress(OSError):
-        while client.recv(_CHUNK_BYTES):
-            pass
 
 
 def _attempt_of(request: bytes | bytearray) -> int:

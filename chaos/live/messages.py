@@ -88,6 +88,11 @@ class Messages:
         flight.reply = self._begin("reply", flight, {"outcome": outcome, "replayed": replayed})
         return flight.reply
 
+    @property
+    def is_over(self) -> bool:
+        """Whether all ends: no message is on its way any more, and nobody loses patience with one."""
+        return self._pace.is_closed
+
     def dwell(self, message: Message) -> bool:
         """Until it has travelled; false when it was taken away, and that is told."""
         assert message.waiter is not None

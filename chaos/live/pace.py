@@ -75,6 +75,11 @@ class Pace:
         return MODES[RUN] if self.is_guided else MODES[self.mode]
 
     @property
+    def is_closed(self) -> bool:
+        """Whether it has ended, and nobody's patience with it."""
+        return self._is_closed
+
+    @property
     def is_held(self) -> bool:
         """Whether time stands still because somebody reads."""
         return self._readers > 0
