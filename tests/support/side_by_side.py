@@ -23,9 +23,10 @@ CONTAINERS = (
 )  # fmt: skip
 """One engine, which is slow when two ask at once; and the images are built by the first."""
 LONGEST_FIRST = (
-    *CONTAINERS, "test_live", "test_live_tour", "test_live_page", "test_storm", "test_storms", "test_bank_storm", "test_store_scenarios", "test_bank_scenarios",
-    "test_two_servers", "test_servers", "test_lost_database", "test_races", "test_durability", "test_bugs",
-    "test_every_failure", "test_scenarios", "test_chaos_command", "test_pages", "test_simulated_network",
+    *CONTAINERS, "test_live", "test_live_tour", "test_live_page", "test_storm", "test_storms", "test_bank_storm",
+    "test_store_scenarios", "test_bank_scenarios", "test_two_servers", "test_servers", "test_lost_database",
+    "test_races", "test_durability", "test_bugs", "test_every_failure", "test_scenarios", "test_chaos_command",
+    "test_pages", "test_simulated_network",
 )  # fmt: skip
 """What begins last ends last: a long test at the end would leave the other processes idle."""
 _LEFT_OUT = pytest.StashKey[int]()
