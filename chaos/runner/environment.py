@@ -190,7 +190,8 @@ class Environment:
         """The counters of the server, or that one, since its present start: metric name → label value → count."""
         url = (server or self.server).url
         try:
-            text = self._http.get(f"{url}/metrics", timeout=ASK_TIMEOUT_S).text
+            page = self._http.get(f"{url}/metrics", timeout=ASK_TIMEOUT_S)
+            page.raise_for_status()
         except requests.RequestException as error:
             raise EnvironmentFailed(f"metrics at {url}: {error}") from None
         return {
@@ -199,7 +200,7 @@ class Environment:
                 for sample in family.samples
                 if sample.name.endswith("_total")
             }
-            for family in text_string_to_metric_families(text)
+            for family in text_string_to_metric_families(page.text)
         }
 
     def arrived(self) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
@@ -55,7 +56,7 @@ class Metrics:
         self._next_sample_s = 0.0
         self._shared = CollectorRegistry() if "PROMETHEUS_MULTIPROC_DIR" in os.environ else registry
         if self._shared is not registry:
-            multiprocess.MultiProcessCollector(self._shared)  # type: ignore[no-untyped-call]  # untyped in the library
+            _OfAllWorkers(self._shared)
         self._shared.register(_FromStore(counts))
 
     def answered(self, arrived_s: float, now_s: float) -> None:
@@ -74,6 +75,21 @@ class _Labelled:
 
     def __init__(self, name: str, text: str, label: str, registry: CollectorRegistry) -> None:
         self.labels: Callable[[str], Counter] = functools.cache(Counter(name, text, [label], registry=registry).labels)
+
+
+class _OfAllWorkers(multiprocess.MultiProcessCollector):
+    """What the workers keep in files. An empty one is of a worker that is starting, or was killed as it did: nothing
+    is counted in it yet, and prometheus_client fails over it (seen with 0.26).
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)  # type: ignore[no-untyped-call]  # untyped in the library
+        self._folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+
+    def collect(self) -> Iterable[Metric]:
+        files = [str(path) for path in self._folder.glob("*.db") if path.stat().st_size]
+        merged: Iterable[Metric] = self.merge(files, accumulate=True)  # type: ignore[no-untyped-call]
+        return merged
 
 
 class _FromStore:
