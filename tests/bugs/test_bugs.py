@@ -87,6 +87,7 @@ def test_what_catches_a_bug_is_green_without_it(scenario: str, column: str, mode
     assert run(Plan(scenario, column, SEED, model=model, service="bank"), tmp_path / "trial").problems == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "without"),
     [
