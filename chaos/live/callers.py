@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from chaos.live.effect_counts import CountedCall, EffectCounts
 from chaos.live.journal import Journal
 from chaos.live.pace import Pace
 from chaos.live.paced_transport import MARGIN_S, PacedTransport
-from chaos.live.score import CountedCall, Score
 from chaos.workload.workload import told_of
 from oncekv.client import Client, Environment, Failed, Ok, Outcome, RetryPolicy, connect
 
@@ -34,11 +34,11 @@ class Caller:
     """One client. `semantics()`: the one of the moment. `rate()`: its calls in a second of the pace's; 0: none."""
 
     def __init__(
-        self, name: str, urls: Sequence[str], folder: Path, journal: Journal, pace: Pace, score: Score,
+        self, name: str, urls: Sequence[str], folder: Path, journal: Journal, pace: Pace, counts: EffectCounts,
         give_up: Callable[[str, str, int], None], semantics: Callable[[], str], rate: Callable[[], float],
     ) -> None:  # fmt: skip
         self.name = name
-        self._journal, self._pace, self._score = journal, pace, score
+        self._journal, self._pace, self._counts = journal, pace, counts
         self._semantics, self._rate = semantics, rate
         self._rng = random.Random(name)
         self._lock = threading.Lock()
@@ -148,7 +148,7 @@ class Caller:
 
     def _do(self, counted: CountedCall, shown: str, params: dict[str, str]) -> None:
         semantics, client = self._semantics(), self._client
-        self._score.begin(counted)
+        self._counts.begin(counted)
         self._journal.add(
             "call", call=counted.name, client=self.name, method=counted.method, key=counted.key, value=shown
         )
@@ -159,7 +159,7 @@ class Caller:
             if self._is_closed.is_set() or client is not self._client:
                 return
             self._journal.add("problem", text=f"{self.name} could not make its call: {error}")
-            self._score.told(counted.name, "unknown")
+            self._counts.told(counted.name, "unknown")
             self._is_closed.wait(1.0)
             return
         if not self._is_closed.is_set() and client is self._client:
@@ -167,7 +167,7 @@ class Caller:
 
     def _tell(self, counted: CountedCall, outcome: Outcome) -> None:
         told = told_of(outcome)
-        self._score.told(counted.name, told)
+        self._counts.told(counted.name, told)
         error, result = "", ""
         if isinstance(outcome, Ok):
             result = ", ".join(f"{name} {value}" for name, value in outcome.result.items() if name != "_meta")
@@ -177,7 +177,7 @@ class Caller:
             "told", call=counted.name, client=self.name, told=told, attempts=len(outcome.attempts),
             replayed=isinstance(outcome, Ok | Failed) and outcome.replayed, error=error, result=result[:TEXT_MAX],
         )  # fmt: skip
-        self._score.count()
+        self._counts.count()
 
     def _pause(self, seconds: float) -> None:
         self._pace.wait(seconds, f"{self.name} sends again", self.name)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from chaos.live.playback import Playback, playable
+from chaos.live.scene_run import Scene, SceneRun
 from chaos.live.scenes import tour
-from chaos.live.stage import Scene, Stage
 from chaos.live.world import World
 
 __all__ = ["ScenePlayer"]
@@ -27,7 +27,7 @@ class ScenePlayer:
         self._playable = playable(store, runtime)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._playing: Stage | Playback | None = None
+        self._playing: SceneRun | Playback | None = None
         self.world: World | None = None
         self.act: Callable[[bytes], None] = lambda _body: None
 
@@ -69,7 +69,7 @@ class ScenePlayer:
             if self.is_playing:
                 raise RuntimeError("the scene before has not come to its end yet; try again")
             if scene in self._tour:
-                self._playing = Stage(self._tour[scene], self.world, self._act)
+                self._playing = SceneRun(self._tour[scene], self.world, self._act)
                 text = f"the scene: {self._tour[scene].title}"
             else:
                 self._playing = Playback(self._playable[name], self.world)
@@ -85,7 +85,7 @@ class ScenePlayer:
             playing.end()
             thread.join(END_MAX_S)
 
-    def _play(self, playing: Stage | Playback) -> None:
+    def _play(self, playing: SceneRun | Playback) -> None:
         assert self.world is not None
         was_running = self.world.is_running
         try:

@@ -17,6 +17,7 @@ from typing import Any
 import requests
 
 from chaos.live.callers import Caller
+from chaos.live.effect_counts import EffectCounts
 from chaos.live.journal import FORMAT, Journal
 from chaos.live.link_ends import ClientEnd, ServerEnd
 from chaos.live.links import LiveLink
@@ -24,7 +25,6 @@ from chaos.live.live_server import LiveServer
 from chaos.live.messages import Messages
 from chaos.live.options import Options
 from chaos.live.pace import Pace
-from chaos.live.score import Score
 from chaos.live.stores_seen import StoresSeen
 from chaos.net.replies import ReplySummary
 from chaos.runtime import open_runtime
@@ -68,7 +68,7 @@ class World:
         )  # fmt: skip
         self._tell_counts(changed=False)
         self.tell_pace()
-        self.score.tell()
+        self.counts.tell()
         for records in self.stores.all_records:
             records.tell()
 
@@ -117,11 +117,11 @@ class World:
             server.restart(server.server.lose_data)
         else:
             server.restart(lambda: self.stores.lose(server, "lost with the disk"))
-            self.score.touched_all()
+            self.counts.touched_all()
         self._wake.set()
 
     def reset(self) -> None:
-        """Empty stores (a shared one stays as it is), healthy links, servers up, a score of nothing, new sessions."""
+        """Empty stores (a shared one stays as it is), healthy links, servers up, counts of nothing, new sessions."""
         was_running = self.is_running
         self.set_workload(running=False)
         self.messages.lose_all("reset")
@@ -140,7 +140,7 @@ class World:
             link.counts = dict.fromkeys(link.counts, 0)
         _join_all(renewing)
         self._greet()
-        self.score.forget()
+        self.counts.forget()
         self.announce()
         self.set_workload(running=was_running)
 
@@ -191,7 +191,7 @@ class World:
             first = first or server if options.is_shared else None
             self.servers[f"s{number}"] = LiveServer(f"s{number}", server, self.journal, self._wake.set)
         self.stores = StoresSeen(self.servers, self.folder, self.journal, self.ask, options)
-        self.score = Score(self.journal, self.stores.values, self._effect_seen)
+        self.counts = EffectCounts(self.journal, self.stores.values, self._effect_seen)
         stack.callback(self.pace.close)
         self._build_links(runtime)
         self.callers = {name: self._caller(name) for name in self._names()}
@@ -232,7 +232,7 @@ class World:
                     end.give_up(call, attempt)
 
         caller = Caller(
-            name, list(by_url), self.folder, self.journal, self.pace, self.score, give_up,
+            name, list(by_url), self.folder, self.journal, self.pace, self.counts, give_up,
             lambda: self.semantics, lambda: self.rate,
         )  # fmt: skip
         self._stack.callback(caller.close)
@@ -244,13 +244,13 @@ class World:
             self._seen_at.pop(next(iter(self._seen_at)), None)
         self.servers[server_id].count_arrival()
         self.stores.records[server_id].arrived(call.rpartition("-")[0], call, body)
-        self.score.touched(call)
+        self.counts.touched(call)
         self._wake.set()
 
     def _answered(self, server_id: str, call: str, body: bytes, said: ReplySummary) -> None:
         self.servers[server_id].count_answer(said)
         self.stores.records[server_id].answered(body, said)
-        self.score.touched(call)
+        self.counts.touched(call)
         self._wake.set()
 
     def _effect_seen(self, call: str, more: int) -> None:
@@ -266,7 +266,7 @@ class World:
                     self.journal.add("problem", text=f"{server.id} has died by itself; restart it")
             for records in self.stores.all_records:
                 records.look()
-            self.score.count()
+            self.counts.count()
             self._tell_counts(changed=True)
             self._is_closed.wait(LOOKS_MAX_S[self.options.runtime])
 

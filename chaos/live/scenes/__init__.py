@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from chaos.live.scene_run import Scene
 from chaos.live.scenes import crash, forget_safely, never_comes_back, nothing_comes_back, remember, send_it_again
-from chaos.live.stage import Scene
 
 __all__ = ["tour"]
 

@@ -1,9 +1,9 @@
-"""The stage: scenes on the live world, each a script of actions and sentences that anybody could have done by hand.
+"""Scenes: scripts of actions and sentences on the live world, and one run of one. Anybody could have done it by hand.
 
-A scene does what it does by the same actions as the page, waits for what really happens, and ends with a claim that is
+A scene acts by the same actions as the page, waits for what really happens, and ends with a claim that is
 measured: "failed" when the world did otherwise. While a sentence is to be read, time stands still.
 
-Guarantee: one scene at a time, in a world that starts afresh, so that the score is the scene's alone; one that is
+Guarantee: one scene at a time, in a world that starts afresh, so that the counts are the scene's alone; one that is
 ended, fails or comes to its end leaves links open and servers up.
 """
 
@@ -24,7 +24,7 @@ from chaos.runtime.base import ServerError
 if TYPE_CHECKING:
     from chaos.live.messages import Message
 
-__all__ = ["ClaimFailed", "Ended", "Scene", "Stage"]
+__all__ = ["ClaimFailed", "Ended", "Scene", "SceneRun"]
 
 WAIT_MAX_S = 60.0
 READ_MIN_S = 3.0  # for the picture
@@ -49,10 +49,10 @@ class Scene:
     title: str
     sentence: str
     of: int
-    play: Callable[[Stage], None]
+    play: Callable[[SceneRun], None]
 
 
-class Stage:
+class SceneRun:
     """What a scene's script can do. `act` does an action as the page does; `cast` is the client that plays."""
 
     cast = "c0"
@@ -144,9 +144,9 @@ class Stage:
 
     def effects(self, call: str) -> int:
         """How many the store holds, counted now."""
-        self.world.score.touched(call)
-        self.world.score.count()
-        counted = self.world.score.find(call)
+        self.world.counts.touched(call)
+        self.world.counts.count()
+        counted = self.world.counts.find(call)
         return counted.effects if counted else 0
 
     def claim_effects(self, call: str, wanted: int) -> None:

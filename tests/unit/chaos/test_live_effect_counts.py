@@ -1,4 +1,4 @@
-"""The score and the dedup table of the live page: what callers were told, what the store holds, its records."""
+"""The counts and the dedup table of the live page: what callers were told, what the store holds, its records."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from chaos.live import score as score_module
+from chaos.live import effect_counts as counts_module
+from chaos.live.effect_counts import CountedCall, EffectCounts
 from chaos.live.journal import Journal
 from chaos.live.records import Records
-from chaos.live.score import CountedCall, Score
 from chaos.live.store_file import RecordSeen
 from chaos.net.replies import ReplySummary
 
@@ -25,40 +25,40 @@ class _Store:
         return None if self.is_away else {key: self.values[key] for key in keys if key in self.values}
 
 
-def _score(store: _Store) -> Score:
-    return Score(Journal(), store.read, lambda _call, _more: None)
+def _counts(store: _Store) -> EffectCounts:
+    return EffectCounts(Journal(), store.read, lambda _call, _more: None)
 
 
-def _call(score: Score, name: str, method: str = "kv.append", key: str = "list") -> None:
-    score.begin(CountedCall(name, name.partition("-")[0], method, key))
+def _call(counts: EffectCounts, name: str, method: str = "kv.append", key: str = "list") -> None:
+    counts.begin(CountedCall(name, name.partition("-")[0], method, key))
 
 
 def test_done_and_effects_part_where_a_call_ran_twice() -> None:
     """Counted in the store, by the call's own name, and c0-1 is not c0-11."""
     store = _Store()
-    score = _score(store)
+    counts = _counts(store)
     for name in ("c0-1", "c0-11"):
-        _call(score, name)
-        score.told(name, "ok")
+        _call(counts, name)
+        counts.told(name, "ok")
     store.values["list"] = "c0-1;apple;c0-11;c0-11;"
-    score.count()
-    assert score.sums == {"done": 2, "effects": 3, "doubled": 1, "unknown": 0, "lost": 0}
+    counts.count()
+    assert counts.sums == {"done": 2, "effects": 3, "doubled": 1, "unknown": 0, "lost": 0}
 
 
 def test_the_effects_of_a_call_are_told_when_they_change_and_again_when_asked() -> None:
     """None, one, two, and gone with the disk; a page that comes anew is told of those that are there."""
     store, journal = _Store(), Journal()
-    score = Score(journal, store.read, lambda _call, _more: None)
-    _call(score, "c0-1")
+    counts = EffectCounts(journal, store.read, lambda _call, _more: None)
+    _call(counts, "c0-1")
     for value in ("", "c0-1;", "c0-1;", "c0-1;c0-1;"):
         store.values["list"] = value
-        score.touched("c0-1")
-        score.count()
-    score.tell()
+        counts.touched("c0-1")
+        counts.count()
+    counts.tell()
     store.values.clear()
-    score.touched_all()
-    score.count()
-    score.tell()
+    counts.touched_all()
+    counts.count()
+    counts.tell()
     told = [(one["call"], one["client"], one["effects"]) for one in journal.events_after(0) if one["type"] == "effects"]
     assert told == [("c0-1", "c0", 1), ("c0-1", "c0", 2), ("c0-1", "c0", 2), ("c0-1", "c0", 0)]
 
@@ -66,47 +66,47 @@ def test_the_effects_of_a_call_are_told_when_they_change_and_again_when_asked() 
 def test_a_call_that_was_told_ok_and_is_not_there_is_lost() -> None:
     """The disk was lost; and what was never told is not lost, but unknown."""
     store = _Store()
-    score = _score(store)
+    counts = _counts(store)
     store.values = {"list": "c0-1;", "count/c0-2": "2"}
-    _call(score, "c0-1")
-    _call(score, "c0-2", "kv.increment", "count/c0-2")
-    score.told("c0-1", "ok")
-    score.told("c0-2", "unknown")
-    score.count()
-    assert score.sums == {"done": 1, "effects": 3, "doubled": 1, "unknown": 1, "lost": 0}
+    _call(counts, "c0-1")
+    _call(counts, "c0-2", "kv.increment", "count/c0-2")
+    counts.told("c0-1", "ok")
+    counts.told("c0-2", "unknown")
+    counts.count()
+    assert counts.sums == {"done": 1, "effects": 3, "doubled": 1, "unknown": 1, "lost": 0}
     store.values.clear()
-    score.touched_all()
-    score.count()
-    assert score.sums == {"done": 1, "effects": 0, "doubled": 0, "unknown": 1, "lost": 1}
+    counts.touched_all()
+    counts.count()
+    assert counts.sums == {"done": 1, "effects": 0, "doubled": 0, "unknown": 1, "lost": 1}
 
 
 def test_while_nobody_can_look_into_the_store_nothing_is_said_to_be_lost() -> None:
     """It is counted when the store is back."""
     store = _Store()
-    score = _score(store)
-    _call(score, "c0-1")
+    counts = _counts(store)
+    _call(counts, "c0-1")
     store.is_away = True
-    score.touched("c0-1")
-    score.count()
-    assert score.sums["effects"] == 0
+    counts.touched("c0-1")
+    counts.count()
+    assert counts.sums["effects"] == 0
     store.is_away, store.values = False, {"list": "c0-1;"}
-    score.count()
-    assert score.sums["effects"] == 1
+    counts.count()
+    assert counts.sums["effects"] == 1
 
 
 def test_of_a_long_run_the_sums_stay_and_the_calls_go() -> None:
     """Memory is bounded, and nothing is counted less for it."""
     store = _Store()
-    score = _score(store)
-    calls = score_module.CALLS_MAX + 500
+    counts = _counts(store)
+    calls = counts_module.CALLS_MAX + 500
     for number in range(calls):
         name = f"c0-{number}"
         store.values["list"] = f"{name};{name};"
-        _call(score, name)
-        score.told(name, "ok")
-        score.count()
-    assert len(score._calls) == score_module.CALLS_MAX
-    assert (score.sums["done"], score.sums["effects"], score.sums["doubled"]) == (calls, 2 * calls, calls)
+        _call(counts, name)
+        counts.told(name, "ok")
+        counts.count()
+    assert len(counts._calls) == counts_module.CALLS_MAX
+    assert (counts.sums["done"], counts.sums["effects"], counts.sums["doubled"]) == (calls, 2 * calls, calls)
 
 
 def _body(seq: int, acked: int, session: str = "s") -> bytes:

@@ -1,4 +1,4 @@
-"""The score: what callers were told, beside what the store holds. Effects are counted in the store and nowhere else.
+"""What callers were told, beside what the store holds. Effects are counted in the store and nowhere else.
 
 A call writes its own name, into a list that it shares with some others or under a key of its own, so its effects can be
 counted: none, one, or one too many. Bound: the last CALLS_MAX calls are looked at again; older ones count as they were.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from chaos.live.journal import Journal
 
-__all__ = ["CountedCall", "Score"]
+__all__ = ["CountedCall", "EffectCounts"]
 
 CALLS_MAX = 3_000
 TOLD_MAX = 120
@@ -40,7 +40,7 @@ class CountedCall:
         return value.split(";").count(self.name)
 
 
-class Score:
+class EffectCounts:
     """Safe for threads. `read`: values of keys in the store."""
 
     def __init__(self, journal: Journal, read: Read, effect_seen: Callable[[str, int], None]) -> None:
