@@ -12,15 +12,19 @@ import hypothesis
 import pytest
 from _pytest.mark import ParameterSet
 
+from chaos.runtime import local_server
 from tests.support import alone, side_by_side
 from tests.support.across_restarts import Crossing
 from tests.support.caller import Caller
+from tests.support.preloaded import spawn_preloaded
 from tests.support.seed import SEED
 from tests.support.server import MODELS, WAYS, Node, engine_of, server_on
 
 # A busy machine is no finding: no test judges an absolute time.
 hypothesis.settings.register_profile("oncekv", deadline=None)
 hypothesis.settings.load_profile("oncekv")
+
+local_server.LocalServer.spawn = staticmethod(spawn_preloaded)  # type: ignore[method-assign]
 
 
 def pytest_report_header() -> str:
@@ -98,6 +102,14 @@ def _ways(names: Sequence[str], is_wire: bool) -> Iterator[ParameterSet]:
         if not (is_wire and has_engine):
             differs = name == MODELS[0] or (name in MODELS if is_wire else has_engine)
             yield pytest.param(name, marks=[] if differs else [pytest.mark.long])
+
+
+@pytest.fixture(scope="module")
+def by_exec() -> Iterator[None]:
+    """Servers of this file are started as anybody starts one: by their command."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_server.LocalServer, "spawn", staticmethod(local_server.spawn))
+        yield
 
 
 @pytest.fixture(scope="session")

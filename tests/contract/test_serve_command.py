@@ -14,7 +14,7 @@ from chaos.runtime.local import ServerError, sqlite_url
 from tests.support.server import oncekv, server_on, words_of
 from tests.support.waiting import at_once
 
-pytestmark = pytest.mark.wire
+pytestmark = [pytest.mark.wire, pytest.mark.usefixtures("by_exec")]
 
 LISTEN = ["--listen", "127.0.0.1:0"]
 

@@ -18,7 +18,10 @@ from chaos.runtime.local import LocalServer, sqlite_url
 from tests.support.server import MODELS, Node, oncekv
 from tests.support.waiting import at_once, until
 
-pytestmark = pytest.mark.parametrize("model", MODELS, indirect=True, scope="session")
+pytestmark = [
+    pytest.mark.parametrize("model", MODELS, indirect=True, scope="session"),
+    pytest.mark.usefixtures("by_exec"),
+]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
