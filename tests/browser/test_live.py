@@ -171,6 +171,7 @@ def test_a_chapter_of_the_tour_plays_and_is_ended(person: Person) -> None:
     assert person.browser.complaints == []
 
 
+@pytest.mark.long
 @pytest.mark.alone
 def test_the_picture_of_the_readme(person: Person) -> None:
     """At least once, replies lost by hand: the store holds more than the callers count, and the picture shows why."""

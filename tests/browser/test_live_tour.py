@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.browser import Browser
 from tests.support.live import LiveProcess, Person
+from tests.support.repetitions import one_in
 
 SEEN_WHOLE = """(selector => {
   const card = document.querySelector(selector).getBoundingClientRect();
@@ -44,7 +45,7 @@ def _shown(person: Person, frames: int = 30) -> None:
     person.browser.wait_for(f"document.documentElement.dataset.frames > {before + frames}")
 
 
-@pytest.mark.parametrize("pace", ["step", "run"])
+@pytest.mark.parametrize("pace", one_in(2, ["step", "run"], "pace of a scene"))
 def test_each_sentence_of_a_scene_stays_until_next(person: Person, pace: str) -> None:
     """By steps and in a run; Next goes to the next one and leaves the pace as it is; the last one stays too."""
     person.browser.click(f"#pace-{pace}")
@@ -99,7 +100,8 @@ def test_a_scene_begins_afresh_and_takes_the_place_of_another(person: Person) ->
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "dark"), [(390, 844, False), (390, 844, True), (1366, 657, False), (1280, 860, True)]
+    ("width", "height", "dark"),
+    one_in(2, [(390, 844, False), (390, 844, True), (1366, 657, False), (1280, 860, True)], "size of the page"),
 )
 def test_the_sentence_and_the_client_that_plays_are_in_sight(
     person: Person, width: int, height: int, dark: bool

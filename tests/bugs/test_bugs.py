@@ -1,7 +1,8 @@
 """The hunt as tests: each bug is caught, what caught it is green without it, and each kind of check is needed.
 
 All bugs are hunted with servers as they start by default, and those that sit in the server with `--model threads` as
-well: what a client does wrong it does wrong whoever serves it. The controls likewise.
+well: what a client does wrong it does wrong whoever serves it. The controls likewise. `make test` hunts one in three,
+on the default model, others for each seed; `make bugs` and `make test-long` hunt all of them.
 """
 
 from __future__ import annotations
@@ -36,14 +37,16 @@ from tests.bugs.planted import bugs
 from tests.bugs.table import render
 from tests.bugs.trial import Caught, Plan, Trial, run
 from tests.support import postgres
-from tests.support.seed import SEED
+from tests.support.seed import SEED, randomness
 from tests.support.stores import one_etcd
 
 EACH = [pytest.param(bug, id=bug.name) for bug in bugs().values()]
 ON_MODELS = [
     (bug, model) for model in MODELS for bug in bugs().values() if bug.side == "server" or model == Serving.model
 ]
+DRAWN = {bug.name for bug in randomness("bugs").sample(list(bugs().values()), len(bugs()) // 3)}
 BANK_CELLS = sorted({(*cell, model) for bug, model in ON_MODELS if bug.service == "bank" for cell in bug.caught_by})
+CONTROLS = {cell for bug in bugs().values() if bug.name in DRAWN for cell in bug.caught_by}
 PARTS = (
     retry_loop, retry_loop.RetryLoop, core.Core, issuer, outbox.Outbox, session.Identity, committer.Committer,
     sessions.Sessions, persisted, persisted.PersistedDedup, sqlite_queries.SqliteView, staged.Group, decision,
@@ -60,14 +63,14 @@ def _skip_without(store: str) -> None:
         one_etcd()
 
 
-def _long(model: str) -> list[pytest.MarkDecorator]:
-    """`make test` hunts on the default model; the other is for `make test-long`."""
-    return [] if model == Serving.model else [pytest.mark.long]
+def _long(model: str, *, is_drawn: bool) -> list[pytest.MarkDecorator]:
+    """What is left to `make test-long`."""
+    return [] if model == Serving.model and is_drawn else [pytest.mark.long]
 
 
 @pytest.mark.parametrize(
     ("bug", "model"),
-    [pytest.param(*one, marks=_long(one[1])) for one in ON_MODELS],
+    [pytest.param(bug, model, marks=_long(model, is_drawn=bug.name in DRAWN)) for bug, model in ON_MODELS],
     ids=lambda what: getattr(what, "name", what),
 )
 def test_the_bug_is_caught(bug: Bug, model: str, tmp_path: Path) -> None:
@@ -80,7 +83,8 @@ def test_the_bug_is_caught(bug: Bug, model: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scenario", "column", "model"), [pytest.param(*cell, marks=_long(cell[2])) for cell in BANK_CELLS]
+    ("scenario", "column", "model"),
+    [pytest.param(*cell, marks=_long(cell[2], is_drawn=cell[:2] in CONTROLS)) for cell in BANK_CELLS],
 )
 def test_what_catches_a_bug_is_green_without_it(scenario: str, column: str, model: str, tmp_path: Path) -> None:
     """A scenario that is always red would prove nothing; those of the stores are cells of tests of the scenarios."""

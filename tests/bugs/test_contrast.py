@@ -24,7 +24,9 @@ FAILS = {
 }
 
 
-@pytest.mark.parametrize("database", DATABASES)
+@pytest.mark.parametrize(
+    "database", [pytest.param(name, marks=[] if name == "sqlite" else [pytest.mark.long]) for name in DATABASES]
+)
 def test_ours_stays_right_and_each_other_way_fails(database: str, tmp_path: Path) -> None:
     """Doubled, lost or refused for ever, with real SIGKILLs: nothing of ours, and something of each other way."""
     if database == "postgresql" and find_binaries() is None:

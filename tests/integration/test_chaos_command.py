@@ -22,8 +22,8 @@ from tests.support.seed import SEED
 from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
-SHORT = ("lost-reply", "partition", "crash-storm", "client-crash", "restart-keeps", "bank")
-"""One of each kind of fault; the others are for `make test-long`."""
+SHORT = ("partition", "crash-storm", "client-crash")
+"""Faults of a link, of a server and of clients; the others are for `make test-long`."""
 LOCAL = [row.name for row in scenarios().values() if row.runs_on("local")]
 CHAOS = [sys.executable, "-m", "chaos"]
 

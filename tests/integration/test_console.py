@@ -12,7 +12,17 @@ import pytest
 
 from oncekv.console import CRASHED, OUTPUT_LOST, UNAVAILABLE, USAGE
 from tests.support.checking import sequence
+from tests.support.repetitions import one_in
 
+COMMANDS = [
+    "-m chaos list",
+    "-m chaos check --help",
+    "-m chaos.runtime.toxiproxy",
+    "-m tests.bugs --help",
+    "-m bench --help",
+    "-m oncekv.cli --version",
+    "-m oncekv.cli call --help",
+]
 REDIRECTED = {"a full disk": ">/dev/full", "no reader": "| true", "no stdout": ">&-", "neither": ">&- 2>&-"}
 HERE = Path(__file__).resolve().parents[2]
 GOOD = sequence(("put", "k", "a", "a", {"version": 1}))
@@ -44,18 +54,7 @@ def test_a_verdict_that_nobody_got_is_none(tmp_path: Path, events: list[dict[str
 
 
 @pytest.mark.parametrize("where", REDIRECTED.values(), ids=REDIRECTED.keys())
-@pytest.mark.parametrize(
-    "words",
-    [
-        "-m chaos list",
-        "-m chaos check --help",
-        "-m chaos.runtime.toxiproxy",
-        "-m tests.bugs --help",
-        "-m bench --help",
-        "-m oncekv.cli --version",
-        "-m oncekv.cli call --help",
-    ],
-)
+@pytest.mark.parametrize("words", one_in(3, COMMANDS, "commands whose answer is lost"))
 def test_every_command_says_that_its_answer_is_lost(words: str, where: str) -> None:
     """The same of every command that we have, and of its --help."""
     done = _shell(f'"$0" {words} {where}')

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from chaos.runtime.mounts import mount_of
+from tests.support.repetitions import one_in
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["pct%41x", "a#b?c", "with spaces", "two\nlines", "подпапка/文件", "a:b;c", "$HOME", "-x", "up/../beside"]
@@ -24,7 +25,7 @@ def _run(scenario: str, semantics: str, folder: Path, out: str) -> subprocess.Co
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", one_in(3, NAMES, "names of folders"))
 def test_the_data_of_a_run_is_in_its_folder(tmp_path: Path, name: str) -> None:
     """A disk that is lost is the server's, so the control comes out red, and nothing is beside the folder."""
     done = _run("volume-lost", "exactly-once", tmp_path, name)

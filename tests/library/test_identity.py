@@ -13,6 +13,7 @@ from tests.library.conftest import on_sqlite
 from tests.support.caller import request
 from tests.support.calling import Rpc
 from tests.support.places import write
+from tests.support.repetitions import one_in
 from tests.support.replies import expect
 from tests.support.seed import unique
 from tests.support.waiting import let_leases_run_out, until
@@ -182,7 +183,7 @@ def test_the_time_that_no_server_is_up_does_not_count(place):
     expect(session.at(second).do(1, "note.write", word="a"), 1001)
 
 
-@pytest.mark.parametrize("keyed", [False, True])
+@pytest.mark.parametrize("keyed", one_in(2, [False, True], "who has a lease"))
 def test_a_server_that_started_later_gives_whole_leases(place, keyed):
     """A session that a fresh process opens lives as long as it says at one that has been idle for longer than that."""
     old = Rpc(serve(place))

@@ -1,7 +1,7 @@
 """The chaos scenarios on stores that servers share: every cell comes out as it must.
 
-`make test` has those that catch planted bugs, and those of which the storms and the tests of the engines show nothing;
-`make test-long` has all of them.
+`make test` has every other one of those that catch planted bugs, and of those of which the storms and the tests of the
+engines show nothing; `make test-long` has all of them.
 """
 
 from __future__ import annotations
@@ -22,25 +22,27 @@ from chaos.scenarios import scenarios
 from tests.bugs.planted import bugs
 from tests.support import postgres
 from tests.support.one_cell import assert_as_it_must
+from tests.support.repetitions import one_in
 from tests.support.seed import SEED
 from tests.support.stores import one_etcd
 
 BY_NAME = {column.name: column for column in COLUMNS}
-SHORT = {
+SHOWN_BY_NOTHING_ELSE = {
     *((bug.store, *cell) for bug in bugs().values() if bug.store in SHARED for cell in bug.caught_by),
     ("postgres", "two-servers-one-call", "at-most-once"),
     ("etcd", "store-away", "at-most-once"),
     ("postgres", "primary-promoted-async", "at-most-once"),
 }
+CELLS = [
+    (store, row.name, column.name)
+    for store in SHARED
+    for row in scenarios().values()
+    for column in COLUMNS
+    if row.needs_shared and row.runs_on("local", store)
+]
 EACH = [
-    pytest.param(*cell, marks=[] if cell in SHORT else [pytest.mark.long])
-    for cell in [
-        (store, row.name, column.name)
-        for store in SHARED
-        for row in scenarios().values()
-        for column in COLUMNS
-        if row.needs_shared and row.runs_on("local", store)
-    ]
+    *one_in(2, sorted(SHOWN_BY_NOTHING_ELSE), "cells of the stores"),
+    *(pytest.param(*cell, marks=pytest.mark.long) for cell in CELLS if cell not in SHOWN_BY_NOTHING_ELSE),
 ]
 
 

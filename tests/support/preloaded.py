@@ -37,6 +37,7 @@ IMPORTED = (
     "flask", "asyncio", "http.server", "wsgiref.simple_server", "uuid", "sqlite3", "queue",
 )  # fmt: skip
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
 _REQUEST_BYTES_MAX = 256 * 1024
 
 
@@ -160,6 +161,7 @@ def _tell(pipe: int, number: int) -> None:
 def _become(request: Mapping[str, Any], stdout: int, stderr: int, _ended: int) -> None:
     """A process as `spawn` would have made it; all descriptors but its three are closed."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, b"oncekv")
     os.setpgid(0, 0)
     os.dup2(stdout, 1)
     os.dup2(stderr, 2)

@@ -26,7 +26,7 @@ LONGEST_FIRST = (
     *CONTAINERS, "test_live", "test_live_tour", "test_live_page", "test_storm", "test_storms", "test_bank_storm",
     "test_store_scenarios", "test_bank_scenarios", "test_two_servers", "test_servers", "test_lost_database",
     "test_races", "test_durability", "test_bugs", "test_every_failure", "test_scenarios", "test_chaos_command",
-    "test_pages", "test_simulated_network",
+    "test_pages", "test_simulated_network", "test_contrast", "test_command", "test_report", "test_clocks",
 )  # fmt: skip
 """What begins last ends last: a long test at the end would leave the other processes idle."""
 _LEFT_OUT = pytest.StashKey[int]()

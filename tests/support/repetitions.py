@@ -1,0 +1,24 @@
+"""Repetitions of a dear test: `make test` runs some of them, others for each seed, and `make test-long` all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from _pytest.mark import ParameterSet
+
+from tests.support.seed import randomness
+
+__all__ = ["one_in"]
+
+
+def one_in(count: int, cases: Iterable[Any], purpose: str) -> list[ParameterSet]:
+    """For `parametrize`: of these cases one in so many, at least one; the rest are `long`. Tuples are several params."""
+    cases = list(cases)
+    drawn = set(randomness(purpose).sample(range(len(cases)), max(1, len(cases) // count)))
+    found = []
+    for number, case in enumerate(cases):
+        params = case if isinstance(case, tuple) else (case,)
+        found.append(pytest.param(*params, marks=[] if number in drawn else [pytest.mark.long]))
+    return found
