@@ -14,7 +14,7 @@ __all__ = ["one_in"]
 
 
 def one_in(count: int, cases: Iterable[Any], purpose: str) -> list[ParameterSet]:
-    """For `parametrize`: of these cases one in so many, at least one; the rest are `long`. Tuples are several params."""
+    """For `parametrize`: of these cases one in so many, at least one; the rest are `long`. A tuple: several params."""
     cases = list(cases)
     drawn = set(randomness(purpose).sample(range(len(cases)), max(1, len(cases) // count)))
     found = []
