@@ -140,6 +140,7 @@ def test_one_looks_back_and_returns(person: Person) -> None:
     assert person.browser.complaints == []
 
 
+@pytest.mark.long
 @pytest.mark.alone
 def test_as_fast_as_the_clients_go(person: Person) -> None:
     """Real messages in great number: the page keeps up with the journal, and frames over 50 ms are few."""

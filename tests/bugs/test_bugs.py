@@ -1,7 +1,7 @@
 """The hunt as tests: each bug is caught, what caught it is green without it, and each kind of check is needed.
 
 All bugs are hunted with servers as they start by default, and those that sit in the server with `--model threads` as
-well: what a client does wrong it does wrong whoever serves it. The controls likewise. `make test` hunts one in three,
+well: what a client does wrong it does wrong whoever serves it. The controls likewise. `make test` hunts one in four,
 on the default model, others for each seed; `make bugs` and `make test-long` hunt all of them.
 """
 
@@ -44,7 +44,7 @@ EACH = [pytest.param(bug, id=bug.name) for bug in bugs().values()]
 ON_MODELS = [
     (bug, model) for model in MODELS for bug in bugs().values() if bug.side == "server" or model == Serving.model
 ]
-DRAWN = {bug.name for bug in randomness("bugs").sample(list(bugs().values()), len(bugs()) // 3)}
+DRAWN = {bug.name for bug in randomness("bugs").sample(list(bugs().values()), len(bugs()) // 4)}
 BANK_CELLS = sorted({(*cell, model) for bug, model in ON_MODELS if bug.service == "bank" for cell in bug.caught_by})
 CONTROLS = {cell for bug in bugs().values() if bug.name in DRAWN for cell in bug.caught_by}
 PARTS = (

@@ -93,6 +93,7 @@ class Application:
                 return
 
 
+@pytest.mark.long
 def test_a_client_that_is_killed_again_and_again_makes_each_of_1000_calls_once(server, tmp_path, rng):
     """Ten SIGKILLs in the middle of 1,000 appends: in the end each is there once, in the order of the calls."""
     application = Application(ONE_AFTER_THE_OTHER, server, tmp_path / "outbox", sorted(rng.sample(range(1, 950), 10)))
@@ -106,6 +107,7 @@ def test_a_client_that_is_killed_again_and_again_makes_each_of_1000_calls_once(s
     assert all(kind == "Ok" for kind, _ in application.recovered)
 
 
+@pytest.mark.long
 def test_a_client_of_many_threads_that_is_killed_makes_each_of_1000_calls_once(server, tmp_path, rng):
     """The same with eight threads on one session and one outbox: several calls are under way at each death."""
     application = Application(FROM_MANY_THREADS, server, tmp_path / "outbox", sorted(rng.sample(range(1, 950), 6)))

@@ -16,6 +16,7 @@ import pytest
 
 from chaos.runtime.local import LocalServer, oncekv_command
 from tests.support.caller import Caller
+from tests.support.repetitions import one_in
 from tests.support.replies import Answer
 from tests.support.seed import unique
 from tests.support.server import MODELS, Node, oncekv
@@ -131,15 +132,17 @@ def test_while_the_writer_stands_reads_go_on_and_writes_wait(own_writer: Node) -
         caller.close()
 
 
+BROKEN = [
+    ("process.writer", "pack_answers"),
+    ("process.writer", "unpack_calls"),
+    ("engine.remote_committer", "pack_calls"),
+]
+
+
 @pytest.mark.parametrize(
-    ("module", "name"),
-    [
-        ("process.writer", "pack_answers"),
-        ("process.writer", "unpack_calls"),
-        ("engine.remote_committer", "pack_calls"),
-    ],
+    ("module", "name", "workers"),
+    one_in(3, [(*one, workers) for one in BROKEN for workers in (1, 2)], "what breaks between worker and writer"),
 )
-@pytest.mark.parametrize("workers", [1, 2])
 def test_nobody_waits_for_a_way_that_is_broken(tmp_path: Path, module: str, name: str, workers: int) -> None:
     """If calls or answers cannot be handed over the whole server ends: a server that hangs would look alive."""
     command = [sys.executable, "-c", PROGRAM.format(module=module, name=name)]

@@ -16,6 +16,7 @@ from oncerpc import RpcError
 from tests.library.conftest import on_postgresql, on_sqlite
 from tests.support.calling import Rpc
 from tests.support.places import Place, write
+from tests.support.repetitions import one_in
 from tests.support.replies import expect
 
 
@@ -188,7 +189,7 @@ ENDS = {
 
 @pytest.mark.parametrize("door", ["method", "view"])
 @pytest.mark.parametrize("swallows", [False, True], ids=["raised", "swallowed"])
-@pytest.mark.parametrize("name", ENDS)
+@pytest.mark.parametrize("name", one_in(2, ENDS, "ends of a transaction"))
 def test_a_handler_that_ends_its_transaction(place, door, name, swallows, caplog):
     """It gets an error, its caller internal_error or 500, nothing stays or is recorded, and the log says what to do."""
 
@@ -400,7 +401,7 @@ def test_a_commit_that_a_reader_holds_up(place):
     assert Rpc(app).keyed("k", "note.write").replayed
 
 
-@pytest.mark.parametrize("name", ENDS)
+@pytest.mark.parametrize("name", one_in(2, ENDS, "what the pool gets back"))
 def test_the_pool_gets_clean_connections_back(place, name):
     """After a handler that ended its transaction the next request's is a new one, with nothing of the other in it."""
     app, once = place.app(place.engine(pool_size=1, max_overflow=0))

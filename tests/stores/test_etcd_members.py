@@ -106,6 +106,7 @@ def test_a_member_that_is_asked_first_is_paused(etcd_of_three, node):
     assert under_load(node, pause_first) > 100
 
 
+@pytest.mark.long
 @pytest.mark.alone
 def test_a_lost_majority_and_its_return(etcd_of_three, node):
     """No success without a majority, not ready within the time that is promised, and back by itself."""

@@ -19,6 +19,7 @@ from oncekv import cli
 from oncekv.server.migration import etcd_side, postgresql_side
 from oncekv.server.migration.sides import MigrationRefused, open_side
 from tests.support.moving import Calls, content, migrate, refused
+from tests.support.repetitions import one_in
 from tests.support.server import oncekv
 from tests.support.stores import ENGINES, url_of
 
@@ -82,7 +83,7 @@ def dying(real: Callable[..., None], when: str, steps: list[int]) -> Callable[..
     return step
 
 
-@pytest.mark.parametrize("when", ["before", "within", "after"])
+@pytest.mark.parametrize("when", one_in(2, ["before", "within", "after"], "when a move is killed"))
 @pytest.mark.parametrize(("engine", "target"), RING[:3], indirect=["target"])
 def test_it_goes_on_from_every_batch(when, engine, target, source, tmp_path, capsys, monkeypatch):
     """Broken off before, within or after each single transaction: nothing is missing, nothing is there twice."""
