@@ -40,6 +40,10 @@ UPDATE       ?=
 # For example: make requirements PIN_ARGS=--upgrade
 PIN_ARGS     ?=
 
+# Bytecode is kept, whatever the environment says: a few thousand Python processes are started here, and each would
+# compile all of it anew. `make clean` removes it.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup toxiproxy docs docs-check demo live matrix matrix-bank bugs soak fuzz sbom audit contrast bench bench-quick concurrency test test-long test-all test-unit lint format images \
   images-offline up up-bank up-postgres up-etcd down logs requirements clean
