@@ -1,11 +1,15 @@
 -- kv.put of a value to one of many keys; in a batch where plan.batch says so, under an identity where plan.identity does.
 
+-- One expression each: a text that is put together in two steps is made twice, and the second one is the identity's.
 local function call(lane, plan)
-  local text = '{"jsonrpc":"2.0","id":' .. lane.number .. ',"method":"kv.put","params":{"key":"k'
-    .. string.format("%07d", math.random(0, plan.keys - 1)) .. '","value":"' .. plan.value .. '"'
-  if not plan.identity then return text .. "}}" end
+  local key = string.format("%07d", math.random(0, plan.keys - 1))
+  if not plan.identity then
+    return '{"jsonrpc":"2.0","id":' .. lane.number .. ',"method":"kv.put","params":{"key":"k' .. key .. '","value":"'
+      .. plan.value .. '"}}'
+  end
   lane.seq = lane.seq + 1
-  return text .. ',"_meta":{"session":"' .. lane.name .. '","seq":' .. lane.seq .. ',"acked":' .. lane.acked .. "}}}"
+  return '{"jsonrpc":"2.0","id":' .. lane.number .. ',"method":"kv.put","params":{"key":"k' .. key .. '","value":"'
+    .. plan.value .. '","_meta":{"session":"' .. lane.name .. '","seq":' .. lane.seq .. ',"acked":' .. lane.acked .. "}}}"
 end
 
 local function body(lane, plan)
