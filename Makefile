@@ -151,10 +151,10 @@ down: ## Remove the containers and networks of `make up` and its profiles; the d
 logs: ## Follow what the clients in the containers do and are told
 	@docker compose logs --follow --no-log-prefix c1 c2
 
-test: setup toxiproxy ## Run the tests: unit, contract, integration, browser, planted bugs (about ten minutes on two cores)
+test: setup toxiproxy ## Run the tests: unit, contract, integration, browser, some of the planted bugs (ten minutes on two cores)
 	@$(PY) -m pytest $(TEST_SIDE_BY_SIDE) $(TEST_LONG) $(TEST_PATHS) $(TEST_ARGS)
 
-test-long: setup toxiproxy ## Run what `test` leaves out: more storms, Ctrl-C in every scenario, the other model
+test-long: setup toxiproxy ## Run what `test` leaves out with the same ONCEKV_SEED: more cells, bugs and storms, the other model
 	@$(PY) -m pytest $(TEST_SIDE_BY_SIDE) -m long $(TEST_PATHS) $(TEST_ARGS)
 
 test-all: setup toxiproxy ## Run both in one run

@@ -24,6 +24,7 @@ from tests.support.server import MODELS, WAYS, Node, engine_of, server_on
 hypothesis.settings.register_profile("oncekv", deadline=None)
 hypothesis.settings.load_profile("oncekv")
 
+# Quicker, and otherwise the same; see there.
 local_server.LocalServer.spawn = staticmethod(spawn_preloaded)  # type: ignore[method-assign]
 
 
@@ -75,7 +76,9 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The last lines say what did not run here."""
     if left_out := side_by_side.left_out(terminalreporter.config):
-        terminalreporter.write_line(f"{left_out} long repetitions were left out: `make test-long` runs them")
+        terminalreporter.write_line(
+            f"{left_out} long repetitions were left out: `ONCEKV_SEED={SEED} make test-long` runs them"
+        )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -97,10 +100,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _ways(names: Sequence[str], is_wire: bool, test: str) -> Iterator[ParameterSet]:
-    """What is before the store differs by model, what is behind it by engine; the rest is a long repetition, and so is
-    one of the two other engines, drawn for each test.
+    """What is before the store differs by model, what is behind it by engine; of the engines besides SQLite one is
+    drawn for each test. The rest are long repetitions.
     """
-    drawn = randomness(test).choice([name for name in WAYS if engine_of(name) != "sqlite"])
+    drawn = randomness(test).choice([name for name in names if engine_of(name) != "sqlite"] or [""])
     for name in names:
         has_engine = engine_of(name) != "sqlite"
         if not (is_wire and has_engine):
@@ -110,7 +113,7 @@ def _ways(names: Sequence[str], is_wire: bool, test: str) -> Iterator[ParameterS
 
 @pytest.fixture(scope="module")
 def by_exec() -> Iterator[None]:
-    """Servers of this file are started as anybody starts one: by their command."""
+    """Servers that this file starts itself are started as anybody starts one: by their command."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local_server.LocalServer, "spawn", staticmethod(local_server.spawn))
         yield

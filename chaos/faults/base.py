@@ -12,7 +12,7 @@ from chaos.runner.environment import EnvironmentFailed, FaultMissed, TimedOut
 if TYPE_CHECKING:
     from chaos.runner.environment import Environment
 
-__all__ = ["Fault", "wait_felt", "wait_struck"]
+__all__ = ["Fault", "count_acknowledged", "wait_felt", "wait_struck"]
 
 FELT_MAX_S = 20.0
 STRUCK_MAX_S = 60.0
@@ -32,6 +32,14 @@ def wait_struck(env: Environment, has_struck: Callable[[], bool], what: str) -> 
         env.wait_until(has_struck, STRUCK_MAX_S, what)
     except TimedOut as error:
         raise FaultMissed(str(error)) from error
+
+
+def count_acknowledged(env: Environment) -> Callable[[], int]:
+    """Says, whenever it is asked, how many of the calls that began from now on were told ok."""
+    assert env.workload is not None
+    told = env.workload.told
+    before, began_ms = len(told), env.workload.now_ms()
+    return lambda: sum(call.told == "ok" and call.began_ms >= began_ms for call in told[before:])
 
 
 class Fault:

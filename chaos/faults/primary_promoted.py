@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
-from chaos.faults.base import Fault, wait_struck
+from chaos.faults.base import Fault, count_acknowledged, wait_struck
 
 if TYPE_CHECKING:
     from chaos.runner.environment import Environment
@@ -48,13 +48,7 @@ class PrimaryPromoted(Fault):
         return self._proof
 
     def _wait_acknowledged(self, env: Environment) -> None:
-        assert env.workload is not None
-        told = env.workload.told
-        before, began_ms = len(told), env.workload.now_ms()
-
-        def acknowledged() -> int:
-            return sum(call.told == "ok" and call.began_ms >= began_ms for call in told[before:])
-
+        acknowledged = count_acknowledged(env)
         what = "calls are acknowledged by the primary alone"
         wait_struck(env, lambda: acknowledged() >= ACKNOWLEDGED_MIN, what)
         self._proof.append(f"{acknowledged()} calls were told ok while the standby heard nothing")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaos.evidence import Counts
-from chaos.faults.base import Fault, wait_struck
+from chaos.faults.base import Fault, count_acknowledged, wait_struck
 from chaos.runner.environment import EnvironmentFailed
 from chaos.runtime.local_server import LocalServer, oncekv_command
 
@@ -37,9 +37,9 @@ class RestoredFromBackup(Fault):
         self._said = done.stdout.strip().partition(": ")[2]
 
     def hold(self, env: Environment, hold_s: float) -> None:
-        """Calls that the backup does not know; the last of them are answered, and nobody hears it."""
-        before = env.arrived()
-        wait_struck(env, lambda: env.arrived() > before, "a call after the backup")
+        """Calls that the backup does not know: some are told ok, and the last are answered and nobody hears it."""
+        acknowledged = count_acknowledged(env)
+        wait_struck(env, lambda: acknowledged() > 0, "a call that began after the backup is acknowledged")
         for link in env.links:
             link.add("timeout", "downstream", timeout=0)
         env.wait(hold_s)

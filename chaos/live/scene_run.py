@@ -1,4 +1,4 @@
-"""Scenes: scripts of actions and sentences on the live world, and one run of one. Anybody could have done it by hand.
+"""One run of a scene: a script of actions, which anybody could have done by hand, and of sentences.
 
 A scene acts by the same actions as the page, waits for what really happens, and ends with a claim that is
 measured: "failed" when the world did otherwise. While a sentence is to be read, time stands still.
@@ -144,9 +144,9 @@ class SceneRun:
 
     def effects(self, call: str) -> int:
         """How many the store holds, counted now."""
-        self.world.counts.touched(call)
-        self.world.counts.count()
-        counted = self.world.counts.find(call)
+        self.world.effect_counts.touched(call)
+        self.world.effect_counts.count()
+        counted = self.world.effect_counts.find(call)
         return counted.effects if counted else 0
 
     def claim_effects(self, call: str, wanted: int) -> None:

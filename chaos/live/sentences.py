@@ -36,8 +36,8 @@ def facts(text: str, client: str = "", server: str = "", nobody: str = "") -> di
 
 def _told(told: dict[str, Any], world: World) -> dict[str, str]:
     call, client = told["call"], told["client"]
-    world.counts.count()
-    counted = world.counts.find(call)
+    world.effect_counts.count()
+    counted = world.effect_counts.find(call)
     effects = counted.effects if counted else 0
     store = f"The store holds {effects} effect{'' if effects == 1 else 's'} of {call}."
     if told["told"] == "ok":

@@ -68,7 +68,7 @@ class World:
         )  # fmt: skip
         self._tell_counts(changed=False)
         self.tell_pace()
-        self.counts.tell()
+        self.effect_counts.tell()
         for records in self.stores.all_records:
             records.tell()
 
@@ -117,7 +117,7 @@ class World:
             server.restart(server.server.lose_data)
         else:
             server.restart(lambda: self.stores.lose(server, "lost with the disk"))
-            self.counts.touched_all()
+            self.effect_counts.touched_all()
         self._wake.set()
 
     def reset(self) -> None:
@@ -140,7 +140,7 @@ class World:
             link.counts = dict.fromkeys(link.counts, 0)
         _join_all(renewing)
         self._greet()
-        self.counts.forget()
+        self.effect_counts.forget()
         self.announce()
         self.set_workload(running=was_running)
 
@@ -191,7 +191,7 @@ class World:
             first = first or server if options.is_shared else None
             self.servers[f"s{number}"] = LiveServer(f"s{number}", server, self.journal, self._wake.set)
         self.stores = StoresSeen(self.servers, self.folder, self.journal, self.ask, options)
-        self.counts = EffectCounts(self.journal, self.stores.values, self._effect_seen)
+        self.effect_counts = EffectCounts(self.journal, self.stores.values, self._effect_seen)
         stack.callback(self.pace.close)
         self._build_links(runtime)
         self.callers = {name: self._caller(name) for name in self._names()}
@@ -232,7 +232,7 @@ class World:
                     end.give_up(call, attempt)
 
         caller = Caller(
-            name, list(by_url), self.folder, self.journal, self.pace, self.counts, give_up,
+            name, list(by_url), self.folder, self.journal, self.pace, self.effect_counts, give_up,
             lambda: self.semantics, lambda: self.rate,
         )  # fmt: skip
         self._stack.callback(caller.close)
@@ -244,13 +244,13 @@ class World:
             self._seen_at.pop(next(iter(self._seen_at)), None)
         self.servers[server_id].count_arrival()
         self.stores.records[server_id].arrived(call.rpartition("-")[0], call, body)
-        self.counts.touched(call)
+        self.effect_counts.touched(call)
         self._wake.set()
 
     def _answered(self, server_id: str, call: str, body: bytes, said: ReplySummary) -> None:
         self.servers[server_id].count_answer(said)
         self.stores.records[server_id].answered(body, said)
-        self.counts.touched(call)
+        self.effect_counts.touched(call)
         self._wake.set()
 
     def _effect_seen(self, call: str, more: int) -> None:
@@ -266,7 +266,7 @@ class World:
                     self.journal.add("problem", text=f"{server.id} has died by itself; restart it")
             for records in self.stores.all_records:
                 records.look()
-            self.counts.count()
+            self.effect_counts.count()
             self._tell_counts(changed=True)
             self._is_closed.wait(LOOKS_MAX_S[self.options.runtime])
 

@@ -2,7 +2,7 @@
 
 All bugs are hunted with servers as they start by default, and those that sit in the server with `--model threads` as
 well: what a client does wrong it does wrong whoever serves it. The controls likewise. `make test` hunts one in four,
-on the default model, others for each seed; `make bugs` and `make test-long` hunt all of them.
+on the default model, others for each seed; `make bugs` and `make test-all` hunt all of them.
 """
 
 from __future__ import annotations
@@ -37,14 +37,21 @@ from tests.bugs.planted import bugs
 from tests.bugs.table import render
 from tests.bugs.trial import Caught, Plan, Trial, run
 from tests.support import postgres
-from tests.support.seed import SEED, randomness
+from tests.support.repetitions import one_in
+from tests.support.seed import SEED
 from tests.support.stores import one_etcd
 
 EACH = [pytest.param(bug, id=bug.name) for bug in bugs().values()]
 ON_MODELS = [
     (bug, model) for model in MODELS for bug in bugs().values() if bug.side == "server" or model == Serving.model
 ]
-DRAWN = {bug.name for bug in randomness("bugs").sample(list(bugs().values()), len(bugs()) // 4)}
+DRAWN = {
+    str(name)
+    for service in services()
+    for case in one_in(4, [bug.name for bug in bugs().values() if bug.service == service], f"bugs of {service}")
+    if not case.marks
+    for name in case.values
+}
 BANK_CELLS = sorted({(*cell, model) for bug, model in ON_MODELS if bug.service == "bank" for cell in bug.caught_by})
 CONTROLS = {cell for bug in bugs().values() if bug.name in DRAWN for cell in bug.caught_by}
 PARTS = (

@@ -1,7 +1,8 @@
 """A storm: clients that retry over flapping links, while the server is killed again and again.
 
-`make test` has one seed on the default model, under both semantics whose promise outlives a crash; `make test-long`
-nine more on it, three on the other, and one on three workers of either model, beside which one more process commits.
+`make test` has one seed on the default model, under one of the two semantics whose promise outlives a crash;
+`make test-long` the other one, nine more seeds, three on the other model, and one on three workers of either model,
+beside which one more process commits.
 """
 
 from __future__ import annotations

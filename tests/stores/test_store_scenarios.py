@@ -1,7 +1,7 @@
 """The chaos scenarios on stores that servers share: every cell comes out as it must.
 
 `make test` has every other one of those that catch planted bugs, and of those of which the storms and the tests of the
-engines show nothing; `make test-long` has all of them.
+engines show nothing; `make test-all` has all of them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.support.seed import SEED
 from tests.support.stores import one_etcd
 
 BY_NAME = {column.name: column for column in COLUMNS}
-SHOWN_BY_NOTHING_ELSE = {
+TELLING = {
     *((bug.store, *cell) for bug in bugs().values() if bug.store in SHARED for cell in bug.caught_by),
     ("postgres", "two-servers-one-call", "at-most-once"),
     ("etcd", "store-away", "at-most-once"),
@@ -41,8 +41,8 @@ CELLS = [
     if row.needs_shared and row.runs_on("local", store)
 ]
 EACH = [
-    *one_in(2, sorted(SHOWN_BY_NOTHING_ELSE), "cells of the stores"),
-    *(pytest.param(*cell, marks=pytest.mark.long) for cell in CELLS if cell not in SHOWN_BY_NOTHING_ELSE),
+    *one_in(2, sorted(TELLING), "cells of the stores"),
+    *(pytest.param(*cell, marks=pytest.mark.long) for cell in CELLS if cell not in TELLING),
 ]
 
 

@@ -12,7 +12,7 @@ import msgspec
 from oncekv.server.config import Config
 from oncekv.server.engine.committer import Committer
 from oncekv.server.engine.storage import open_store
-from oncekv.server.engine.storage.base import Store, StoreConflict, StoreRefused, Writer
+from oncekv.server.engine.storage.base import Changes, Store, StoreConflict, StoreOverLimit, StoreRefused, Writer
 from oncekv.server.wiring import make_components
 from oncerpc.server.dedup.base import IdempotencyKey
 from oncerpc.server.leases import LeaseClock
@@ -33,6 +33,8 @@ class Failing:
         self.error: Exception | None = None
         self.conflicts = 0
         """How many more transactions are given up at their end for somebody else's."""
+        self.rows_max: int | None = None
+        """A transaction that changes more keys and records than these is over the store's limit."""
         self.group_ops_max, self.clock_pace_ms, self.limits = store.group_ops_max, store.clock_pace_ms, store.limits
         self.boot, self.read, self.check, self.close = store.boot, store.read, store.check, store.close
         self.written = 0
@@ -43,6 +45,14 @@ class Failing:
         if isinstance(self.error, StoreRefused):
             raise self.error
         with self.store.write() as writer:
+            apply = writer.apply
+
+            def apply_within_limit(changes: Changes) -> None:
+                if self.rows_max is not None and len(changes.rows) + len(changes.records) > self.rows_max:
+                    raise StoreOverLimit("too many operations")
+                apply(changes)
+
+            writer.apply = apply_within_limit  # type: ignore[method-assign]
             yield writer
             if writer.changed and self.error:  # type: ignore[attr-defined]  # the one engine's
                 raise self.error

@@ -1,4 +1,4 @@
-"""Servers that are forked from a process which has imported what a server needs: a start takes a quarter of the
+"""Servers that are forked from a process which has imported what a server needs: a start takes a third of the
 processor time, and the tests start a few thousand.
 
 What runs is all of `oncekv serve`, from its words on, in a process of its own with its own group, pipes and death
@@ -6,6 +6,10 @@ signal; left out are exec and the imports that no environment changes (prometheu
 imported by each server). A command other than `oncekv`, and an environment of the server's own, go by exec as ever
 (`chaos.runtime.local_server.spawn`), and so do tests that are about the process itself (the fixture `by_exec`), what
 runs as a command of its own (`python -m chaos`), and everything outside of the tests.
+
+Limits: what Python and libraries read when a process begins (PYTHON*, LD_*, the locale), rlimits, umask and affinity
+are those of the first start; all of these servers share one hash seed; and a module that the product forgot to import
+may be there already.
 
     pytest ── words, environment, stdout, stderr, a pipe ──► this module as a process ── fork ──► server
            ◄──────────── its pid, and how it ended, on the pipe ─────────────┘
@@ -25,6 +29,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,7 +43,9 @@ IMPORTED = (
 )  # fmt: skip
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
-_REQUEST_BYTES_MAX = 256 * 1024
+REQUEST_BYTES_MAX = 128 * 1024
+FORK_MAX_S = 60.0
+LOOK_S = 0.002
 
 
 class ForkedProcess:
@@ -53,50 +60,67 @@ class ForkedProcess:
 
     def poll(self) -> int | None:
         """Its exit code (negative: the signal), None while it runs."""
-        return self._wait(0.0)
+        return self._look()
 
     def wait(self, timeout: float | None = None) -> int:
         """Raises TimeoutExpired."""
-        code = self._wait(timeout)
-        if code is None:
-            raise subprocess.TimeoutExpired("oncekv serve", timeout or 0.0)
+        deadline_s = time.monotonic() + (float("inf") if timeout is None else timeout)
+        while (code := self._look()) is None:
+            if time.monotonic() > deadline_s:
+                raise subprocess.TimeoutExpired("oncekv serve", timeout or 0.0)
+            time.sleep(LOOK_S)
         return code
 
     def send_signal(self, number: int) -> None:
         """Nothing, where it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
-    def _wait(self, timeout: float | None) -> int | None:
+    def _look(self) -> int | None:
         with self._lock:
-            if self.returncode is None:
-                poller = select.poll()
-                poller.register(self._ended, select.POLLIN)
-                if poller.poll(None if timeout is None else timeout * 1000):
-                    self.returncode = int(self._ended.readline() or b"-9")  # nobody there to say: it died with him
-                    self._ended.close()
+            if self.returncode is None and _has_input(self._ended.fileno(), 0):
+                self.returncode = int(self._ended.readline() or b"-9")  # nobody there to say: it died with him
+                self._ended.close()
             return self.returncode
 
 
 def spawn_preloaded(words: list[str], stderr: int, environment: Mapping[str, str]) -> Any:
-    """As `local_server.spawn`, which takes over what only exec can do."""
+    """As `local_server.spawn`, to which is left what cannot be done here. Raises OSError."""
     command = oncekv_command()
-    if environment or words[: len(command)] != command:
+    request = {"words": ["oncekv", *words[len(command) :]], "environment": dict(os.environ), "folder": os.getcwd()}
+    message = json.dumps(request).encode()
+    if environment or words[: len(command)] != command or len(message) > REQUEST_BYTES_MAX:
         return spawn(words, stderr, environment)
     stdout_r, stdout_w = os.pipe()
     ended_r, ended_w = os.pipe()
     try:
-        request = {"words": words, "environment": dict(os.environ), "folder": os.getcwd()}
-        socket.send_fds(_channel(), [json.dumps(request).encode()], [stdout_w, stderr, ended_w])
-    finally:
-        os.close(stdout_w)
-        os.close(ended_w)
-    pid = b""
-    while not pid.endswith(b"\n"):
-        pid += os.read(ended_r, 1) or b"0\n"
-    if not int(pid):
-        raise OSError("the process from which servers are forked has ended")
-    return ForkedProcess(int(pid), stdout_r, ended_r)
+        with contextlib.ExitStack() as theirs:
+            theirs.callback(os.close, stdout_w)
+            theirs.callback(os.close, ended_w)
+            socket.send_fds(_channel(), [message], [stdout_w, stderr, ended_w])
+        pid = _read_pid(ended_r)
+    except BaseException:
+        os.close(stdout_r)
+        os.close(ended_r)
+        raise
+    return ForkedProcess(pid, stdout_r, ended_r)
+
+
+def _read_pid(pipe: int) -> int:
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(pipe, 1) if _has_input(pipe, FORK_MAX_S) else b""
+        if not byte:
+            raise OSError("the process from which servers are forked has ended, or is stuck")
+        line += byte
+    return int(line)
+
+
+def _has_input(pipe: int, timeout_s: float) -> bool:
+    poller = select.poll()
+    poller.register(pipe, select.POLLIN)
+    return bool(poller.poll(timeout_s * 1000))
 
 
 _starting = threading.Lock()
@@ -108,16 +132,19 @@ def _channel() -> socket.socket:
     """The channel to the process that forks, which is started when the first server is."""
     global _forker
     with _starting:
-        if _forker is None:
+        if _forker is None or _forker[0].poll() is not None:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             for end in (ours, theirs):
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _REQUEST_BYTES_MAX)
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * REQUEST_BYTES_MAX)
             with theirs:
                 words = [sys.executable, "-m", "tests.support.preloaded", str(theirs.fileno())]
                 passed = [theirs.fileno()]
+                environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
                 process = subprocess.Popen(
-                    words, pass_fds=passed, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, process_group=0
-                )
+                    words, pass_fds=passed, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, process_group=0,
+                    env=environment,
+                )  # fmt: skip
+            os.register_at_fork(after_in_child=ours.close)  # else a test's own fork would keep it alive
             _forker = process, ours
         return _forker[1]
 
@@ -131,26 +158,37 @@ def _serve(channel: socket.socket) -> list[str]:
         for descriptor, _ in poller.poll():
             if descriptor != channel.fileno():
                 poller.unregister(descriptor)
-                pid, ended = running.pop(descriptor)
-                code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-                _tell(ended, code)
-                os.close(descriptor)
-                os.close(ended)
+                _tell_end(descriptor, *running.pop(descriptor))
                 continue
-            data, passed, _flags, _address = socket.recv_fds(channel, _REQUEST_BYTES_MAX, 3)
+            data, passed, _flags, _address = socket.recv_fds(channel, REQUEST_BYTES_MAX, 3)
             if not data:
                 os._exit(0)
             request = json.loads(data)
-            pid = os.fork()
+            pid = _fork(request, *passed)
             if pid == 0:
-                _become(request, *passed)
                 return list(request["words"])
-            for one in passed[:2]:
-                os.close(one)
             pidfd = os.pidfd_open(pid)
             running[pidfd] = (pid, passed[2])
             poller.register(pidfd, select.POLLIN)
             _tell(passed[2], pid)
+
+
+def _fork(request: Mapping[str, Any], stdout: int, stderr: int, _ended: int) -> int:
+    parent, pid = os.getpid(), os.fork()
+    if pid == 0:
+        _become(request, parent, stdout, stderr)
+        return 0
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.setpgid(pid, pid)  # both do: whoever is first
+    os.close(stdout)
+    os.close(stderr)
+    return pid
+
+
+def _tell_end(pidfd: int, pid: int, ended: int) -> None:
+    _tell(ended, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    os.close(pidfd)
+    os.close(ended)
 
 
 def _tell(pipe: int, number: int) -> None:
@@ -158,9 +196,11 @@ def _tell(pipe: int, number: int) -> None:
         os.write(pipe, b"%d\n" % number)
 
 
-def _become(request: Mapping[str, Any], stdout: int, stderr: int, _ended: int) -> None:
+def _become(request: Mapping[str, Any], parent: int, stdout: int, stderr: int) -> None:
     """A process as `spawn` would have made it; all descriptors but its three are closed."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
     ctypes.CDLL(None).prctl(_PR_SET_NAME, b"oncekv")
     os.setpgid(0, 0)
     os.dup2(stdout, 1)

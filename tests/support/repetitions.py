@@ -1,4 +1,4 @@
-"""Repetitions of a dear test: `make test` runs some of them, others for each seed, and `make test-long` all."""
+"""Repetitions of a dear test: `make test` runs some, others for each seed; `make test-long` with that seed the rest."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["one_in"]
 
 
 def one_in(count: int, cases: Iterable[Any], purpose: str) -> list[ParameterSet]:
-    """For `parametrize`: of these cases one in so many, at least one; the rest are `long`. A tuple: several params."""
+    """For `parametrize`: of these cases one in so many, rounded up; the rest are `long`. A tuple: several params."""
     cases = list(cases)
-    drawn = set(randomness(purpose).sample(range(len(cases)), max(1, len(cases) // count)))
+    drawn = set(randomness(purpose).sample(range(len(cases)), -(-len(cases) // count)))
     found = []
     for number, case in enumerate(cases):
         params = case if isinstance(case, tuple) else (case,)

@@ -26,7 +26,7 @@ LONGEST_FIRST = (
     *CONTAINERS, "test_live", "test_live_tour", "test_live_page", "test_storm", "test_storms", "test_bank_storm",
     "test_store_scenarios", "test_bank_scenarios", "test_two_servers", "test_servers", "test_lost_database",
     "test_races", "test_durability", "test_bugs", "test_every_failure", "test_scenarios", "test_chaos_command",
-    "test_pages", "test_simulated_network", "test_contrast", "test_command", "test_report", "test_clocks",
+    "test_pages", "test_simulated_network", "test_contrast", "test_clocks", "browser/test_report",
 )  # fmt: skip
 """What begins last ends last: a long test at the end would leave the other processes idle."""
 _LEFT_OUT = pytest.StashKey[int]()
@@ -81,15 +81,16 @@ def _group(item: pytest.Item) -> str | None:
         model = callspec.params.get("model", "") if callspec else ""
         shared = "across-restarts" if "crossings" in getattr(item, "fixturenames", ()) else item.path.stem
         return f"{shared}-{model}".replace(" ", "")
-    is_short = {"unit", "browser", "library", "stores"} & set(item.path.parts) and item.path.stem not in LONGEST_FIRST
-    return f"{item.path.parent.name}/{item.path.stem}" if is_short else None
+    parts = set(item.path.parts)
+    is_short = {"unit", "library", "stores"} & parts and item.path.stem not in LONGEST_FIRST
+    return f"{item.path.parent.name}/{item.path.stem}" if is_short or "browser" in parts else None
 
 
 def _rank(item: pytest.Item) -> int:
     if is_alone(item):
         return len(LONGEST_FIRST) + 1  # the others have little left to do
-    stem = item.path.stem
-    return LONGEST_FIRST.index(stem) if stem in LONGEST_FIRST else len(LONGEST_FIRST)
+    names = (item.path.stem, f"{item.path.parent.name}/{item.path.stem}")
+    return next((LONGEST_FIRST.index(name) for name in names if name in LONGEST_FIRST), len(LONGEST_FIRST))
 
 
 def count_left_out(items: Sequence[pytest.Item]) -> None:

@@ -1,6 +1,6 @@
 -- kv.put of a value to one of many keys; in a batch where plan.batch says so, under an identity where plan.identity does.
 
--- One expression each: a text that is put together in two steps is made twice, and the second one is the identity's.
+-- One expression each: a text in two steps is copied twice, and the second copy would be measured as the identity's.
 local function call(lane, plan)
   local key = string.format("%07d", math.random(0, plan.keys - 1))
   if not plan.identity then
