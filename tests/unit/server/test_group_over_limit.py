@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from oncerpc.server.rpc.call import Call
+from oncerpc.server.rpc.components import read_counters
 from oncerpc.wire.identity import CallMeta
 from tests.support.committing import Bench, name_of, told
 
@@ -31,12 +32,16 @@ def _write_all(bench: Bench, session: str, seq: int, keys: int) -> Call:
 def test_each_call_runs_once_in_its_order(bench: Bench) -> None:
     """Nothing of a portion that was too large stays, and none is left out, whatever their number."""
     session = bench.open()
-    calls = [bench.to_append(session, seq, on=f"k{seq % 5}") for seq in range(1, 12)]
+    bench.append(session, 1)
+    calls = [bench.to_append(session, seq, acked=1, on=f"k{seq % 5}") for seq in range(2, 13)]
     bench.run(*calls)
     assert [told(call)["offset"] for call in calls] == [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2]
     assert all(call.ran and not call.replayed for call in calls)
-    assert [bench.value(f"k{number}") for number in range(5)] == ["xx", "xxx", "xx", "xx", "xx"]
-    assert bench.run(bench.to_append(session, 11, on="k1")).replayed
+    assert [bench.value(f"k{number}") for number in range(5)] == ["xx", "xx", "xxx", "xx", "xx"]
+    assert bench.run(bench.to_append(session, 12, acked=1, on="k2")).replayed
+    assert read_counters(bench.store).records == len(calls), (
+        "what a portion acknowledged was not counted twice, or never"
+    )
 
 
 def test_a_call_that_no_transaction_holds_is_refused_and_remembered(bench: Bench) -> None:
