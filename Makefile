@@ -26,8 +26,8 @@ LIVE_ARGS    ?=
 TEST_PATHS   ?= tests/unit tests/contract tests/stores tests/library tests/integration tests/io tests/hard tests/fuzz tests/browser tests/bugs \
                 tests/docs
 TEST_ARGS    ?=
-# Which long repetitions run with the tests: none of them; or of each test one in six, as .ci/run has it, another one for
-# each seed: make test TEST_LONG='--long-one-in 6'
+# Which long repetitions run with the tests: none of them; or of each test one in twelve, as .ci/run has it, another one for
+# each seed: make test TEST_LONG='--long-one-in 12'
 TEST_LONG    ?= -m 'not long'
 # Most tests wait most of the time, so more processes than cores pay. What must stay together, and what begins first,
 # stands in tests/support/side_by_side.py. TEST_SIDE_BY_SIDE= runs one test after the other.

@@ -126,6 +126,7 @@ def test_the_command_that_repeats_a_run_is_printed_and_repeats_it(tmp_path: Path
     """Its words, run again, make the same calls."""
     words = ("run", "lost-reply", "--semantics", "maybe", "--seed", "7", "--clients", "2", "--calls", "6")
     first = _chaos(*words, "--out", tmp_path / "first")
+    assert first.returncode == 0, first.stderr
     again = next(line for line in first.stderr.splitlines() if line.startswith("again: python -m chaos "))
     assert _chaos(*again.split()[4:], "--out", tmp_path / "second").returncode == 0
     calls = [

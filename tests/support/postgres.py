@@ -11,7 +11,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from chaos.runtime.ports import KeptPort
 from tests.support.waiting import until
 
 __all__ = ["MISSING", "Postgres", "PostgresMissing"]
@@ -71,7 +71,8 @@ class Postgres:
                 os.chown(self._root, self._as["user"], self._as["group"])
             words = ["-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-locale"]
             subprocess.run([initdb, *words], check=True, capture_output=True, timeout=60, cwd=self._root, **self._as)
-            self.port = _free_port()
+            self._kept_port = KeptPort()  # else another test may be given it before PostgreSQL listens
+            self.port = self._kept_port.number
             self.start()
         except BaseException:
             shutil.rmtree(self._root, ignore_errors=True)
@@ -109,6 +110,7 @@ class Postgres:
         """End it, and remove its data."""
         if self._process.poll() is None:
             self.stop(signal.SIGQUIT)
+        self._kept_port.release()
         shutil.rmtree(self._root, ignore_errors=True)
 
     def url(self, database: str = "postgres", *, port: int | None = None, user: str = "postgres") -> str:
@@ -167,8 +169,3 @@ def _unprivileged() -> dict[str, Any]:
             continue
         return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     raise PostgresMissing("NO POSTGRESQL: it does not run as root, and there is no user postgres or nobody")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+from chaos.runtime.ports import KeptPort
 from tests.support.caller import LOST, Caller
 from tests.support.waiting import until
 
@@ -36,8 +36,8 @@ class WsgiServer:
         preloads: bool = True,
     ) -> None:
         """`preloads`: gunicorn imports the application once, before it forks, which is quicker."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = int(probe.getsockname()[1])
+        self._kept_port = KeptPort()
+        self.port = self._kept_port.number
         self.url = f"http://127.0.0.1:{self.port}"
         self._words = _words(name, module, self.port, workers, threads, preloads=preloads)
         self._environment = {**os.environ, **environment}
@@ -97,8 +97,9 @@ class WsgiServer:
         self._process.wait(10)
 
     def close(self) -> None:
-        """The same: what it must keep, it must have kept."""
+        """The same: what it must keep, it must have kept. Its port is anybody's."""
         self.kill()
+        self._kept_port.release()
 
 
 def _words(name: str, module: str, port: int, workers: int, threads: int, *, preloads: bool) -> list[str]:
