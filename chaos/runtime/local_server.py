@@ -29,7 +29,7 @@ from chaos.runtime.base import ServerError
 from chaos.runtime.clock import ServerClock
 from chaos.runtime.ports import KeptPort
 
-__all__ = ["LocalServer", "ServerError", "oncekv_command", "spawn", "sqlite_url"]
+__all__ = ["LocalServer", "ServerError", "die_with", "oncekv_command", "spawn", "sqlite_url"]
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)  # loaded here, because between fork and exec nothing may be loaded
@@ -250,16 +250,19 @@ def _spawn(
 ) -> subprocess.Popen[bytes]:
     parent = os.getpid()
 
-    def die_with_parent() -> None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, death)
-        if os.getppid() != parent:  # it died between the fork and the line above
-            os._exit(1)
-
     # Between fork and exec run two system calls alone, nothing that could wait for another thread's lock.
     return subprocess.Popen(
         words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, env={**os.environ, **environment},
-        process_group=0, preexec_fn=die_with_parent, user=user, group=user, extra_groups=None if user is None else [],
+        process_group=0, preexec_fn=lambda: die_with(parent, death),
+        user=user, group=user, extra_groups=None if user is None else [],
     )  # fmt: skip
+
+
+def die_with(parent: int, death: signal.Signals) -> None:
+    """In a child, just forked: it ends by that signal when its parent does."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, death)
+    if os.getppid() != parent:  # it died between the fork and the line above
+        os._exit(1)
 
 
 def _lives_in(pid: str, group: int) -> bool:

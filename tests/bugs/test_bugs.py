@@ -37,7 +37,7 @@ from tests.bugs.planted import bugs
 from tests.bugs.table import render
 from tests.bugs.trial import Caught, Plan, Trial, run
 from tests.support import postgres
-from tests.support.repetitions import one_in
+from tests.support.repetitions import drawn
 from tests.support.seed import SEED
 from tests.support.stores import one_etcd
 
@@ -46,11 +46,9 @@ ON_MODELS = [
     (bug, model) for model in MODELS for bug in bugs().values() if bug.side == "server" or model == Serving.model
 ]
 DRAWN = {
-    str(name)
+    name
     for service in services()
-    for case in one_in(4, [bug.name for bug in bugs().values() if bug.service == service], f"bugs of {service}")
-    if not case.marks
-    for name in case.values
+    for name in drawn(4, [bug.name for bug in bugs().values() if bug.service == service], f"bugs of {service}")
 }
 BANK_CELLS = sorted({(*cell, model) for bug, model in ON_MODELS if bug.service == "bank" for cell in bug.caught_by})
 CONTROLS = {cell for bug in bugs().values() if bug.name in DRAWN for cell in bug.caught_by}

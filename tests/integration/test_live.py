@@ -19,7 +19,7 @@ import requests
 from chaos.live.options import SEMANTICS
 from chaos.live.scenes import tour
 from tests.support.live import LiveProcess
-from tests.support.live_run import Event, LiveRun
+from tests.support.live_run import LiveRun
 from tests.support.postgres import skip_without
 from tests.support.waiting import until
 
@@ -43,11 +43,10 @@ def run(live: LiveProcess) -> Iterator[LiveRun]:
         yield run
 
 
-def _lose(run: LiveRun, call: str, kind: str) -> Event:
+def _lose(run: LiveRun, call: str, kind: str) -> None:
     message = run.message(call, kind)
     run.do("lose", message=message["id"])
     assert run.end_of(message) == "lost"
-    return message
 
 
 def _call_and_lose(run: LiveRun, kind: str) -> str:

@@ -20,7 +20,8 @@ from chaos.runner.tries import run_cell
 from chaos.runtime import open_runtime
 from chaos.runtime.base import MODELS, Serving
 from chaos.scenarios import scenarios
-from tests.support.seed import SEED, randomness
+from tests.support.repetitions import drawn, long_unless
+from tests.support.seed import SEED
 
 KILLS = 20
 CLIENTS = 8  # of two lanes each
@@ -34,7 +35,7 @@ STORMS: list[Which] = [
     *((THREADS, seed, semantics) for seed in range(SEED, SEED + 3) for semantics in PERSISTED),
     *((dataclasses.replace(one, workers=3), SEED, "exactly-once") for one in (EVENTS, THREADS)),
 ]
-SHORT = [(EVENTS, SEED, randomness("storm").choice(PERSISTED))]
+SHORT = [(EVENTS, SEED, semantics) for semantics in drawn(2, PERSISTED, "storm")]
 
 
 def _name(what: Serving | int | str) -> str:
@@ -48,7 +49,7 @@ def test_storms_are_had_on_every_model() -> None:
 
 @pytest.mark.parametrize(
     ("serving", "seed", "semantics"),
-    [pytest.param(*which, marks=[] if which in SHORT else [pytest.mark.long]) for which in STORMS],
+    long_unless(SHORT, STORMS),
     ids=_name,
 )
 def test_a_storm_of_kills_loses_nothing_and_doubles_nothing(

@@ -22,7 +22,7 @@ from chaos.scenarios import scenarios
 from tests.bugs.planted import bugs
 from tests.support import postgres
 from tests.support.one_cell import assert_as_it_must
-from tests.support.repetitions import one_in
+from tests.support.repetitions import drawn, long_unless
 from tests.support.seed import SEED
 from tests.support.stores import one_etcd
 
@@ -40,10 +40,7 @@ CELLS = [
     for column in COLUMNS
     if row.needs_shared and row.runs_on("local", store)
 ]
-EACH = [
-    *one_in(2, sorted(TELLING), "cells of the stores"),
-    *(pytest.param(*cell, marks=pytest.mark.long) for cell in CELLS if cell not in TELLING),
-]
+EACH = long_unless(drawn(2, sorted(TELLING), "cells of the stores"), CELLS)
 
 
 @pytest.mark.parametrize(("store", "name", "column"), EACH)

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import importlib
 import json
 import os
@@ -33,7 +32,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from chaos.runtime.local_server import oncekv_command, spawn
+from chaos.runtime.local_server import die_with, oncekv_command, spawn
 
 __all__ = ["ForkedProcess", "spawn_preloaded"]
 
@@ -41,7 +40,6 @@ IMPORTED = (
     "oncekv.server.process.serve", "oncekv.server.command", "oncerpc.wire.fingerprint", "oncerpc.wire.jsonrpc",
     "flask", "asyncio", "http.server", "wsgiref.simple_server", "uuid", "sqlite3", "queue",
 )  # fmt: skip
-_PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 REQUEST_BYTES_MAX = 128 * 1024
 FORK_MAX_S = 60.0
@@ -60,12 +58,16 @@ class ForkedProcess:
 
     def poll(self) -> int | None:
         """Its exit code (negative: the signal), None while it runs."""
-        return self._look()
+        with self._lock:
+            if self.returncode is None and _has_input(self._ended.fileno(), 0):
+                self.returncode = int(self._ended.readline() or b"-9")  # nobody there to say: it died with him
+                self._ended.close()
+            return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         """Raises TimeoutExpired."""
         deadline_s = time.monotonic() + (float("inf") if timeout is None else timeout)
-        while (code := self._look()) is None:
+        while (code := self.poll()) is None:
             if time.monotonic() > deadline_s:
                 raise subprocess.TimeoutExpired("oncekv serve", timeout or 0.0)
             time.sleep(LOOK_S)
@@ -76,13 +78,6 @@ class ForkedProcess:
         if self.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
-
-    def _look(self) -> int | None:
-        with self._lock:
-            if self.returncode is None and _has_input(self._ended.fileno(), 0):
-                self.returncode = int(self._ended.readline() or b"-9")  # nobody there to say: it died with him
-                self._ended.close()
-            return self.returncode
 
 
 def spawn_preloaded(words: list[str], stderr: int, environment: Mapping[str, str]) -> Any:
@@ -198,9 +193,7 @@ def _tell(pipe: int, number: int) -> None:
 
 def _become(request: Mapping[str, Any], parent: int, stdout: int, stderr: int) -> None:
     """A process as `spawn` would have made it; all descriptors but its three are closed."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(1)
+    die_with(parent, signal.SIGKILL)
     ctypes.CDLL(None).prctl(_PR_SET_NAME, b"oncekv")
     os.setpgid(0, 0)
     os.dup2(stdout, 1)
@@ -219,7 +212,6 @@ def main() -> None:
     for name in IMPORTED:
         importlib.import_module(name)
     assert "prometheus_client" not in sys.modules, "it reads the environment of the process that imports it"
-    gc.freeze()
     sys.argv = _serve(channel)
     channel.detach()
     from oncekv.cli import main as oncekv

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection, Iterable
+from typing import Any, TypeVar
 
 import pytest
 from _pytest.mark import ParameterSet
 
 from tests.support.seed import randomness
 
-__all__ = ["one_in"]
+__all__ = ["drawn", "long_unless", "one_in"]
+
+T = TypeVar("T")
+
+
+def drawn(count: int, cases: Iterable[T], purpose: str) -> list[T]:
+    """Of these cases one in so many, rounded up: those that `make test` runs."""
+    cases = list(cases)
+    return randomness(purpose).sample(cases, -(-len(cases) // count))
+
+
+def long_unless(short: Collection[Any], cases: Iterable[Any]) -> list[ParameterSet]:
+    """For `parametrize`: all cases, and those that are not among `short` are long. Tuples are several params."""
+    return [
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=[] if case in short else [pytest.mark.long])
+        for case in cases
+    ]
 
 
 def one_in(count: int, cases: Iterable[Any], purpose: str) -> list[ParameterSet]:
-    """For `parametrize`: of these cases one in so many, rounded up; the rest are `long`. A tuple: several params."""
+    """For `parametrize`: of these cases one in so many is drawn, and the rest are long."""
     cases = list(cases)
-    drawn = set(randomness(purpose).sample(range(len(cases)), -(-len(cases) // count)))
-    found = []
-    for number, case in enumerate(cases):
-        params = case if isinstance(case, tuple) else (case,)
-        found.append(pytest.param(*params, marks=[] if number in drawn else [pytest.mark.long]))
-    return found
+    return long_unless(drawn(count, cases, purpose), cases)

@@ -9,9 +9,11 @@ from oncerpc.client.transport.attempt_result import Lost, NotSent
 
 from .simulation import ModelServer, Network
 
-__all__ = ["LOST", "NO_JITTER", "REFUSED", "Scripted", "append", "client"]
+__all__ = ["EXACTLY", "LOST", "NO_JITTER", "REFUSED", "Scripted", "append", "client"]
 
 NO_JITTER = RetryPolicy(first_delay_s=0.1, delay_max_s=0.4, attempt_timeout_s=1.0)
+EXACTLY: dict[str, Any] = {"semantics": "exactly-once", "timeout_s": 1.0}
+"""A client whose call one lost attempt ends as unknown, and kept."""
 LOST, REFUSED = Lost("timed out"), NotSent("connection refused")
 
 

@@ -5,9 +5,7 @@ import pytest
 from oncekv.client import Ok, Unknown
 from oncerpc.client.session.outbox import OutboxError
 
-from .scripted import LOST, Scripted, append, client
-
-EXACTLY = {"semantics": "exactly-once", "timeout_s": 1.0}
+from .scripted import EXACTLY, LOST, Scripted, append, client
 
 
 def test_without_an_outbox_there_is_nothing_to_resume():

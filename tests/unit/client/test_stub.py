@@ -3,7 +3,6 @@
 import json
 import threading
 from contextlib import closing
-from typing import Any
 
 import pytest
 
@@ -35,10 +34,8 @@ from oncerpc.wire.errors import (
 from oncerpc.wire.jsonrpc import encode_reply, failure
 from oncerpc.wire.results import ReplayMark
 
-from .scripted import LOST, NO_JITTER, REFUSED, Scripted, append, client
+from .scripted import EXACTLY, LOST, NO_JITTER, REFUSED, Scripted, append, client
 from .simulation import ModelServer
-
-EXACTLY: dict[str, Any] = {"semantics": "exactly-once", "timeout_s": 1.0}
 
 
 def test_typed_calls_return_structs():
